@@ -1,0 +1,1 @@
+//! A content store: an OCI image layout on disk.

@@ -1,0 +1,1 @@
+//! The Dockerfile grammar, and the images that a build needs.

@@ -1,0 +1,126 @@
+//! Image configurations (image-spec, config.md): the parts that a build reads.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, Error, Result};
+
+/// An image configuration. Fields that sealift never reads are left out, so a value of this type
+/// must not be written back as the image's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageConfig {
+    /// Operating system.
+    #[serde(default)]
+    pub os: String,
+    /// Processor architecture.
+    #[serde(default)]
+    pub architecture: String,
+    /// Variant of the architecture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// What a container of it runs with.
+    #[serde(default)]
+    pub config: Config,
+    /// The layers' uncompressed digests.
+    pub rootfs: RootFs,
+    /// How each layer came to be.
+    #[serde(default)]
+    pub history: Vec<History>,
+}
+
+/// What a container of an image runs with.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Config {
+    /// Environment, `NAME=value`.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub env: Vec<String>,
+    /// Entry point.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub entrypoint: Vec<String>,
+    /// Command.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub cmd: Vec<String>,
+    /// Labels.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub labels: BTreeMap<String, String>,
+    /// Instructions that a build FROM this image runs first (Docker's extension).
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub on_build: Vec<String>,
+}
+
+/// The layers of an image as they are on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootFs {
+    /// Always `layers`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Digests of the uncompressed layers, base first.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub diff_ids: Vec<Digest>,
+}
+
+/// One entry of an image's history.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct History {
+    /// When, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// By which command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+    /// Whether it made no layer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub empty_layer: bool,
+}
+
+impl ImageConfig {
+    /// Parses an image configuration.
+    ///
+    /// # Errors
+    /// [`Error::Document`] where it is not JSON of that form.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        serde_json::from_slice(bytes).map_err(|error| Error::Document {
+            what: "image configuration",
+            reason: error.to_string(),
+        })
+    }
+
+    /// Returns the platform that it names, normalised.
+    #[must_use]
+    pub fn platform(&self) -> crate::Platform {
+        crate::Platform {
+            os: self.os.clone(),
+            architecture: self.architecture.clone(),
+            variant: self.variant.clone().filter(|variant| !variant.is_empty()),
+            os_version: None,
+            os_features: Vec::new(),
+        }
+        .normalized()
+    }
+}
+
+/// Go writes an empty list or map as `null`.
+fn null_as_default<'de, D, T>(deserializer: D) -> std::result::Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_docker_writes() {
+        let text = br#"{"architecture":"arm64","os":"linux","variant":"v8",
+            "config":{"Env":null,"OnBuild":["COPY . /"]},
+            "rootfs":{"type":"layers","diff_ids":null}}"#;
+        let config = ImageConfig::parse(text).unwrap();
+        assert_eq!(config.config.on_build, ["COPY . /"]);
+        assert_eq!(config.platform().to_string(), "linux/arm64");
+    }
+}

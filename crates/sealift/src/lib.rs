@@ -1,0 +1,1 @@
+//! Builds multi-architecture container images where the network is bad.

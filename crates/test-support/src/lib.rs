@@ -1,0 +1,1 @@
+//! Real parts and faulty ones for sealift's tests.
