@@ -1,1 +1,30 @@
-//! A content store: an OCI image layout on disk.
+//! A content store: an OCI image layout on disk (image-spec, image-layout.md) that skopeo, crane
+//! and oras can read while we write to it.
+//!
+//! A blob gets its name only after its digest was checked ([`Ingest`] is the only way in), partial
+//! downloads are kept by digest and resumed, and an image is named in `index.json` only when all of
+//! it is there. The API blocks; asynchronous callers use it from a blocking task.
+
+mod archive;
+mod disk;
+mod error;
+mod gc;
+mod ingest;
+mod layout;
+mod lock;
+mod names;
+mod partial;
+mod ranges;
+mod store;
+mod verify;
+mod walk;
+
+pub use archive::{Imported, import_oci, write_docker, write_oci};
+pub use error::{Error, Result};
+pub use gc::{Collected, Usage};
+pub use ingest::{Ingest, Ingestion};
+pub use lock::Lease;
+pub use names::Name;
+pub use store::Store;
+pub use verify::{Corrupt, Missing, Repair, Verified};
+pub use walk::{DOCUMENT_LIMIT, NESTING_LIMIT};

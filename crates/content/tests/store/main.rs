@@ -1,0 +1,9 @@
+//! The store as others use it: in this process, in several at once, and through skopeo.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by a panic, and plants broken files"
+)]
+
+mod fixture;
+mod ingest;
