@@ -1,10 +1,12 @@
 //! The only way into the store: bytes are written to a partial file in any order and by several
 //! tasks, hashed as the unbroken run from the first byte grows, and named once their digest is right.
 
+mod hashing;
+
+use std::fmt;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::{fmt, thread};
 
 use sealift_oci::{Digest, Hasher};
 
@@ -13,13 +15,8 @@ use crate::partial::{Journal, Partial};
 use crate::ranges::RangeSet;
 use crate::{Error, Result, disk};
 
-/// How much is read back and hashed at most by one write, in bytes, so that no writer waits long.
-const CATCH_UP: u64 = 1024 * 1024;
 /// How much is written between two checkpoints, in bytes.
 const CHECKPOINT: u64 = 64 * 1024 * 1024;
-/// From how many unhashed bytes on a commit hashes and syncs at the same time.
-const SIDE_BY_SIDE: u64 = 8 * 1024 * 1024;
-const BUFFER: usize = 256 * 1024;
 
 /// What asking for a blob's ingest gives.
 #[derive(Debug)]
@@ -60,14 +57,6 @@ struct State {
     journal: Option<Journal>,
     /// Bytes written since the last checkpoint.
     unsafe_bytes: u64,
-}
-
-/// A hasher that was taken out of the state, and how far it has come.
-struct Turn {
-    hasher: Hasher,
-    at: u64,
-    end: u64,
-    epoch: u64,
 }
 
 impl Ingest {
@@ -180,7 +169,7 @@ impl Ingest {
             let needed = piece.end - piece.start;
             let result = result.map_err(disk::write_error(&self.partial.path, needed));
             self.settle(&piece, result)?;
-            self.hash(piece.start, slice, CATCH_UP.max(2 * needed))?;
+            self.hash(piece.start, slice)?;
         }
         self.checkpoint_if_due()
     }
@@ -193,37 +182,49 @@ impl Ingest {
         let mut state = self.lock();
         let state = &mut *state;
         state.written.remove(range.clone());
-        // Even where nothing of it is hashed yet, a task may be reading it to hash it.
-        state.hasher = Some(Hasher::new(self.digest.algorithm()));
-        state.hashed = 0;
-        state.epoch += 1;
+        // Where the hasher is away, a task may be reading just these bytes.
+        if range.start < state.hashed || state.hasher.is_none() {
+            state.hasher = Some(Hasher::new(self.digest.algorithm()));
+            state.hashed = 0;
+            state.epoch += 1;
+        }
         match &mut state.journal {
             Some(journal) => journal.discarded(&range),
             None => Ok(()),
         }
     }
 
-    /// Checks size and digest, brings the blob to the disk and gives it its name.
+    /// Checks that every byte is there and that the digest is right, and leaves all as it is: after
+    /// an [`Error::Mismatch`] the ranges that are in doubt can be discarded and written again.
     ///
     /// # Errors
-    /// [`Error::Incomplete`] where bytes are missing, [`Error::Mismatch`] where the digest is wrong
-    /// (the partial file is dropped), [`Error::DiskFull`], [`Error::Io`].
-    pub fn commit(&self) -> Result<()> {
-        let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
+    /// [`Error::Incomplete`] where bytes are missing, [`Error::Mismatch`] where the digest is wrong,
+    /// [`Error::DiskFull`], [`Error::Io`].
+    pub fn check(&self) -> Result<()> {
+        let finished = self.finished();
         if *finished {
             return Ok(());
         }
-        let (turn, total) = self.last_turn()?;
-        let actual = self.finish(turn)?;
-        if actual != self.digest {
-            *finished = true;
-            self.partial.remove()?;
-            return Err(Error::Mismatch {
-                expected: self.digest.clone(),
-                actual,
-                resumed: self.resumed,
-            });
+        self.total().map(drop)
+    }
+
+    /// Checks size and digest, brings the blob to the disk and gives it its name.
+    ///
+    /// # Errors
+    /// As [`Ingest::check`]; after an [`Error::Mismatch`] the partial file is dropped.
+    pub fn commit(&self) -> Result<()> {
+        let mut finished = self.finished();
+        if *finished {
+            return Ok(());
         }
+        let total = match self.total() {
+            Err(error @ Error::Mismatch { .. }) => {
+                *finished = true;
+                self.partial.remove()?;
+                return Err(error);
+            }
+            other => other?,
+        };
         if self.partial.length()? != total {
             let path = &self.partial.path;
             let cut = self.partial.data.set_len(total);
@@ -233,6 +234,25 @@ impl Ingest {
         Layout::publish(&self.partial.data, &self.partial.path, &blob)?;
         *finished = true;
         self.partial.remove_journal()
+    }
+
+    /// Returns the size of the whole once its digest is found right.
+    fn total(&self) -> Result<u64> {
+        let turn = self.last_turn()?;
+        let total = turn.end;
+        let actual = self.finish(turn)?;
+        if actual == self.digest {
+            return Ok(total);
+        }
+        Err(Error::Mismatch {
+            expected: self.digest.clone(),
+            actual,
+            resumed: self.resumed,
+        })
+    }
+
+    fn finished(&self) -> MutexGuard<'_, bool> {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reserves the parts of a range that nobody has written or is writing.
@@ -267,114 +287,6 @@ impl Ingest {
         }
     }
 
-    /// Hashes what continues the unbroken run: first the bytes at hand, then up to `budget` bytes
-    /// read back. Where another task is hashing, that one or the commit will come to it.
-    fn hash(&self, at: u64, bytes: &[u8], budget: u64) -> Result<()> {
-        let Some(mut turn) = self.take_turn() else {
-            return Ok(());
-        };
-        let end = at + bytes.len() as u64;
-        if (at..end).contains(&turn.at) && end <= turn.end {
-            turn.hasher.update(&bytes[(turn.at - at) as usize..]);
-            turn.at = end;
-        }
-        let until = turn.end.min(turn.at.saturating_add(budget));
-        let result = self.read_back(&mut turn, until);
-        self.end_turn(turn, result.is_ok());
-        result
-    }
-
-    fn take_turn(&self) -> Option<Turn> {
-        let mut state = self.lock();
-        let end = state.written.run_from(state.hashed);
-        if end == state.hashed {
-            return None;
-        }
-        Some(Turn {
-            hasher: state.hasher.take()?,
-            at: state.hashed,
-            end,
-            epoch: state.epoch,
-        })
-    }
-
-    fn end_turn(&self, turn: Turn, good: bool) {
-        let mut state = self.lock();
-        if state.epoch == turn.epoch {
-            (state.hasher, state.hashed) = if good {
-                (Some(turn.hasher), turn.at)
-            } else {
-                (Some(Hasher::new(self.digest.algorithm())), 0)
-            };
-        }
-        self.idle.notify_all();
-    }
-
-    fn read_back(&self, turn: &mut Turn, until: u64) -> Result<()> {
-        if turn.at >= until {
-            return Ok(());
-        }
-        let mut buffer = vec![0; BUFFER.min((until - turn.at) as usize)];
-        while turn.at < until {
-            let step = buffer.len().min((until - turn.at) as usize);
-            let buffer = &mut buffer[..step];
-            self.partial
-                .data
-                .read_exact_at(buffer, turn.at)
-                .map_err(Error::io("read", &self.partial.path))?;
-            turn.hasher.update(buffer);
-            turn.at += step as u64;
-        }
-        Ok(())
-    }
-
-    /// Waits for the hasher once every byte is there; gives it with the blob's size.
-    fn last_turn(&self) -> Result<(Turn, u64)> {
-        let mut state = self.lock();
-        loop {
-            let total = self.size.unwrap_or_else(|| state.written.end());
-            let gaps = state.written.missing(0..total);
-            if !gaps.is_empty() {
-                return Err(Error::Incomplete {
-                    digest: self.digest.clone(),
-                    missing: gaps.iter().map(|gap| gap.end - gap.start).sum(),
-                });
-            }
-            if let Some(hasher) = state.hasher.take() {
-                let turn = Turn {
-                    hasher,
-                    at: state.hashed,
-                    end: total,
-                    epoch: state.epoch,
-                };
-                return Ok((turn, total));
-            }
-            state = self
-                .idle
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Hashes the rest; where that is much, the data goes to the disk meanwhile.
-    fn finish(&self, mut turn: Turn) -> Result<Digest> {
-        let until = turn.end;
-        let result = if until - turn.at < SIDE_BY_SIDE {
-            self.read_back(&mut turn, until)
-        } else {
-            thread::scope(|scope| {
-                let sync = scope.spawn(|| self.partial.sync());
-                let hashed = self.read_back(&mut turn, until);
-                let synced = sync.join().expect("a sync has nothing that panics");
-                hashed.and(synced)
-            })
-        };
-        let hasher = turn.hasher.clone();
-        // Put back whatever comes, so that a commit which failed can be tried again.
-        self.end_turn(turn, result.is_ok());
-        result.map(|()| hasher.finish())
-    }
-
     fn checkpoint_if_due(&self) -> Result<()> {
         if self.lock().unsafe_bytes < CHECKPOINT {
             return Ok(());
@@ -406,7 +318,7 @@ impl Ingest {
 
 impl Drop for Ingest {
     fn drop(&mut self) {
-        if *self.finished.lock().unwrap_or_else(PoisonError::into_inner) {
+        if *self.finished() {
             return;
         }
         // Nobody is left to hear of a failure: at worst the next ingest begins anew.
