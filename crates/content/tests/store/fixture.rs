@@ -3,7 +3,8 @@
 use std::fs;
 
 use sealift_content::{Ingest, Ingestion, Store};
-use sealift_oci::Digest;
+use sealift_oci::{Descriptor, Digest, Reference};
+use sealift_test_support::{Image, random_image};
 use tempfile::TempDir;
 
 /// Makes an empty store that goes with its folder.
@@ -33,4 +34,31 @@ pub(crate) fn tmp_files(store: &Store) -> Vec<String> {
     entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect()
+}
+
+/// Parses a full reference.
+pub(crate) fn reference(text: &str) -> Reference {
+    Reference::parse(text).unwrap()
+}
+
+/// Makes a small image of two platforms.
+pub(crate) fn image(seed: u64) -> Image {
+    random_image(seed, &["linux/amd64", "linux/arm64"], &[20_000, 3_000])
+}
+
+/// Puts all of an image into the store, without naming it.
+pub(crate) fn put(store: &Store, image: &Image) -> Descriptor {
+    for blob in image.all() {
+        store
+            .put(blob.descriptor.media_type.as_str(), &blob.bytes)
+            .unwrap();
+    }
+    image.root.descriptor.clone()
+}
+
+/// Puts an image into the store and names it.
+pub(crate) fn put_named(store: &Store, image: &Image, name: &str) -> (Reference, Descriptor) {
+    let named = (reference(name), put(store, image));
+    store.set_names(std::slice::from_ref(&named)).unwrap();
+    named
 }

@@ -5,5 +5,11 @@
     reason = "a test fails by a panic, and plants broken files"
 )]
 
+mod archive;
 mod fixture;
+mod full_disk;
 mod ingest;
+mod maintenance;
+mod names;
+mod skopeo;
+mod walk;
