@@ -13,6 +13,8 @@
 mod buildkitd;
 mod docker_registry;
 mod dockerd;
+mod faulty;
+mod forward;
 mod http;
 mod image;
 mod machine;
@@ -21,12 +23,16 @@ mod project;
 mod push;
 mod rootfs;
 mod sealift;
+mod server;
 mod ssh_agent;
 mod tls;
+mod wire;
 
 pub use buildkitd::Buildkitd;
 pub use docker_registry::{Access, DockerRegistry, RegistryOptions};
 pub use dockerd::Dockerd;
+pub use faulty::{Fault, FaultPlan, FaultyRegistry, Kind, Ranges, Seen, TokenRules};
+pub use forward::{HttpProxy, SocksProxy, Tunnel};
 pub use http::{Http, Response};
 pub use image::{Blob, Image, ImageBuilder};
 pub use machine::{busybox_program, program, repository_root};
