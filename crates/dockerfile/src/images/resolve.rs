@@ -1,0 +1,310 @@
+//! The steps of BuildKit's resolution, in its order.
+
+use super::arguments::Arguments;
+use super::context::Contexts;
+use super::graph::{Graph, State};
+use super::{ImageNeed, Query, Via, onbuild};
+use crate::error::{Cause, Error, Result};
+use crate::instruction::{Copy, Instruction, InstructionKind, Run};
+use crate::number::signed;
+use crate::platform::Platform;
+use crate::reference::Reference;
+use crate::shell::{Lexer, NoVariables};
+use crate::source::Span;
+use crate::stage::{Dockerfile, Stage};
+use crate::suggestion::nearest;
+
+/// The base that is no image.
+const SCRATCH: &str = "scratch";
+
+/// What a resolution is about.
+pub(super) struct Setting<'a> {
+    pub(super) dockerfile: &'a Dockerfile,
+    pub(super) query: &'a Query,
+    pub(super) contexts: &'a Contexts<'a>,
+    /// The platform of the machine that builds.
+    pub(super) host: &'a Platform,
+    /// The platform that is built for.
+    pub(super) target: &'a Platform,
+}
+
+/// Returns the images that the target needs, in the order of the states.
+pub(super) fn needs(setting: &Setting<'_>) -> Result<Vec<ImageNeed>> {
+    let arguments = Arguments::global(setting)?;
+    let mut resolver = Resolver {
+        setting,
+        graph: Graph::default(),
+        needs: Vec::new(),
+    };
+    for stage in &setting.dockerfile.stages {
+        resolver
+            .add_stage(stage, &arguments)
+            .map_err(|error| error.at(stage.span))?;
+    }
+    let target = resolver.target()?;
+    resolver.connect()?;
+    resolver.graph.check_cycles()?;
+    loop {
+        resolver.resolve(target)?;
+        if !onbuild::run(&mut resolver, target)? {
+            break;
+        }
+    }
+    resolver.late(target)?;
+    resolver.check_order(target)?;
+    let mut needs = resolver.needs;
+    needs.sort_by_key(|(index, _)| *index);
+    Ok(needs.into_iter().map(|(_, need)| need).collect())
+}
+
+pub(super) struct Resolver<'a> {
+    pub(super) setting: &'a Setting<'a>,
+    pub(super) graph: Graph<'a>,
+    /// What was found, with the state that needs it.
+    needs: Vec<(usize, ImageNeed)>,
+}
+
+impl<'a> Resolver<'a> {
+    fn lexer(&self) -> Lexer {
+        Lexer::new(self.setting.dockerfile.escape)
+    }
+
+    /// Expands a stage's base and platform, and adds it.
+    fn add_stage(&mut self, stage: &Stage, arguments: &Arguments) -> Result<()> {
+        let suggestion = |unset: &std::collections::BTreeSet<String>| {
+            unset
+                .iter()
+                .find_map(|name| nearest(name, arguments.names()))
+        };
+        let base = self.lexer().expand(&stage.base, arguments)?;
+        if base.text.is_empty() {
+            let text = stage.base.clone();
+            let suggestion = suggestion(&base.unset);
+            return Err(Cause::BlankBase { text, suggestion }.into());
+        }
+        let mut state = State::source(base.text, stage.span, Via::From);
+        state.stage = Some(self.graph.states.len());
+        if let Some(text) = &stage.platform {
+            let platform = self.lexer().expand(text, arguments)?;
+            if platform.text.is_empty() {
+                let text = text.clone();
+                let suggestion = suggestion(&platform.unset);
+                return Err(Cause::BlankPlatform { text, suggestion }.into());
+            }
+            state.platform = Some(Platform::parse(&platform.text, Some(self.setting.host))?);
+        }
+        state.declared = declared_triggers(&stage.instructions);
+        if let Some(name) = stage.name.as_deref()
+            && !matches!(name, "scratch" | "context")
+        {
+            let reference = Reference::parse(name)?;
+            let platform = state.platform.as_ref().unwrap_or(self.setting.target);
+            state.context = self.setting.contexts.find(&reference, platform);
+        }
+        let replaced = state.context.is_some();
+        let index = self.graph.add(state, stage.name.as_deref());
+        if replaced {
+            self.graph.states[index].base = None;
+        }
+        Ok(())
+    }
+
+    fn target(&self) -> Result<usize> {
+        match self.setting.query.target.as_deref() {
+            None | Some("") => Ok(self.graph.states.len() - 1),
+            Some(target) => self.graph.by_name(target).ok_or_else(|| {
+                let target = target.to_owned();
+                let suggestion = nearest(&target, self.graph.names());
+                Cause::Target { target, suggestion }.into()
+            }),
+        }
+    }
+
+    /// Finds what the instructions of every stage take files from.
+    fn connect(&mut self) -> Result<()> {
+        for index in 0..self.graph.states.len() {
+            let Some(stage) = self.graph.states[index].stage else {
+                continue;
+            };
+            for instruction in &self.setting.dockerfile.stages[stage].instructions {
+                self.connect_instruction(index, instruction, None)
+                    .map_err(|error| error.at(instruction.span))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds what one instruction takes files from. Tells whether it takes any. `place` stands
+    /// for the instruction's own lines where it is a trigger.
+    pub(super) fn connect_instruction(
+        &mut self,
+        index: usize,
+        instruction: &Instruction,
+        place: Option<Span>,
+    ) -> Result<bool> {
+        let span = place.unwrap_or(instruction.span);
+        let via = |via| if place.is_some() { Via::Onbuild } else { via };
+        let sources = match &instruction.kind {
+            InstructionKind::Copy(copy) => self.copy_source(copy, span, via(Via::Copy))?,
+            InstructionKind::Run(run) => self.mount_sources(run, span, via(Via::Mount)),
+            _ => Vec::new(),
+        };
+        let any = !sources.is_empty();
+        let sources = sources.into_iter().map(|source| (source, span));
+        self.graph.states[index].sources.extend(sources);
+        Ok(any)
+    }
+
+    fn copy_source(&mut self, copy: &Copy, span: Span, via: Via) -> Result<Vec<usize>> {
+        let Some(from) = &copy.from else {
+            return Ok(Vec::new());
+        };
+        let expanded = self.lexer().expand(from, &NoVariables)?.text;
+        if expanded != *from {
+            return Err(Cause::NotExpanded {
+                option: "COPY --from",
+                value: from.clone(),
+            }
+            .into());
+        }
+        let source = match signed(from) {
+            Some(number) => self.graph.by_number(number)?,
+            None => self.named_source(from, span, via),
+        };
+        Ok(vec![source])
+    }
+
+    fn mount_sources(&mut self, run: &Run, span: Span, via: Via) -> Vec<usize> {
+        let mut names = Vec::new();
+        for mount in &run.mounts {
+            // A mount of the build context counts as one of scratch, as in BuildKit: it takes a
+            // number, and finds a stage of that name.
+            names.push(mount.from.as_deref().unwrap_or(SCRATCH).to_owned());
+        }
+        let found: Vec<Option<usize>> = names.iter().map(|name| self.graph.by_name(name)).collect();
+        let sources = names.into_iter().zip(found);
+        sources
+            .map(|(name, found)| {
+                found.unwrap_or_else(|| self.graph.add(State::source(name, span, via), None))
+            })
+            .collect()
+    }
+
+    fn named_source(&mut self, name: &str, span: Span, via: Via) -> usize {
+        match self.graph.by_name(name) {
+            Some(index) => index,
+            None => self
+                .graph
+                .add(State::source(name.to_owned(), span, via), None),
+        }
+    }
+
+    /// Looks up the bases that are images: those of all stages are checked, those of reachable
+    /// ones are needed.
+    fn resolve(&mut self, target: usize) -> Result<()> {
+        let reachable = self.graph.reachable(target);
+        for index in 0..self.graph.states.len() {
+            let state = &mut self.graph.states[index];
+            if state.base.is_some() || state.settled || state.resolved {
+                continue;
+            }
+            state.resolved = reachable.contains(&index);
+            if state.base_name != SCRATCH || state.context.is_some() {
+                let span = state.span;
+                self.resolve_base(index).map_err(|error| error.at(span))?;
+            }
+            let state = &mut self.graph.states[index];
+            state.settled |= state.stage.is_none();
+        }
+        Ok(())
+    }
+
+    fn resolve_base(&mut self, index: usize) -> Result<()> {
+        let state = &self.graph.states[index];
+        let reference = Reference::parse(&state.base_name)?;
+        if !state.resolved {
+            return Ok(());
+        }
+        self.need(index, reference)
+    }
+
+    /// Notes the image that a state needs, and the triggers that it is known to have.
+    fn need(&mut self, index: usize, reference: Reference) -> Result<()> {
+        let state = &mut self.graph.states[index];
+        let platform = state.platform.as_ref().unwrap_or(self.setting.target);
+        let replaced = state.context;
+        let context = replaced.or_else(|| self.setting.contexts.find(&full(&reference), platform));
+        let image = match context {
+            Some(context) => context.image()?,
+            None => Some(reference.clone()),
+        };
+        state.settled |= replaced.is_some();
+        let platform = platform.normalized().to_string();
+        let Some(image) = image else {
+            return Ok(());
+        };
+        let need = ImageNeed {
+            reference: image.full(),
+            platform,
+            via: state.via,
+            line: state.span.start,
+            context: context.map(|context| context.name.to_owned()),
+        };
+        let key = (need.reference.clone(), need.platform.clone());
+        if let Some(triggers) = self.setting.query.triggers.get(&key) {
+            state.pending.clone_from(triggers);
+        }
+        self.needs.push((index, need));
+        Ok(())
+    }
+
+    /// Finds the images that became reachable only after BuildKit had passed them over: it does
+    /// not look at their configuration, but pulls them.
+    fn late(&mut self, target: usize) -> Result<()> {
+        for index in self.graph.reachable(target) {
+            let state = &self.graph.states[index];
+            let passed_over = state.base.is_none() && !state.resolved && state.base_name != SCRATCH;
+            if passed_over {
+                let span = state.span;
+                let reference = Reference::parse(&state.base_name);
+                reference
+                    .and_then(|reference| self.need(index, reference))
+                    .map_err(|error| error.at(span))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses what takes files from a stage that is built later.
+    fn check_order(&self, target: usize) -> Result<()> {
+        for index in self.graph.reachable(target) {
+            let state = &self.graph.states[index];
+            let replaced = state.context.is_some();
+            for (source, span) in &state.sources {
+                let later = self.graph.states[*source].stage.is_some() && *source >= index;
+                if later && !replaced && state.stage.is_some() {
+                    let from = self.graph.label(*source);
+                    let keyword = "COPY --from or RUN --mount";
+                    return Err(Error::from(Cause::StageOrder { keyword, from }).at(*span));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns a reference with its tag, as BuildKit looks for contexts.
+fn full(reference: &Reference) -> Reference {
+    Reference::parse(&reference.full()).unwrap_or_else(|_| reference.clone())
+}
+
+/// Returns the triggers that a stage leaves for those built on it.
+fn declared_triggers(instructions: &[Instruction]) -> Vec<String> {
+    let triggers = instructions
+        .iter()
+        .filter_map(|instruction| match &instruction.kind {
+            InstructionKind::Onbuild(text) => Some(text.clone()),
+            _ => None,
+        });
+    triggers.collect()
+}
