@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::{Http, Identity, Image, Process, Response, program, push};
+use crate::{Http, Identity, Image, Process, Response, program, push_image};
 
 /// `sealift:tide-and-lift` with bcrypt, which is the only form that docker-registry takes.
 const HTPASSWD: &str = "sealift:$2y$05$IB4OXqrK7Oj0OZJ4WwDPF.r1gcVp5lkJChWnNvyWtOhXgRlrZAcHu\n";
@@ -150,7 +150,7 @@ impl DockerRegistry {
             });
             plain.push(image, repository, tag);
         } else {
-            push::push(&Http::new(self.address), image, repository, tag);
+            push_image(&Http::new(self.address), image, repository, tag);
         }
     }
 

@@ -38,6 +38,7 @@ pub use image::{Blob, Image, ImageBuilder};
 pub use machine::{busybox_program, program, repository_root};
 pub use process::Process;
 pub use project::Project;
+pub use push::push_image;
 pub use rootfs::{busybox, busybox_builder, frontend_image, random_image};
 pub use sealift::{Outcome, Sealift};
 pub use ssh_agent::SshAgent;

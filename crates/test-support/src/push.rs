@@ -2,8 +2,11 @@
 
 use crate::{Blob, Http, Image};
 
-/// Uploads all blobs, then the manifests, then the root under the tag.
-pub(crate) fn push(http: &Http, image: &Image, repository: &str, tag: &str) {
+/// Pushes an image: all blobs, then the manifests, then the root under the tag.
+///
+/// # Panics
+/// Where the registry refuses it.
+pub fn push_image(http: &Http, image: &Image, repository: &str, tag: &str) {
     for blob in &image.blobs {
         push_blob(http, repository, blob);
     }
