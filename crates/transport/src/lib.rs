@@ -1,1 +1,46 @@
-//! HTTP over bad networks.
+//! HTTP over bad networks (RFC 9110): the one way to the outside.
+//!
+//! This crate knows endpoints, failures and bytes; it knows no registries. A [`Transport`] asks the
+//! endpoints of a [`Route`] for documents and large content, repeats what failed by the class of the
+//! failure ([`class`]), continues at the byte reached at another endpoint, and tells an [`Observer`]
+//! what it does. Credentials come in through an [`Authorizer`], content goes out through a [`Sink`].
+
+mod authorizer;
+mod backoff;
+mod body;
+pub mod class;
+mod connection;
+mod course;
+mod dial;
+mod document;
+mod download;
+mod endpoint;
+mod error;
+mod exchange;
+mod health;
+mod host;
+mod observe;
+mod pace;
+mod payload;
+mod pool;
+pub mod proxy;
+mod request;
+pub mod settings;
+mod sink;
+mod tls;
+mod transport;
+
+pub use authorizer::{Anonymous, Authorizer, Challenge};
+pub use class::{Class, Decision, Phase, Remedy, Verdict, classify};
+pub use download::Provenance;
+pub use endpoint::{Endpoint, Route, Scheme};
+pub use error::{Cause, Error, Result, Stage};
+pub use health::{Record, Snapshot};
+pub use host::Totals;
+pub use observe::{Event, Observer, Reason, Silent, Subject};
+pub use payload::Payload;
+pub use request::{Check, Document, Refusal, Request, Target};
+pub use settings::{Settings, Tls};
+pub use sink::Sink;
+pub use tls::install_crypto;
+pub use transport::Transport;

@@ -1,0 +1,310 @@
+//! The catalogue: one row a failure, first match wins. A flat table, to be read and extended.
+//!
+//! A text is a list of alternatives in lower case; `…` inside one stands for anything. A row
+//! without phases holds in every phase but [`Phase::Exec`], whose texts are logs of foreign
+//! programs and only match rows that name it.
+
+use super::{Class, Phase, Remedy, Verdict};
+
+/// A failure as it was seen: phase, text, status.
+pub type Seen = (Phase, &'static str, Option<u16>);
+
+/// One row of the catalogue.
+#[derive(Debug)]
+pub struct Row {
+    /// Alternatives of text; none asks for no text.
+    pub texts: &'static [&'static str],
+    /// Statuses; none asks for no status.
+    pub statuses: &'static [u16],
+    /// Phases; none stands for all but exec.
+    pub phases: &'static [Phase],
+    /// What it is.
+    pub class: Class,
+    /// What can help.
+    pub remedy: Remedy,
+    /// What to tell the user; empty where there is nothing to add.
+    pub hint: &'static str,
+    /// Real samples, which the tests look up.
+    pub seen: &'static [Seen],
+}
+
+impl Row {
+    /// Says whether a failure is this row's. `text` is in lower case.
+    pub(super) fn fits(&self, phase: Phase, text: &str, status: Option<u16>) -> bool {
+        let phase = if self.phases.is_empty() {
+            phase != Phase::Exec
+        } else {
+            self.phases.contains(&phase)
+        };
+        phase
+            && (self.statuses.is_empty() || status.is_some_and(|s| self.statuses.contains(&s)))
+            && (self.texts.is_empty() || self.texts.iter().any(|pattern| contains(text, pattern)))
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        Verdict {
+            class: self.class,
+            remedy: self.remedy,
+            hint: (!self.hint.is_empty()).then_some(self.hint),
+        }
+    }
+}
+
+/// Says whether `text` has the parts of `pattern`, split at `…`, in their order.
+fn contains(text: &str, pattern: &str) -> bool {
+    let mut rest = text;
+    pattern.split('…').all(|part| match rest.find(part) {
+        Some(at) => {
+            rest = &rest[at + part.len()..];
+            true
+        }
+        None => false,
+    })
+}
+
+use Class::{Absent, Auth, Builder, Config, Corrupt, Disk, Net, Oom, Qemu, Rate, User};
+use Phase::{Blob, Boot, Cache, Exec, Export, Merge, Push, Resolve, Token};
+
+const ANY: &[Phase] = &[Boot, Token, Resolve, Blob, Exec, Export, Push, Cache, Merge];
+
+const NO_TEXT: &[&str] = &[];
+const NO_STATUS: &[u16] = &[];
+const ALL_BUT_EXEC: &[Phase] = &[];
+
+macro_rules! rows {
+    ($( { $texts:expr, $statuses:expr, $phases:expr } => $class:ident $remedy:ident $hint:literal; $($seen:expr),+ $(,)? ;)*) => {
+        &[$(Row {
+            texts: $texts, statuses: $statuses, phases: $phases, class: $class,
+            remedy: Remedy::$remedy, hint: $hint, seen: &[$($seen),+],
+        }),*]
+    };
+}
+
+/// The catalogue, in the order of its look-up.
+pub const TABLE: &[Row] = rows! {
+    // The machine itself.
+    { &["no space left on device", "disk quota exceeded"], NO_STATUS, ANY } => Disk Prune
+        "The disk is full: free some room, or move the store with SEALIFT_HOME.";
+        (Blob, "write /var/lib/buildkit/x: no space left on device", None),
+        (Exec, "tar: ./usr: Cannot write: No space left on device", None),
+        (Blob, "Disk quota exceeded (os error 122)", None);
+    { &["read-only file system", "input/output error (os error 5)"], NO_STATUS, ALL_BUT_EXEC } => Disk Never
+        "The disk refuses writes: look at the kernel's log.";
+        (Blob, "write: Read-only file system (os error 30)", None);
+    { &["qemu: uncaught target signal", "error exit status 139", "exit code: 139"], NO_STATUS, ANY } => Qemu Once
+        "The emulator crashed: a native node for this platform does not have this problem.";
+        (Exec, "qemu: uncaught target signal 11 (Segmentation fault) - core dumped", None),
+        (Exec, "dpkg: error: sub-process returned error exit status 139", None);
+    { &["exec format error", ".buildkit_qemu_emulator"], NO_STATUS, ANY } => Qemu Emulator
+        "The builder cannot run programs of this platform: register an emulator (qemu-user-static and binfmt_misc), or add a native node.";
+        (Exec, "exec /bin/sh: exec format error", None),
+        (Exec, "process \"/dev/.buildkit_qemu_emulator /bin/sh -c true\" did not complete successfully: exit code: 127", None);
+    { &["exit code: 137", "signal: killed", "cannot allocate memory", "out of memory", "oom-kill"], NO_STATUS, ANY } => Oom LessParallel
+        "Memory ran out: build fewer units side by side, or give the builder more memory.";
+        (Exec, "process \"/bin/sh -c make\" did not complete successfully: exit code: 137", None),
+        (Exec, "fork: Cannot allocate memory", None),
+        (Export, "runc run failed: signal: killed", None);
+
+    // Build steps: their logs, then their exit code.
+    { &["failed to fetch…404", "404  not found"], NO_STATUS, &[Exec] } => User Never
+        "A package's file is gone from its server: the package index in the image is older than the server's; update it in the same RUN.";
+        (Exec, "E: Failed to fetch http://deb.debian.org/x.deb  404  Not Found", None);
+    { &["temporary failure resolving", "temporary failure in name resolution", "could not resolve host", "failed to fetch",
+        "connection timed out", "etimedout", "econnreset", "eai_again", "read timed out", "tls handshake timeout", "i/o timeout", "connection reset by peer",
+        "curl: (6)", "curl: (7)", "curl: (28)", "curl: (35)", "curl: (56)", "curl: (18)", "the tls connection was non-properly terminated",
+        "failed to connect to", "network is unreachable", "unexpected eof", "early eof", "rpc failed; curl", "remote end closed connection", "incompleteread", "502  bad gateway"],
+        NO_STATUS, &[Exec] } => Net SolveAgain
+        "What the step downloads was lost on the way; finished steps are cached.";
+        (Exec, "Temporary failure resolving 'deb.debian.org'", None),
+        (Exec, "curl: (6) Could not resolve host: example.org", None),
+        (Exec, "E: Failed to fetch http://deb.debian.org/x.deb  Connection failed", None),
+        (Exec, "npm error code ETIMEDOUT", None),
+        (Exec, "npm error code ECONNRESET", None),
+        (Exec, "pip._vendor.urllib3.exceptions.ReadTimeoutError: Read timed out.", None),
+        (Exec, "go: github.com/x/y: net/http: TLS handshake timeout", None),
+        (Exec, "curl: (28) Connection timed out after 30001 milliseconds", None),
+        (Exec, "curl: (56) Recv failure", None),
+        (Exec, "fatal: early EOF", None);
+    { &["did not complete successfully: exit code"], NO_STATUS, &[Exec, Export] } => User Never
+        "";
+        (Exec, "process \"/bin/sh -c false\" did not complete successfully: exit code: 1", None);
+    { &["failed to calculate checksum of ref", "failed to compute cache key"], NO_STATUS, ANY } => User Never
+        "A COPY or ADD source is not in the build context; .dockerignore may exclude it.";
+        (Exec, "failed to calculate checksum of ref abc: \"/x\": not found", None),
+        (Resolve, "failed to compute cache key: \"/x\" not found", None);
+    { &["dockerfile parse error", "failed to parse dockerfile", "unknown instruction", "failed to process \"", "failed to read dockerfile"], NO_STATUS, ANY } => User Never
+        "";
+        (Resolve, "dockerfile parse error on line 3: unknown instruction: RUNN", None),
+        (Exec, "failed to read dockerfile: open Dockerfile: no such file or directory", None);
+
+    // The engine.
+    { &["no active session", "graceful_stop", "error reading server preface", "error reading from server: eof", "closing transport due to",
+        "transport is closing", "lost connection to buildkit", "the client connection is closing"], NO_STATUS, ANY } => Builder SolveAgain
+        "The builder went away during the build.";
+        (Exec, "rpc error: code = Unavailable desc = error reading from server: EOF", None),
+        (Resolve, "no active session for x: context deadline exceeded", None),
+        (Export, "received GRACEFUL_STOP", None),
+        (Boot, "connection error: desc = \"error reading server preface: EOF\"", None);
+    { &["inconsistent graph state", "failed to get edge", "locked for…unavailable"], NO_STATUS, ANY } => Builder SolveAgain
+        "";
+        (Exec, "inconsistent graph state in edge", None),
+        (Exec, "failed to get edge", None),
+        (Exec, "ref layer-sha256:x locked for 3.2s (since x): unavailable", None);
+
+    // Credentials that make things worse when they are tried again.
+    { &["too many failed login attempts"], NO_STATUS, ALL_BUT_EXEC } => Auth Never
+        "The registry has locked logins for now: log in with the right password, then wait some minutes.";
+        (Token, "toomanyrequests: too many failed login attempts for username or IP address", Some(429));
+    // Rates.
+    { &["pull rate limit"], NO_STATUS, ALL_BUT_EXEC } => Rate Pace
+        "The registry's pull limit is used up: log in, add a mirror, or wait; its window is hours.";
+        (Resolve, "toomanyrequests: You have reached your unauthenticated pull rate limit.", Some(429));
+    { NO_TEXT, &[429], ALL_BUT_EXEC } => Rate Pace
+        "The server asks for fewer requests.";
+        (Blob, "", Some(429)), (Blob, "toomanyrequests: Rate exceeded", Some(429));
+    { &["toomanyrequests", "too many requests", "rate exceeded"], NO_STATUS, ALL_BUT_EXEC } => Rate Pace
+        "The server asks for fewer requests.";
+        (Resolve, "unexpected status: 429 Too Many Requests", None);
+
+    // Configuration, before the network.
+    { &["server gave http response to https client", "does not look like a tls handshake", "client sent an http request to an https server",
+        "http request was sent to https port", "wrong version number", "received corrupt message of type invalidcontenttype"], NO_STATUS, ALL_BUT_EXEC } => Config NextEndpoint
+        "One side speaks HTTPS, the other plain HTTP: mark the registry as plain HTTP (insecure), or correct its scheme.";
+        (Resolve, "http: server gave HTTP response to HTTPS client", None),
+        (Resolve, "tls: first record does not look like a TLS handshake", None),
+        (Resolve, "Client sent an HTTP request to an HTTPS server.", Some(400)),
+        (Resolve, "received corrupt message of type InvalidContentType", None);
+    { &["certificate signed by unknown authority", "unknownissuer", "certificate is valid for", "certificate not valid for name", "notvalidforname",
+        "certificate has expired", "certificate expired", "not yet valid", "x509:", "invalid peer certificate", "self-signed certificate"], NO_STATUS, ALL_BUT_EXEC } => Config NextEndpoint
+        "The server's certificate is not trusted: add its CA for this host (certs.d/HOST/ca.crt), correct the name, or check the clock.";
+        (Resolve, "x509: certificate signed by unknown authority", None),
+        (Resolve, "x509: certificate is valid for a.example, not b.example", None),
+        (Resolve, "tls: failed to verify certificate: x509: certificate has expired or is not yet valid", None),
+        (Blob, "invalid peer certificate: UnknownIssuer", None);
+    { &["certificate required", "certificaterequired", "bad certificate", "badcertificate", "unknown certificate authority"], NO_STATUS, ALL_BUT_EXEC } => Config NextEndpoint
+        "The server wants a client certificate that it knows: put client.cert and client.key into certs.d/HOST.";
+        (Resolve, "remote error: tls: certificate required", None),
+        (Resolve, "received fatal alert: CertificateRequired", None);
+    { NO_TEXT, &[407], ALL_BUT_EXEC } => Config Never
+        "The proxy wants a user and a password.";
+        (Token, "", Some(407)), (Token, "Proxy Authentication Required", Some(407));
+    { &["proxyconnect tcp", "proxy authentication required", "socks connect"], NO_STATUS, ALL_BUT_EXEC } => Config Never
+        "The proxy does not do its work: check its address, its user and password, and NO_PROXY.";
+        (Token, "proxyconnect tcp: dial tcp 127.0.0.1:7890: connect: connection refused", None),
+        (Token, "Proxy Authentication Required", None);
+    { &["lookup https:", "lookup https on", "lookup http on", "lookup http:"], NO_STATUS, ALL_BUT_EXEC } => Config Never
+        "A mirror was written with its scheme where only a host belongs.";
+        (Resolve, "dial tcp: lookup https on 127.0.0.53:53: no such host", None);
+    { &["no such host", "name or service not known", "no address associated with hostname", "nodename nor servname"], NO_STATUS, ALL_BUT_EXEC } => Config Once
+        "This name does not exist in DNS: check its spelling, the resolver, or set a proxy.";
+        (Resolve, "dial tcp: lookup registry.exmaple on 1.1.1.1:53: no such host", None),
+        (Resolve, "failed to lookup address information: Name or service not known", None);
+    { &["network is unreachable…[", "no route to host…[", "[…]:…network is unreachable", "[…]:…no route to host"], NO_STATUS, ALL_BUT_EXEC } => Config OnceIpv4
+        "IPv6 is offered by DNS but has no route here.";
+        (Resolve, "dial tcp [2600:1f18::1]:443: connect: network is unreachable", None),
+        (Resolve, "dial tcp [2600:1f18::1]:443: connect: no route to host", None);
+    { &["html instead of json", "invalid character '<' looking for beginning of value"], NO_STATUS, ALL_BUT_EXEC } => Config NextEndpoint
+        "A web page came instead of the registry's answer: a captive portal, a login page or a firewall is in the way.";
+        (Token, "invalid character '<' looking for beginning of value", None),
+        (Token, "HTML instead of JSON", Some(200));
+
+    // Wrong bytes.
+    { &["unexpected commit digest", "failed size validation", "unexpected digest", "digest_invalid", "size_invalid", "digest mismatch", "does not match digest", "error verifying sha256"], NO_STATUS, ALL_BUT_EXEC } => Corrupt Elsewhere
+        "A server delivered wrong bytes; it is not asked again in this run.";
+        (Blob, "failed commit on ref \"layer-sha256:x\": unexpected commit digest sha256:a, expected sha256:b", None),
+        (Blob, "failed size validation: 1 != 2: failed precondition", None),
+        (Push, "{\"errors\":[{\"code\":\"DIGEST_INVALID\"}]}", Some(400)),
+        (Push, "SIZE_INVALID", Some(400));
+    { NO_TEXT, &[416], ALL_BUT_EXEC } => Corrupt Elsewhere
+        "A server says that the content is shorter than it is.";
+        (Blob, "", Some(416));
+
+    // Platforms and names.
+    { &["no match for platform in manifest", "no matching manifest for", "no image found in image index for", "no child with platform"], NO_STATUS, ANY } => Absent Never
+        "The image does not exist for this platform.";
+        (Resolve, "no match for platform in manifest: not found", None),
+        (Resolve, "no matching manifest for linux/arm64/v8 in the manifest list entries", None);
+    { &["repository does not exist or may require authorization", "insufficient_scope", "pull access denied"], NO_STATUS, ALL_BUT_EXEC } => Absent NextEndpoint
+        "A typing error in the name, a private image without credentials, or an image that only the local docker daemon has.";
+        (Resolve, "pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed", None),
+        (Resolve, "error=\"insufficient_scope\"", Some(401));
+    { &["immutable"], &[400, 409, 412], &[Push] } => Config Never
+        "The tag exists and may not be moved.";
+        (Push, "The image tag '1' already exists in the 'x' repository and cannot be overwritten because the tag is immutable.", Some(400));
+    { &["requested access to the resource is denied", "permission_denied", "action: push", "no push permission"], NO_STATUS, ALL_BUT_EXEC } => Auth Never
+        "These credentials may not do this.";
+        (Push, "denied: requested access to the resource is denied", Some(401)),
+        (Push, "denied: permission_denied: write_package", Some(403)),
+        (Push, "unauthorized to access repository: p/r, action: push", Some(401));
+    { &["incorrect username or password", "authorization token has expired", "no basic auth credentials", "invalid username/password", "authentication required"], &[400, 403], ALL_BUT_EXEC } => Auth Never
+        "Log in again: the stored credentials are wrong or too old.";
+        (Token, "denied: Your authorization token has expired. Reauthenticate and try again.", Some(403));
+    { &["incorrect username or password", "authorization token has expired", "no basic auth credentials", "invalid username/password"], NO_STATUS, ALL_BUT_EXEC } => Auth Never
+        "Log in again: the stored credentials are wrong, missing or too old.";
+        (Token, "unauthorized: incorrect username or password", Some(401)),
+        (Token, "no basic auth credentials", None);
+    { NO_TEXT, &[401], &[Token] } => Auth Never
+        "The token server refuses these credentials.";
+        (Token, "", Some(401));
+    { NO_TEXT, &[401], ALL_BUT_EXEC } => Auth NewToken
+        "The registry wants other credentials.";
+        (Resolve, "{\"errors\":[{\"code\":\"UNAUTHORIZED\"}]}", Some(401));
+    { NO_TEXT, &[403], ALL_BUT_EXEC } => Auth Anonymous
+        "Access is refused; stored credentials may be stale, or the image private.";
+        (Resolve, "", Some(403));
+    { NO_TEXT, &[404, 410], ALL_BUT_EXEC } => Absent NextEndpoint
+        "";
+        (Resolve, "", Some(404)), (Resolve, "", Some(410)),
+        (Resolve, "{\"errors\":[{\"code\":\"MANIFEST_UNKNOWN\"}]}", Some(404));
+
+    // The network, by status.
+    { NO_TEXT, &[408, 499, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527], ALL_BUT_EXEC } => Net Backoff
+        "";
+        (Blob, "", Some(500)), (Blob, "", Some(502)), (Blob, "", Some(503)), (Blob, "", Some(504)),
+        (Blob, "", Some(408)), (Blob, "", Some(499)), (Blob, "", Some(520)), (Blob, "", Some(527)),
+        (Resolve, "unexpected status: not found", Some(503));
+
+    // The network, by text.
+    { &["connection refused"], NO_STATUS, ALL_BUT_EXEC } => Net Few
+        "Nothing listens there: check host and port, or start the service.";
+        (Resolve, "dial tcp 127.0.0.1:5000: connect: connection refused", None);
+    { &["i/o timeout", "connection reset", "broken pipe", "tls handshake timeout", "timeout awaiting response headers", "unexpected eof", ": eof",
+        "server closed idle connection", "use of closed network connection", "context deadline exceeded", "client.timeout exceeded", "connection timed out",
+        "operation timed out", "connection closed before message completed", "network is unreachable", "no route to host"], NO_STATUS, ALL_BUT_EXEC } => Net Backoff
+        "";
+        (Token, "failed to fetch oauth token: Post \"https://auth.docker.io/token\": dial tcp 104.18.121.25:443: i/o timeout", None),
+        (Blob, "read tcp 1.2.3.4:5->6.7.8.9:443: read: connection reset by peer", None),
+        (Push, "write: broken pipe", None),
+        (Resolve, "net/http: TLS handshake timeout", None),
+        (Resolve, "net/http: timeout awaiting response headers", None),
+        (Blob, "unexpected EOF", None),
+        (Resolve, "Get \"https://r/v2/\": EOF", None),
+        (Blob, "http: server closed idle connection", None),
+        (Blob, "use of closed network connection", None),
+        (Blob, "dial tcp 10.0.0.1:443: connect: no route to host", None);
+    { &["500 internal server error", "502 bad gateway", "503 service unavailable", "504 gateway time"], NO_STATUS, ALL_BUT_EXEC } => Net Backoff
+        "";
+        (Resolve, "unexpected status from GET request to https://r/token: 503 Service Unavailable", None),
+        (Blob, "unexpected status: 502 Bad Gateway", None);
+    { &["401 unauthorized", "403 forbidden"], NO_STATUS, ALL_BUT_EXEC } => Auth Never
+        "The registry refuses these credentials, or wants some.";
+        (Resolve, "unexpected status from HEAD request to https://r/v2/x: 401 Unauthorized", None),
+        (Push, "unexpected status from POST request to https://r/v2/x: 403 Forbidden", None);
+    { &["internal_error", "goaway", "stream error", "refused_stream", "http2: "], NO_STATUS, ALL_BUT_EXEC } => Net Backoff
+        "";
+        (Blob, "stream error: stream ID 7; INTERNAL_ERROR; received from peer", None),
+        (Blob, "http2: server sent GOAWAY and closed the connection", None);
+    { &["server misbehaving", "temporary failure in name resolution", "lookup…timeout"], NO_STATUS, ALL_BUT_EXEC } => Net Backoff
+        "The DNS resolver does not answer.";
+        (Resolve, "lookup auth.docker.io on 127.0.0.53:53: server misbehaving", None),
+        (Resolve, "failed to lookup address information: Temporary failure in name resolution", None);
+    { &["manifest unknown", "manifest_unknown", "name unknown", "name_unknown", "blob_unknown", "blob unknown", "not found", "does not exist"], NO_STATUS, ALL_BUT_EXEC } => Absent NextEndpoint
+        "";
+        (Resolve, "docker.io/library/nothere:1: not found", None),
+        (Resolve, "manifest unknown: manifest unknown", None),
+        (Blob, "BLOB_UNKNOWN", None);
+    { &["code = internal", "code = unavailable", "code = unimplemented", "code = aborted", "status: internal", "status: unavailable"], NO_STATUS, ANY } => Builder SolveAgain
+        "";
+        (Exec, "rpc error: code = Unavailable desc = x", None),
+        (Export, "rpc error: code = Internal desc = x", None);
+};

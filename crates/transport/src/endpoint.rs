@@ -1,0 +1,350 @@
+//! Whom to ask: an origin, its mirrors, and how each of them is spoken to.
+
+use std::fmt;
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::error::Cause;
+use crate::proxy::ProxyChoice;
+use crate::settings::Tls;
+
+/// The scheme that an endpoint is spoken to with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// HTTP over TLS.
+    Https,
+    /// Plain HTTP.
+    Http,
+    /// HTTPS, and plain HTTP where no TLS is spoken: what Docker does for insecure registries.
+    HttpsElseHttp,
+}
+
+/// A server that can be asked for the content of one origin: a mirror, or the origin itself.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    inner: Arc<Inner>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Inner {
+    scheme: Scheme,
+    host: Arc<str>,
+    port: Option<u16>,
+    base: String,
+    query: Option<String>,
+    tls: Option<Tls>,
+    proxy: Option<ProxyChoice>,
+    mirror: bool,
+}
+
+impl Endpoint {
+    /// Makes an endpoint of `host`, `host:port` or `[v6]:port`.
+    ///
+    /// # Errors
+    /// [`Cause::Url`] for anything else.
+    pub fn new(scheme: Scheme, authority: &str) -> Result<Self, Cause> {
+        let wrong = || Cause::Url {
+            text: authority.rsplit('@').next().unwrap_or_default().to_owned(),
+        };
+        let url = Url::parse(&format!("https://{authority}/")).map_err(|_| wrong())?;
+        if url.path() != "/" || !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong());
+        }
+        // The parser drops the scheme's own port; a port that was written is kept.
+        let written = authority.rsplit_once(':').and_then(|(_, p)| p.parse().ok());
+        Ok(Self::build(Inner {
+            scheme,
+            host: url.host_str().ok_or_else(wrong)?.into(),
+            port: url.port().or(written.filter(|port| *port == 443)),
+            base: String::new(),
+            query: None,
+            tls: None,
+            proxy: None,
+            mirror: false,
+        }))
+    }
+
+    /// Makes an endpoint of a URL's scheme, host, port and path (as its base).
+    ///
+    /// # Errors
+    /// [`Cause::Url`] for schemes other than http and https, and for URLs without a host.
+    pub fn from_url(url: &Url) -> Result<Self, Cause> {
+        let wrong = || Cause::Url { text: masked(url) };
+        let scheme = match url.scheme() {
+            "https" => Scheme::Https,
+            "http" => Scheme::Http,
+            _ => return Err(wrong()),
+        };
+        Ok(Self::build(Inner {
+            scheme,
+            host: url.host_str().ok_or_else(wrong)?.into(),
+            port: url.port(),
+            base: url.path().trim_end_matches('/').to_owned(),
+            query: None,
+            tls: None,
+            proxy: None,
+            mirror: false,
+        }))
+    }
+
+    fn build(inner: Inner) -> Self {
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.inner));
+        self
+    }
+
+    /// Puts a path before every request's path: `/v2`, or a mirror's own prefix.
+    #[must_use]
+    pub fn with_base(self, base: &str) -> Self {
+        let base = base.trim_matches('/');
+        let base = if base.is_empty() {
+            String::new()
+        } else {
+            format!("/{base}")
+        };
+        self.with(|inner| inner.base = base)
+    }
+
+    /// Adds a query to every request, such as containerd's `ns=docker.io` for mirrors.
+    #[must_use]
+    pub fn with_query(self, query: &str) -> Self {
+        self.with(|inner| inner.query = Some(query.to_owned()))
+    }
+
+    /// Gives the endpoint a TLS of its own, in place of the settings' for its host.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        self.with(|inner| inner.tls = Some(tls))
+    }
+
+    /// Gives the endpoint a proxy of its own, in place of the settings'.
+    #[must_use]
+    pub fn with_proxy(self, proxy: ProxyChoice) -> Self {
+        self.with(|inner| inner.proxy = Some(proxy))
+    }
+
+    /// Marks the endpoint as a mirror: its 404 is never final.
+    #[must_use]
+    pub fn as_mirror(self) -> Self {
+        self.with(|inner| inner.mirror = true)
+    }
+
+    /// How it is spoken to.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.inner.scheme
+    }
+
+    /// The host's name or address, in lower case; IPv6 in brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.inner.host
+    }
+
+    /// The port, where it is not the scheme's own.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.inner.port
+    }
+
+    /// `host` or `host:port`.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        match self.inner.port {
+            Some(port) => format!("{}:{port}", self.inner.host),
+            None => self.inner.host.to_string(),
+        }
+    }
+
+    /// The path before every request's path, without a slash at its end.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.inner.base
+    }
+
+    /// Whether it is a mirror.
+    #[must_use]
+    pub fn is_mirror(&self) -> bool {
+        self.inner.mirror
+    }
+
+    /// Its own TLS, where it has one.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Tls> {
+        self.inner.tls.as_ref()
+    }
+
+    /// Its own proxy, where it has one.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&ProxyChoice> {
+        self.inner.proxy.as_ref()
+    }
+
+    /// The URL of a path at this endpoint. `path` may have a query.
+    ///
+    /// # Errors
+    /// [`Cause::Url`] where the path leaves the endpoint's base or is no path.
+    pub fn url(&self, path: &str) -> Result<Url, Cause> {
+        let scheme = match self.inner.scheme {
+            Scheme::Http => "http",
+            Scheme::Https | Scheme::HttpsElseHttp => "https",
+        };
+        let path = path.trim_start_matches('/');
+        let text = format!("{scheme}://{}{}/{path}", self.authority(), self.base());
+        let mut url = Url::parse(&text).map_err(|_| Cause::Url { text: text.clone() })?;
+        let inside = url.path().strip_prefix(self.base());
+        if !inside.is_some_and(|rest| rest.starts_with('/')) {
+            return Err(Cause::Url { text });
+        }
+        if let Some(query) = &self.inner.query {
+            let joined = match url.query() {
+                Some(own) => format!("{own}&{query}"),
+                None => query.clone(),
+            };
+            url.set_query(Some(&joined));
+        }
+        Ok(url)
+    }
+
+    /// The name under which its health is remembered: scheme, authority and base.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let scheme = match self.inner.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+            Scheme::HttpsElseHttp => "https-else-http",
+        };
+        format!("{scheme}://{}{}", self.authority(), self.base())
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key())
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({})", self.key())
+    }
+}
+
+/// A URL without user information and query, fit for errors and logs: signed URLs carry secrets in
+/// their query.
+pub(crate) fn masked(url: &Url) -> String {
+    let mut text = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
+    if let Some(port) = url.port() {
+        text.push_str(&format!(":{port}"));
+    }
+    text.push_str(url.path());
+    text
+}
+
+/// The endpoints of one origin in the order in which they are asked: mirrors, the origin last.
+#[derive(Debug, Clone)]
+pub struct Route {
+    endpoints: Arc<[Endpoint]>,
+}
+
+impl Route {
+    /// Makes a route of mirrors, in the order of preference, and their origin.
+    #[must_use]
+    pub fn new(mirrors: impl IntoIterator<Item = Endpoint>, origin: Endpoint) -> Self {
+        let mirrors = mirrors.into_iter().map(Endpoint::as_mirror);
+        Self {
+            endpoints: mirrors.chain([origin]).collect(),
+        }
+    }
+
+    /// Makes a route of the origin alone.
+    #[must_use]
+    pub fn direct(origin: Endpoint) -> Self {
+        Self::new([], origin)
+    }
+
+    /// Makes a route of mirrors alone, for when the origin must not be asked. The last one's 404 is
+    /// then final.
+    #[must_use]
+    pub fn mirrors_only(mirrors: impl IntoIterator<Item = Endpoint>) -> Option<Self> {
+        let endpoints: Arc<[Endpoint]> = mirrors.into_iter().map(Endpoint::as_mirror).collect();
+        (!endpoints.is_empty()).then_some(Self { endpoints })
+    }
+
+    /// The endpoints in their order, the origin last.
+    #[must_use]
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// The last endpoint: the origin, but in routes of mirrors alone.
+    #[must_use]
+    pub fn origin(&self) -> &Endpoint {
+        self.endpoints
+            .last()
+            .expect("a route has at least one endpoint by construction")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_joined_under_the_base() {
+        let endpoint = Endpoint::new(Scheme::Https, "M.example:8443")
+            .unwrap()
+            .with_base("/v2/hub/");
+        assert_eq!(
+            endpoint
+                .url("library/busybox/tags/list?n=1")
+                .unwrap()
+                .as_str(),
+            "https://m.example:8443/v2/hub/library/busybox/tags/list?n=1"
+        );
+        let query = endpoint.clone().with_query("ns=docker.io");
+        assert_eq!(query.url("a").unwrap().query(), Some("ns=docker.io"));
+        assert_eq!(
+            query.url("a?b=c").unwrap().query(),
+            Some("b=c&ns=docker.io")
+        );
+        assert!(endpoint.url("../../secret").is_err(), "leaves the base");
+        assert!(
+            endpoint.url("%2e%2e/%2e%2e/secret").is_err(),
+            "leaves the base, encoded"
+        );
+    }
+
+    #[test]
+    fn authorities_are_checked() {
+        for bad in ["", "a/b", "user:pw@host", "host:99999", "https://x", "a b"] {
+            assert!(Endpoint::new(Scheme::Https, bad).is_err(), "{bad:?}");
+        }
+        let v6 = Endpoint::new(Scheme::Http, "[::1]:5000").unwrap();
+        assert_eq!((v6.host(), v6.port()), ("[::1]", Some(5000)));
+        let own = Endpoint::new(Scheme::Http, "h:443").unwrap();
+        assert_eq!(own.url("").unwrap().as_str(), "http://h:443/");
+    }
+
+    #[test]
+    fn routes_mark_their_mirrors() {
+        let end = |host| Endpoint::new(Scheme::Https, host).unwrap();
+        let route = Route::new([end("a"), end("b")], end("c"));
+        let marks: Vec<bool> = route.endpoints().iter().map(Endpoint::is_mirror).collect();
+        assert_eq!(marks, [true, true, false]);
+        assert_eq!(route.origin().host(), "c");
+        assert!(Route::mirrors_only([]).is_none());
+    }
+
+    #[test]
+    fn masked_urls_keep_no_secret() {
+        let url = Url::parse("https://u:pw@cdn.example/x?signature=abc").unwrap();
+        assert_eq!(masked(&url), "https://cdn.example/x");
+    }
+}

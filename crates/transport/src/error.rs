@@ -1,0 +1,462 @@
+//! What went wrong with a request: the cause, typed, and what was known when it was given up.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::class::{Class, Phase, Remedy, Verdict, classify};
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A request that failed for good: its cause, with all that the failure log needs.
+///
+/// It is cheap to clone, so that all who wait for one request can be told.
+#[derive(Clone)]
+pub struct Error {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    cause: Cause,
+    verdict: Verdict,
+    phase: Phase,
+    host: String,
+    label: String,
+    attempts: u32,
+}
+
+impl Error {
+    /// Makes an error of a cause, judged by the catalogue.
+    #[must_use]
+    pub fn new(cause: Cause, phase: Phase, host: &str, label: &str) -> Self {
+        let verdict = cause.verdict(phase);
+        Self {
+            inner: Arc::new(Inner {
+                cause,
+                verdict,
+                phase,
+                host: host.to_owned(),
+                label: label.to_owned(),
+                attempts: 1,
+            }),
+        }
+    }
+
+    /// Sets the number of attempts made in all.
+    #[must_use]
+    pub fn with_attempts(self, attempts: u32) -> Self {
+        let inner = match Arc::try_unwrap(self.inner) {
+            Ok(inner) => Inner { attempts, ..inner },
+            Err(shared) => Inner {
+                attempts,
+                cause: Cause::Earlier {
+                    text: shared.cause.to_string(),
+                    status: shared.cause.status().map(|status| status.as_u16()),
+                },
+                verdict: shared.verdict,
+                phase: shared.phase,
+                host: shared.host.clone(),
+                label: shared.label.clone(),
+            },
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn cause(&self) -> &Cause {
+        &self.inner.cause
+    }
+
+    /// What the failure is.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        self.inner.verdict.class
+    }
+
+    /// What the catalogue says about it.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.inner.verdict
+    }
+
+    /// What to tell the user, where there is something useful to say.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        self.inner.verdict.hint
+    }
+
+    /// The part of the work that the request belonged to.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.inner.phase
+    }
+
+    /// The host that was asked last, with its port where it is not the scheme's own.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.inner.host
+    }
+
+    /// What the request was for: an image, as a rule.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.inner.label
+    }
+
+    /// How many attempts were made, over all endpoints.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.inner.attempts
+    }
+
+    /// The last response's status, where there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.inner.cause.status().map(|status| status.as_u16())
+    }
+
+    /// The failed response's body, as far as it was kept (64 KiB).
+    #[must_use]
+    pub fn body(&self) -> Option<&str> {
+        match &self.inner.cause {
+            Cause::Status { body, .. } => Some(body),
+            _ => None,
+        }
+    }
+
+    /// The cause and its sources as one line.
+    #[must_use]
+    pub fn text(&self) -> String {
+        chain(&self.inner.cause)
+    }
+}
+
+/// Joins an error and its sources, leaving out what an outer one already says.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let part = inner.to_string();
+        if !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        source = inner.source();
+    }
+    text
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("phase", &self.inner.phase)
+            .field("label", &self.inner.label)
+            .field("host", &self.inner.host)
+            .field("class", &self.inner.verdict.class)
+            .field("attempts", &self.inner.attempts)
+            .field("cause", &self.inner.cause)
+            .finish()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}", self.inner.host, self.inner.phase)?;
+        if self.inner.attempts > 1 {
+            write!(f, ", {} attempts", self.inner.attempts)?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.inner.cause)
+    }
+}
+
+/// The step of an exchange that took too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Asking DNS.
+    Lookup,
+    /// Opening a TCP connection.
+    Connect,
+    /// Being let through by a proxy.
+    Proxy,
+    /// Shaking hands for TLS.
+    Tls,
+    /// Waiting for a response's head.
+    FirstByte,
+    /// Reading a body: fewer bytes came than the floor asks for.
+    Body,
+    /// Sending a body: nothing was taken.
+    Send,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lookup => "DNS lookup",
+            Self::Connect => "connect",
+            Self::Proxy => "proxy handshake",
+            Self::Tls => "TLS handshake",
+            Self::FirstByte => "waiting for the response",
+            Self::Body => "stalled body",
+            Self::Send => "stalled upload",
+        })
+    }
+}
+
+/// What went wrong with one attempt.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The host's name could not be resolved.
+    #[error("lookup {host}")]
+    Lookup {
+        /// The name asked for.
+        host: String,
+        /// The resolver's words.
+        source: io::Error,
+    },
+    /// No address of the host took a connection; the last one's error.
+    #[error("connect to {address}")]
+    Connect {
+        /// The address tried last.
+        address: SocketAddr,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// A step took too long.
+    #[error("i/o timeout: {stage} (after {} s)", after.as_secs_f32())]
+    Timeout {
+        /// The step.
+        stage: Stage,
+        /// The time it was given.
+        after: Duration,
+    },
+    /// The proxy could not be reached.
+    #[error("proxyconnect {proxy}")]
+    ProxyUnreachable {
+        /// The proxy, without its password.
+        proxy: String,
+        /// Why.
+        source: Box<Cause>,
+    },
+    /// The proxy refused to open a tunnel.
+    #[error("proxy {proxy} refuses: {reason}")]
+    ProxyRefused {
+        /// The proxy, without its password.
+        proxy: String,
+        /// Its words.
+        reason: String,
+        /// Its status, where it speaks HTTP.
+        status: Option<StatusCode>,
+    },
+    /// The TLS handshake failed, or a record was broken.
+    #[error("TLS with {host}")]
+    Tls {
+        /// The name that the certificate was checked for.
+        host: String,
+        /// The TLS library's words.
+        source: io::Error,
+    },
+    /// The configured TLS material cannot be used.
+    #[error("TLS settings for {host}: {reason}")]
+    TlsSettings {
+        /// The host.
+        host: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The connection broke.
+    #[error("connection")]
+    Io(#[source] io::Error),
+    /// What came was no HTTP, or broke its rules.
+    #[error("HTTP")]
+    Http(#[source] hyper::Error),
+    /// The body ended before its end.
+    #[error("unexpected EOF: the body ended early")]
+    Short,
+    /// The body goes on after its end.
+    #[error("the body is longer than the {expected} bytes it should have")]
+    Long {
+        /// The right size.
+        expected: u64,
+    },
+    /// A document is larger than its limit.
+    #[error("the document is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// The server answered with a status that is no success.
+    #[error("status {status}{}", summary(body))]
+    Status {
+        /// The status.
+        status: StatusCode,
+        /// The body's beginning, control characters removed.
+        body: String,
+    },
+    /// A range response does not fit its request.
+    #[error("wrong range: {reason}")]
+    WrongRange {
+        /// What does not fit.
+        reason: String,
+    },
+    /// The content came compressed although identity was asked for.
+    #[error("unwanted Content-Encoding {encoding:?}")]
+    Encoded {
+        /// The encoding.
+        encoding: String,
+    },
+    /// The caller's check refused the content.
+    #[error("{reason}")]
+    Refused {
+        /// What is wrong with it.
+        reason: String,
+        /// What that means.
+        verdict: Verdict,
+    },
+    /// A redirect that must not be followed.
+    #[error("redirect to {target}: {reason}")]
+    Redirect {
+        /// Where it pointed.
+        target: String,
+        /// Why it is not followed.
+        reason: &'static str,
+    },
+    /// A target that is no usable URL.
+    #[error("not a usable URL: {text}")]
+    Url {
+        /// The text, without user information.
+        text: String,
+    },
+    /// Writing what arrived failed.
+    #[error("writing")]
+    Sink(#[source] io::Error),
+    /// Reading what should be sent failed.
+    #[error("reading the upload")]
+    Source(#[source] io::Error),
+    /// No endpoint is left to be asked.
+    #[error("no endpoint left: {reason}")]
+    Exhausted {
+        /// Why the last one is out.
+        reason: String,
+    },
+    /// A failure told to several who waited for it.
+    #[error("{text}")]
+    Earlier {
+        /// Its words.
+        text: String,
+        /// Its status.
+        status: Option<u16>,
+    },
+}
+
+/// The first line of a failed response's body, as the tail of an error's text.
+fn summary(body: &str) -> String {
+    let line = body.lines().map(str::trim).find(|line| !line.is_empty());
+    match line {
+        Some(line) => {
+            let short: String = line.chars().take(300).collect();
+            format!(": {short}")
+        }
+        None => String::new(),
+    }
+}
+
+impl Cause {
+    /// The response's status, where there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Status { status, .. } => Some(*status),
+            Self::ProxyRefused { status, .. } => *status,
+            Self::Earlier { status, .. } => status.and_then(|s| StatusCode::from_u16(s).ok()),
+            _ => None,
+        }
+    }
+
+    /// Looks the cause up in the catalogue.
+    #[must_use]
+    pub fn verdict(&self, phase: Phase) -> Verdict {
+        match self {
+            Self::Timeout { .. } | Self::Short => Verdict::new(Class::Net, Remedy::Backoff),
+            Self::Long { .. } | Self::WrongRange { .. } | Self::Encoded { .. } => {
+                Verdict::new(Class::Corrupt, Remedy::Elsewhere)
+            }
+            Self::TooLarge { .. } => Verdict::new(Class::Corrupt, Remedy::Elsewhere).hint(
+                "No real document of this kind is that large: the server is broken or hostile.",
+            ),
+            Self::Refused { verdict, .. } => *verdict,
+            Self::Redirect { .. } => Verdict::new(Class::Config, Remedy::NextEndpoint)
+                .hint("The server redirects to a place where no honest one would."),
+            Self::Url { .. } | Self::TlsSettings { .. } => {
+                Verdict::new(Class::Config, Remedy::NextEndpoint)
+            }
+            Self::Exhausted { .. } => Verdict::new(Class::Net, Remedy::Never),
+            Self::Status { status, body } => classify(phase, body, Some(status.as_u16())),
+            Self::ProxyRefused { status, reason, .. } => match status.map(|s| s.as_u16()) {
+                Some(status) => classify(phase, reason, Some(status)),
+                None => classify(phase, &format!("socks connect: {reason}"), None),
+            },
+            Self::ProxyUnreachable { source, .. } => match source.as_ref() {
+                Self::Timeout { .. } => Verdict::new(Class::Net, Remedy::Backoff)
+                    .hint("The proxy does not answer in time."),
+                Self::Connect { source, .. } if refused(source) => {
+                    Verdict::new(Class::Config, Remedy::Few).hint(
+                        "Nothing listens at the proxy's address: check it, or start the proxy.",
+                    )
+                }
+                other => other.verdict(phase),
+            },
+            Self::Connect { source, .. } => connect_verdict(source),
+            Self::Sink(source) | Self::Source(source) => disk_verdict(source),
+            Self::Earlier { text, status } => classify(phase, text, *status),
+            Self::Http(error) if error.is_parse() => Verdict::new(Class::Net, Remedy::Few)
+                .hint("What answers there does not speak HTTP: check scheme and port."),
+            Self::Lookup { .. } | Self::Tls { .. } | Self::Io(_) | Self::Http(_) => {
+                classify(phase, &chain(self), None)
+            }
+        }
+    }
+}
+
+fn refused(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionRefused
+}
+
+fn connect_verdict(error: &io::Error) -> Verdict {
+    if refused(error) {
+        return Verdict::new(Class::Net, Remedy::Few)
+            .hint("Nothing listens there: check host and port, or start the service.");
+    }
+    match error.raw_os_error() {
+        // EMFILE and ENFILE are the machine's limits, and pass when other work ends.
+        Some(23 | 24) => Verdict::new(Class::Config, Remedy::Few)
+            .hint("Too many open files: raise the limit (ulimit -n)."),
+        _ => Verdict::new(Class::Net, Remedy::Backoff),
+    }
+}
+
+fn disk_verdict(error: &io::Error) -> Verdict {
+    let full = matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    );
+    Verdict::new(Class::Disk, Remedy::Never).hint(if full {
+        "The disk is full: free some room, or move the store with SEALIFT_HOME."
+    } else {
+        "The disk refuses this: look at its permissions and the kernel's log."
+    })
+}

@@ -1,0 +1,141 @@
+//! What is known about each host in this run: when it may be asked again, whether logins there are
+//! locked, whether it speaks plain HTTP, and what was exchanged with it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::class::Class;
+use crate::download::Width;
+use crate::pace::RateLimit;
+
+/// What was exchanged with one host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Requests sent, redirects counted each.
+    pub requests: u64,
+    /// Bytes of bodies that arrived.
+    pub received: u64,
+    /// Bytes of bodies that were sent.
+    pub sent: u64,
+    /// Failed attempts by class.
+    pub failures: BTreeMap<Class, u64>,
+    /// Time that failed attempts and waits took, in milliseconds, added up over all requests that
+    /// ran side by side.
+    pub lost_ms: u64,
+}
+
+/// One host's state in this run.
+pub(crate) struct Host {
+    pub(crate) name: Arc<str>,
+    pub(crate) width: Width,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    not_before: Option<Instant>,
+    locked: Option<String>,
+    plain: bool,
+    exhausted_until: Option<Instant>,
+    totals: Totals,
+}
+
+impl Host {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the totals.
+    pub(crate) fn count(&self, change: impl FnOnce(&mut Totals)) {
+        change(&mut self.state().totals);
+    }
+
+    /// Returns how long the host must still be left alone.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let until = self.state().not_before?;
+        (until > now).then(|| until - now)
+    }
+
+    /// Leaves the host alone for a while; the longest word counts.
+    pub(crate) fn leave_alone(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut state = self.state();
+        state.not_before = Some(state.not_before.map_or(until, |old| old.max(until)));
+    }
+
+    /// Locks all logins at the host for the run.
+    pub(crate) fn lock_logins(&self, text: String) {
+        self.state().locked.get_or_insert(text);
+    }
+
+    /// Returns why logins are locked.
+    pub(crate) fn locked(&self) -> Option<String> {
+        self.state().locked.clone()
+    }
+
+    pub(crate) fn set_plain(&self) {
+        self.state().plain = true;
+    }
+
+    pub(crate) fn is_plain(&self) -> bool {
+        self.state().plain
+    }
+
+    /// Takes note of the host's limit. With nothing left, other endpoints are preferred for the rest
+    /// of the window.
+    pub(crate) fn note(&self, limit: RateLimit) {
+        let mut state = self.state();
+        state.exhausted_until = (limit.remaining == 0)
+            .then(|| Instant::now() + Duration::from_secs(limit.window.clamp(60, 6 * 3600)));
+    }
+
+    /// Whether the host's limit is used up.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        let until = self.state().exhausted_until;
+        until.is_some_and(|until| until > Instant::now())
+    }
+}
+
+/// Every host of a run.
+pub(crate) struct Hosts {
+    connections: usize,
+    hosts: Mutex<HashMap<Arc<str>, Arc<Host>>>,
+}
+
+impl Hosts {
+    pub(crate) fn new(connections: usize) -> Self {
+        Self {
+            connections: connections.max(1),
+            hosts: Mutex::default(),
+        }
+    }
+
+    /// Returns a host's state, by `host` or `host:port`.
+    pub(crate) fn get(&self, name: &str) -> Arc<Host> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = hosts.get(name) {
+            return Arc::clone(host);
+        }
+        let name: Arc<str> = Arc::from(name);
+        let host = Arc::new(Host {
+            name: Arc::clone(&name),
+            width: Width::new(self.connections),
+            state: Mutex::default(),
+        });
+        hosts.insert(name, Arc::clone(&host));
+        host
+    }
+
+    /// Returns all totals, by host.
+    pub(crate) fn totals(&self) -> BTreeMap<String, Totals> {
+        let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts
+            .values()
+            .map(|host| (host.name.to_string(), host.state().totals.clone()))
+            .collect()
+    }
+}

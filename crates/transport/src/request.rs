@@ -1,0 +1,202 @@
+//! What is asked, and what comes back.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use url::Url;
+
+use crate::class::{Class, Phase, Remedy, Verdict};
+use crate::endpoint::Endpoint;
+
+/// Where a request goes.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// A path under each endpoint's base, with its query.
+    Path(String),
+    /// A place that a server named, such as an upload's `Location`. Where its scheme, host and port
+    /// are the endpoint's, the endpoint's TLS and credentials are used, else neither.
+    Url(Url),
+}
+
+/// A request, without its body.
+#[derive(Clone)]
+pub struct Request {
+    pub(crate) method: Method,
+    pub(crate) target: Target,
+    pub(crate) headers: HeaderMap,
+    pub(crate) phase: Phase,
+    pub(crate) label: Arc<str>,
+    pub(crate) scope: Arc<str>,
+    pub(crate) size: Option<u64>,
+    pub(crate) once: bool,
+    pub(crate) repeatable: bool,
+    pub(crate) check: Option<Check>,
+}
+
+/// A caller's judgement on a document.
+pub type Check = Arc<dyn Fn(&Document) -> Result<(), Refusal> + Send + Sync>;
+
+/// Why a document is not accepted, and what that means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is wrong with it.
+    pub reason: String,
+    /// What that means.
+    pub verdict: Verdict,
+}
+
+impl Refusal {
+    /// The bytes are not what they should be: the endpoint is quarantined, another one asked.
+    #[must_use]
+    pub fn corrupt(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            verdict: Verdict::new(Class::Corrupt, Remedy::Elsewhere),
+        }
+    }
+
+    /// Something other than the server answered, such as a captive portal's page.
+    #[must_use]
+    pub fn foreign(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            verdict: Verdict::new(Class::Config, Remedy::NextEndpoint).hint(
+                "A web page came instead of the registry's answer: a captive portal, a login page or a firewall is in the way.",
+            ),
+        }
+    }
+}
+
+impl Request {
+    /// Makes a request for a path under each endpoint's base.
+    #[must_use]
+    pub fn new(method: Method, path: impl Into<String>) -> Self {
+        Self::to(method, Target::Path(path.into()))
+    }
+
+    /// Makes a request for a place that a server named.
+    #[must_use]
+    pub fn at(method: Method, url: Url) -> Self {
+        Self::to(method, Target::Url(url))
+    }
+
+    fn to(method: Method, target: Target) -> Self {
+        let repeatable = !matches!(method, Method::POST | Method::PATCH);
+        Self {
+            method,
+            target,
+            headers: HeaderMap::new(),
+            phase: Phase::Resolve,
+            label: Arc::from(""),
+            scope: Arc::from(""),
+            size: None,
+            once: false,
+            repeatable,
+            check: None,
+        }
+    }
+
+    /// Makes a GET.
+    #[must_use]
+    pub fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    /// Makes a HEAD.
+    #[must_use]
+    pub fn head(path: impl Into<String>) -> Self {
+        Self::new(Method::HEAD, path)
+    }
+
+    /// Says which part of the work it belongs to and what it is for, for logs and errors.
+    #[must_use]
+    pub fn of(mut self, phase: Phase, label: &str) -> Self {
+        self.phase = phase;
+        self.label = Arc::from(label);
+        self
+    }
+
+    /// Adds a header. `Host`, `Content-Length`, `Range`, `Accept-Encoding` and `Authorization` are
+    /// set by this crate.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// Hands the authorizer what it needs to know.
+    #[must_use]
+    pub fn scope(mut self, scope: &str) -> Self {
+        self.scope = Arc::from(scope);
+        self
+    }
+
+    /// Says how large a download is. Without it, the first response tells.
+    #[must_use]
+    pub fn size(mut self, size: u64) -> Self {
+        self.size = Some(size);
+        self
+    }
+
+    /// Makes one attempt only: whoever asks owns the retries.
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        self.once = true;
+        self
+    }
+
+    /// Says whether the request may be sent again when nobody knows whether it was carried out.
+    /// Without this, all methods but POST and PATCH may.
+    #[must_use]
+    pub fn repeatable(mut self, repeatable: bool) -> Self {
+        self.repeatable = repeatable;
+        self
+    }
+
+    /// Has a document judged within its attempt, so that what the check refuses counts as a failure
+    /// of the endpoint that sent it.
+    #[must_use]
+    pub fn check<F>(mut self, check: F) -> Self
+    where
+        F: Fn(&Document) -> Result<(), Refusal> + Send + Sync + 'static,
+    {
+        self.check = Some(Arc::new(check));
+        self
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("target", &self.target)
+            .field("phase", &self.phase)
+            .field("label", &self.label)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A response that was read whole.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// The status: a success.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// The endpoint that was asked.
+    pub endpoint: Endpoint,
+    /// Where the response came from in the end.
+    pub url: Url,
+}
+
+impl Document {
+    /// Returns a header's text, where there is one and it is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}

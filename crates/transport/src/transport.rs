@@ -1,0 +1,221 @@
+//! The one way to the outside: what all requests of a run share.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::authorizer::Authorizer;
+use crate::backoff::Backoff;
+use crate::course::{Choice, Course, Failure, Next};
+use crate::document::{Attempt, Fetched};
+use crate::download::{Download, Provenance};
+use crate::endpoint::{Endpoint, Route};
+use crate::error::Result;
+use crate::health::{Health, ProbeGuard, Snapshot};
+use crate::host::{Hosts, Totals};
+use crate::observe::{Event, Observer};
+use crate::payload::Payload;
+use crate::pool::Pool;
+use crate::request::{Document, Request};
+use crate::settings::Settings;
+use crate::sink::Sink;
+use crate::tls::Configurations;
+
+/// HTTP over bad networks. Clones share connections, health and totals.
+///
+/// Every future may be dropped at any time: its connections are closed and nothing goes on behind
+/// its back.
+#[derive(Clone)]
+pub struct Transport {
+    inner: Arc<Inner>,
+}
+
+/// What all requests of a run share.
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) configurations: Configurations,
+    pub(crate) pool: Pool,
+    pub(crate) hosts: Hosts,
+    pub(crate) health: Health,
+    pub(crate) backoff: Backoff,
+}
+
+impl Inner {
+    pub(crate) fn emit(&self, event: &Event) {
+        self.observer.event(event);
+    }
+
+    /// Sleeps before the next attempt of a course.
+    pub(crate) async fn rest(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").finish_non_exhaustive()
+    }
+}
+
+impl Transport {
+    /// Makes a transport. Nothing is opened or read before the first request.
+    #[must_use]
+    pub fn new(settings: Settings, observer: Arc<dyn Observer>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                pool: Pool::new(settings.limits.idle_per_host, settings.limits.idle_time),
+                hosts: Hosts::new(settings.limits.connections_per_host),
+                backoff: Backoff::new(&settings.retry),
+                configurations: Configurations::default(),
+                health: Health::default(),
+                observer,
+                settings,
+            }),
+        }
+    }
+
+    /// The settings it was made with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// Makes a small request and reads its response whole, up to `limit` bytes.
+    ///
+    /// # Errors
+    /// The last failure, once no endpoint is left, the budget is spent, or the catalogue says that
+    /// nothing can help.
+    pub async fn document(
+        &self,
+        route: &Route,
+        request: &Request,
+        limit: u64,
+        authorizer: &dyn Authorizer,
+    ) -> Result<Document> {
+        self.exchange(route, request, limit, (&Payload::Empty, authorizer))
+            .await
+    }
+
+    /// Sends a body and reads the response whole, up to 1 MiB. Where the request is not
+    /// [repeatable](Request::repeatable), only failures before the request was sent, and answers
+    /// that say so, are repeated.
+    ///
+    /// # Errors
+    /// As [`Self::document`].
+    pub async fn upload(
+        &self,
+        route: &Route,
+        request: &Request,
+        payload: &Payload,
+        authorizer: &dyn Authorizer,
+    ) -> Result<Document> {
+        self.exchange(route, request, 1 << 20, (payload, authorizer))
+            .await
+    }
+
+    async fn exchange(
+        &self,
+        route: &Route,
+        request: &Request,
+        limit: u64,
+        (payload, authorizer): (&Payload, &dyn Authorizer),
+    ) -> Result<Document> {
+        let inner = &*self.inner;
+        let mut course = Course::new(inner, route, request);
+        loop {
+            let choice = course.choose()?;
+            let _probe = ProbeGuard::new(&inner.health, &choice);
+            let attempt = Attempt {
+                inner,
+                choice: &choice,
+                request,
+                payload,
+                authorizer,
+                range: None,
+                known: None,
+                bulk: false,
+                fresh: false,
+            };
+            match attempt.document(limit).await {
+                Ok(Fetched { document, latency }) => {
+                    course.succeeded(&choice, document.body.len() as u64, latency);
+                    return Ok(document);
+                }
+                Err(failure) => self.after(&mut course, &choice, failure).await?,
+            }
+        }
+    }
+
+    /// Waits as the course decides after a failure, or ends with it.
+    async fn after(
+        &self,
+        course: &mut Course<'_>,
+        choice: &Choice,
+        failure: Failure,
+    ) -> Result<()> {
+        match course.failed(choice, failure) {
+            Next::End(error) => Err(error),
+            Next::Again(None) => Ok(()),
+            Next::Again(Some(pause)) => {
+                course.announce(&pause);
+                self.inner.rest(pause.time).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Brings what a sink is missing, from any endpoint of the route, in ranges side by side where
+    /// that is faster, continuing at the byte reached after every failure.
+    ///
+    /// The content is not verified: the caller knows its digest. Where it turns out wrong, see
+    /// [`Provenance`] and [`Self::quarantine`].
+    ///
+    /// # Errors
+    /// As [`Self::document`]; what was written to the sink stays there.
+    pub async fn download(
+        &self,
+        route: &Route,
+        request: &Request,
+        sink: &dyn Sink,
+        authorizer: &dyn Authorizer,
+    ) -> Result<Provenance> {
+        Download::new(&self.inner, route, request, sink, authorizer)
+            .run()
+            .await
+    }
+
+    /// Leaves an endpoint alone for the run, because what it delivered was wrong.
+    pub fn quarantine(&self, endpoint: &Endpoint, reason: &str) {
+        if self.inner.health.quarantine(endpoint) {
+            self.inner.emit(&Event::Quarantined {
+                host: Arc::from(endpoint.authority()),
+                text: reason.to_owned(),
+            });
+        }
+    }
+
+    /// Says whether an endpoint is left alone for the run.
+    #[must_use]
+    pub fn is_quarantined(&self, endpoint: &Endpoint) -> bool {
+        self.inner.health.is_quarantined(endpoint)
+    }
+
+    /// Returns what was exchanged with each host so far.
+    #[must_use]
+    pub fn totals(&self) -> BTreeMap<String, Totals> {
+        self.inner.hosts.totals()
+    }
+
+    /// Returns what is known about the endpoints' health, to be kept for the next run.
+    #[must_use]
+    pub fn health(&self) -> Snapshot {
+        self.inner.health.snapshot()
+    }
+
+    /// Takes over what an earlier run knew. Entries expire by themselves.
+    pub fn remember(&self, snapshot: &Snapshot) {
+        self.inner.health.remember(snapshot);
+    }
+}
