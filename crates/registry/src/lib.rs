@@ -1,1 +1,16 @@
-//! The client side of the distribution specification.
+//! The distribution specification (OCI distribution-spec 1.1), client side: images are resolved,
+//! pulled into a content store and pushed from it, over the network that `transport` tames.
+
+pub mod client;
+pub mod code;
+pub mod credentials;
+mod error;
+pub mod path;
+mod secret;
+
+pub use client::{
+    Client, Config, Event, Pulled, PushRequest, Pushed, Resolved, Silent, Want, Watcher, origin,
+};
+pub use credentials::{Credential, CredentialFile, Credentials};
+pub use error::{Error, Result};
+pub use secret::Secret;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sealift_content::{Ingest, Ingestion, Store};
 use sealift_oci::{Digest, Reference};
-use sealift_test_support::{Blob, Image, random_image};
+use sealift_test_support::{Blob, random_image};
 
 /// The first argument that makes this program a worker.
 pub(crate) const ROLE: &str = "--worker";
@@ -17,7 +17,8 @@ pub(crate) const PIECE: usize = 16 * 1024;
 /// How many threads write one blob.
 pub(crate) const THREADS: usize = 2;
 
-/// Starts a worker. `seed` decides the order in which it writes.
+/// Starts a worker. `seed` decides the order in which it writes; what it fetches is in the store
+/// `source` beside its own.
 pub(crate) fn start(task: &str, store: &Path, seed: u64, log: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .arg(ROLE)
@@ -50,18 +51,6 @@ pub(crate) fn run(arguments: &[String]) {
     }
 }
 
-/// The images that the workers of the killing test bring in.
-pub(crate) fn images() -> Vec<(Reference, Image)> {
-    (0..6)
-        .map(|number| {
-            let platforms = ["linux/amd64", "linux/arm64"];
-            let image = random_image(number, &platforms, &[700_000, 150_000, 20_000]);
-            let name = Reference::parse(&format!("image:{number}")).unwrap();
-            (name, image)
-        })
-        .collect()
-}
-
 /// The blob that the workers of the race bring in.
 pub(crate) fn contested() -> Blob {
     let image = random_image(77, &["linux/amd64"], &[2_000_000]);
@@ -70,24 +59,23 @@ pub(crate) fn contested() -> Blob {
 
 fn fetch(store: &Store, seed: u64, log: &File) {
     let mut random = fastrand::Rng::with_seed(seed);
-    for (name, image) in images() {
+    let source = Store::open(store.root().with_file_name("source")).unwrap();
+    for (name, root) in source.names().unwrap() {
         if store.resolve(&name).unwrap().is_some() {
             continue;
         }
-        for blob in image.all() {
-            let descriptor = &blob.descriptor;
-            match store.ingest(&descriptor.digest, Some(descriptor.size)) {
+        for part in source.closure(&root).unwrap() {
+            match store.ingest(&part.digest, Some(part.size)) {
                 Ok(Ingestion::Ready(ingest)) => {
-                    write(&ingest, &blob.bytes, random.u64(..), log);
+                    let bytes = source.read_blob(&part.digest, part.size).unwrap();
+                    write(&ingest, &bytes, random.u64(..), log);
                     ingest.commit().unwrap();
                 }
                 Ok(Ingestion::Present) => {}
                 other => panic!("nobody else is here: {other:?}"),
             }
         }
-        store
-            .set_names(&[(name, image.root.descriptor.clone())])
-            .unwrap();
+        store.set_names(&[(name, root)]).unwrap();
     }
 }
 
@@ -124,7 +112,8 @@ fn blob(store: &Store, seed: u64, log: &File) {
     let blob = contested();
     let digest: &Digest = &blob.descriptor.digest;
     let mut random = fastrand::Rng::with_seed(seed);
-    loop {
+    // A bound, so that a store that forgets fails the test and does not hang it.
+    for _ in 0..100_000 {
         match store.ingest(digest, Some(blob.descriptor.size)).unwrap() {
             Ingestion::Present => return,
             Ingestion::Busy => std::thread::sleep(Duration::from_millis(1)),
@@ -139,6 +128,7 @@ fn blob(store: &Store, seed: u64, log: &File) {
             }
         }
     }
+    panic!("{digest} was never whole");
 }
 
 fn write_one(ingest: &Ingest, at: u64, slice: &[u8], mut log: &File) {

@@ -1,0 +1,224 @@
+//! Tokens kept on disk between runs, readable by their user only. Losing or not being able to
+//! write them costs a request, so nothing here fails.
+
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sealift_oci::Digest;
+use serde::{Deserialize, Serialize};
+
+use super::scope::Scope;
+use super::token::Token;
+use crate::secret::Secret;
+
+const FILE_LIMIT: u64 = 256 * 1024;
+
+/// A folder of tokens.
+#[derive(Debug, Clone)]
+pub(crate) struct Disk {
+    folder: PathBuf,
+}
+
+/// What a token belongs to. Two users' tokens, and two realms', never meet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Owner {
+    pub(crate) realm: String,
+    pub(crate) service: String,
+    /// Nothing for an anonymous token.
+    pub(crate) account: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    realm: String,
+    service: String,
+    account: Option<String>,
+    scopes: String,
+    token: String,
+    received: u64,
+    life: u64,
+}
+
+impl Disk {
+    pub(crate) const fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    fn path(&self, owner: &Owner, scope: &Scope) -> PathBuf {
+        // Lengths are in the key, so no two owners can be written the same.
+        let Owner {
+            realm,
+            service,
+            account,
+        } = owner;
+        let key = format!("{realm:?} {service:?} {account:?} {scope}");
+        self.folder
+            .join(format!("{}.json", Digest::sha256(key.as_bytes()).hex()))
+    }
+
+    /// Reads a fresh token for a scope. A file of another user or readable by others is not taken.
+    pub(crate) fn load(&self, owner: &Owner, scope: &Scope, now: SystemTime) -> Option<Token> {
+        let path = self.path(owner, scope);
+        let metadata = path.symlink_metadata().ok()?;
+        let private = metadata.is_file() && metadata.mode() & 0o077 == 0;
+        if !private || metadata.len() > FILE_LIMIT {
+            return None;
+        }
+        let stored: Stored = serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?;
+        let same = stored.realm == owner.realm
+            && stored.service == owner.service
+            && stored.account == owner.account;
+        let received = UNIX_EPOCH.checked_add(Duration::from_secs(stored.received))?;
+        let token = Token::restored(
+            Secret::new(stored.token),
+            Scope::parse_list(&stored.scopes),
+            (received, Duration::from_secs(stored.life)),
+        );
+        let useful =
+            same && token.scopes.iter().any(|own| own.covers(scope)) && token.is_fresh(now);
+        useful.then_some(token)
+    }
+
+    /// Keeps a token under each scope that it covers. Tokens that allow to write are not kept.
+    pub(crate) fn store(&self, owner: &Owner, token: &Token) {
+        if token.scopes.iter().any(Scope::writes) {
+            return;
+        }
+        let scopes: Vec<String> = token.scopes.iter().map(ToString::to_string).collect();
+        let received = token
+            .received
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let stored = Stored {
+            realm: owner.realm.clone(),
+            service: owner.service.clone(),
+            account: owner.account.clone(),
+            scopes: scopes.join(" "),
+            token: token.secret.expose().to_owned(),
+            received: received.as_secs(),
+            life: token.life.as_secs(),
+        };
+        let Ok(bytes) = serde_json::to_vec(&stored) else {
+            return;
+        };
+        let single = token.scopes.len() == 1;
+        for scope in token
+            .scopes
+            .iter()
+            .filter(|scope| single || token.covers(scope))
+        {
+            let path = self.path(owner, scope);
+            if let Err(error) = write_private(&self.folder, &path, &bytes) {
+                tracing::debug!(path = %path.display(), %error, "a token was not kept");
+                return;
+            }
+        }
+    }
+
+    /// Forgets the token of a scope, which a registry refused.
+    pub(crate) fn remove(&self, owner: &Owner, scope: &Scope) {
+        // It may never have been kept.
+        let _ = std::fs::remove_file(self.path(owner, scope));
+    }
+}
+
+fn write_private(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    let unique = format!("{}.{:x}.tmp", std::process::id(), fastrand::u64(..));
+    let temporary = path.with_extension(unique);
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| std::fs::rename(&temporary, path));
+    if written.is_err() {
+        // Best effort: the error that is reported is the first one.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::super::scope::Action;
+    use super::*;
+
+    fn owner(account: Option<&str>) -> Owner {
+        Owner {
+            realm: "https://auth.example/token".to_owned(),
+            service: "registry.example".to_owned(),
+            account: account.map(str::to_owned),
+        }
+    }
+
+    fn token(scopes: Vec<Scope>) -> Token {
+        let body = br#"{"token":"planted-secret","expires_in":300}"#;
+        Token::parse(body, scopes, SystemTime::now()).unwrap()
+    }
+
+    fn pull(path: &str) -> Scope {
+        Scope::repository(path, Action::Pull)
+    }
+
+    #[test]
+    fn tokens_come_back_for_the_same_owner_and_scope_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::new(folder.path().join("tokens"));
+        let stored = token(vec![pull("a"), pull("b")]);
+        disk.store(&owner(Some("u")), &stored);
+        let now = SystemTime::now();
+        for path in ["a", "b"] {
+            let loaded = disk.load(&owner(Some("u")), &pull(path), now).unwrap();
+            assert_eq!(
+                (loaded.secret, loaded.life),
+                (stored.secret.clone(), stored.life)
+            );
+        }
+        assert_eq!(disk.load(&owner(None), &pull("a"), now), None);
+        assert_eq!(disk.load(&owner(Some("u")), &pull("c"), now), None);
+        assert_eq!(
+            disk.load(
+                &owner(Some("u")),
+                &pull("a"),
+                now + Duration::from_secs(300)
+            ),
+            None
+        );
+        disk.remove(&owner(Some("u")), &pull("a"));
+        assert_eq!(disk.load(&owner(Some("u")), &pull("a"), now), None);
+    }
+
+    #[test]
+    fn files_are_the_users_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::new(folder.path().join("tokens"));
+        disk.store(&owner(None), &token(vec![pull("a")]));
+        let path = disk.path(&owner(None), &pull("a"));
+        let mode = |path: &Path| path.metadata().unwrap().mode() & 0o777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(disk.load(&owner(None), &pull("a"), SystemTime::now()), None);
+    }
+
+    #[test]
+    fn tokens_to_write_are_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::new(folder.path().join("tokens"));
+        disk.store(
+            &owner(None),
+            &token(vec![Scope::repository("a", Action::Push)]),
+        );
+        assert!(!folder.path().join("tokens").exists());
+    }
+}

@@ -1,0 +1,345 @@
+//! Authentication of requests (the distribution project's token specification): challenges are
+//! answered with Basic credentials or with tokens, which are fetched once for all who wait.
+
+mod challenge;
+mod disk;
+mod host;
+mod realm;
+mod scope;
+mod token;
+mod tokens;
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::BoxFuture;
+use http::{HeaderValue, StatusCode};
+use sealift_transport::{self as transport, Authorizer, Endpoint, Transport};
+
+use self::challenge::Challenge;
+use self::disk::{Disk, Owner};
+use self::host::{Host, Scheme};
+pub(crate) use self::realm::is_loopback;
+pub(crate) use self::scope::{Action, Scope};
+use self::tokens::{Ask, Tokens};
+use crate::credentials::{Credential, Credentials, Lookup};
+
+/// What is known about registries' ways to authenticate, and the tokens at hand. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Auth {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    credentials: Credentials,
+    tokens: Tokens,
+    /// By [`Endpoint::key`].
+    hosts: Mutex<HashMap<String, Host>>,
+    /// What will be asked for soon, by registry: one token may do for all of it.
+    expected: Mutex<HashMap<String, BTreeSet<Scope>>>,
+    /// What went wrong with stored credentials, by endpoint authority: told when a registry then
+    /// refuses.
+    notes: Mutex<HashMap<String, String>>,
+}
+
+impl Auth {
+    pub(crate) fn new(
+        transport: Transport,
+        credentials: Credentials,
+        disk: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                credentials,
+                tokens: Tokens::new(transport, disk.map(Disk::new)),
+                hosts: Mutex::default(),
+                expected: Mutex::default(),
+                notes: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Announces what will be asked of a registry, so that one token may be asked for all of it.
+    pub(crate) fn expect(&self, registry: &str, scopes: impl IntoIterator<Item = Scope>) {
+        let mut expected = lock(&self.inner.expected);
+        expected
+            .entry(registry.to_owned())
+            .or_default()
+            .extend(scopes);
+    }
+
+    /// Makes the hook for requests about one image of one registry.
+    pub(crate) fn access(&self, registry: &str, label: &str) -> Access {
+        Access {
+            auth: self.clone(),
+            registry: registry.to_owned(),
+            label: label.to_owned(),
+        }
+    }
+
+    /// Says what was wrong with the stored credentials for a host, where something was.
+    pub(crate) fn note(&self, authority: &str) -> Option<String> {
+        lock(&self.inner.notes).get(authority).cloned()
+    }
+
+    fn add_note(&self, authority: &str, text: String) {
+        lock(&self.inner.notes)
+            .entry(authority.to_owned())
+            .or_insert(text);
+    }
+
+    fn host<T>(&self, endpoint: &Endpoint, change: impl FnOnce(&mut Host) -> T) -> T {
+        change(lock(&self.inner.hosts).entry(endpoint.key()).or_default())
+    }
+
+    async fn credential(&self, endpoint: &Endpoint, scope: &Scope) -> Option<Credential> {
+        let authority = endpoint.authority();
+        let repository = scope.repository_path().unwrap_or_default();
+        let Lookup { found, failures } =
+            self.inner.credentials.lookup(&authority, repository).await;
+        if let Some(failure) = failures.first() {
+            self.add_note(&authority, failure.to_string());
+        }
+        found.map(|found| found.credential)
+    }
+}
+
+/// The hook for requests about one image: it knows the registry that a mirror stands for.
+pub(crate) struct Access {
+    auth: Auth,
+    registry: String,
+    label: String,
+}
+
+impl Access {
+    fn ask(
+        &self,
+        endpoint: &Endpoint,
+        wanted: &Wanted,
+        credential: Option<Credential>,
+    ) -> Option<Ask> {
+        let expected = lock(&self.auth.inner.expected).get(&self.registry).cloned();
+        self.auth.host(endpoint, |host| {
+            let Some(Scheme::Bearer { realm, service }) = host.scheme.clone() else {
+                return None;
+            };
+            let scopes: Vec<Scope> = wanted.all().map(|scope| host.translate(scope)).collect();
+            let others = expected
+                .into_iter()
+                .flatten()
+                .map(|other| host.translate(&other));
+            let credential = credential.filter(|_| realm.is_trusted());
+            Some(Ask {
+                owner: Owner {
+                    realm: realm.url().to_string(),
+                    service: service.clone(),
+                    account: credential.as_ref().map(|c| c.account().to_owned()),
+                },
+                others: others.filter(|other| !scopes.contains(other)).collect(),
+                realm,
+                service,
+                scopes,
+                credential,
+                endpoint: endpoint.clone(),
+                label: self.label.clone(),
+            })
+        })
+    }
+
+    async fn header(
+        &self,
+        endpoint: &Endpoint,
+        wanted: &Wanted,
+    ) -> transport::Result<Option<HeaderValue>> {
+        let scope = &wanted.first;
+        let (scheme, anonymous) = self.auth.host(endpoint, |host| {
+            (host.scheme.clone(), host.anonymous.contains(scope))
+        });
+        let Some(scheme) = scheme else {
+            return Ok(None);
+        };
+        let credential = if anonymous {
+            None
+        } else {
+            self.auth.credential(endpoint, scope).await
+        };
+        match (scheme, credential) {
+            (Scheme::Basic, Some(Credential::Basic { username, password })) => {
+                Ok(Some(realm::basic(&username, &password)))
+            }
+            (Scheme::Basic, _) => Ok(None),
+            (Scheme::Bearer { .. }, Some(Credential::Bearer(token))) => Ok(realm::bearer(&token)),
+            (Scheme::Bearer { .. }, credential) => self.token(endpoint, wanted, credential).await,
+        }
+    }
+
+    /// Gets a token; where the stored credentials are refused, an anonymous one if only reading is
+    /// asked for.
+    async fn token(
+        &self,
+        endpoint: &Endpoint,
+        wanted: &Wanted,
+        credential: Option<Credential>,
+    ) -> transport::Result<Option<HeaderValue>> {
+        let scope = &wanted.first;
+        let tokens = &self.auth.inner.tokens;
+        let Some(ask) = self.ask(endpoint, wanted, credential) else {
+            return Ok(None);
+        };
+        let refusal = match tokens.get(&ask).await {
+            Ok(token) => return Ok(realm::bearer(&token.secret)),
+            Err(error) => error,
+        };
+        let refused = refusal.class() == transport::Class::Auth && ask.credential.is_some();
+        if !refused || scope.writes() || tokens.is_locked(&ask) {
+            return Err(refusal);
+        }
+        self.auth.add_note(
+            &endpoint.authority(),
+            format!(
+                "the stored credentials of {} were refused: {}",
+                ask.owner.account.as_deref().unwrap_or("this host"),
+                refusal.text()
+            ),
+        );
+        self.auth
+            .host(endpoint, |host| host.anonymous.insert(scope.clone()));
+        match self.ask(endpoint, wanted, None) {
+            Some(ask) => {
+                let token = tokens.get(&ask).await;
+                // Where nobody gets in without credentials, theirs is the failure to report.
+                let token = token.map_err(|error| match error.class() {
+                    transport::Class::Auth => refusal,
+                    _ => error,
+                })?;
+                Ok(realm::bearer(&token.secret))
+            }
+            None => Err(refusal),
+        }
+    }
+
+    async fn answer(&self, challenge: transport::Challenge<'_>) -> transport::Result<bool> {
+        let endpoint = challenge.endpoint;
+        let Some(wanted) = Wanted::parse(challenge.scope) else {
+            return Ok(false);
+        };
+        let scope = wanted.first.clone();
+        if challenge.status == StatusCode::UNAUTHORIZED
+            && let Some(offered) = Challenge::of(challenge.headers)
+        {
+            self.learn(endpoint, &scope, offered)?;
+        }
+        let Some(sent) = challenge.sent else {
+            // Nothing was shown yet: it is worth another request if there is something to show.
+            return Ok(self.auth.host(endpoint, |host| host.scheme.is_some()));
+        };
+        let stored = self.auth.credential(endpoint, &scope).await;
+        let known_anonymous = self
+            .auth
+            .host(endpoint, |host| host.anonymous.contains(&scope));
+        let credential = stored.clone().filter(|_| !known_anonymous);
+        if let Some(ask) = self.ask(endpoint, &wanted, credential) {
+            let stale = challenge.status == StatusCode::UNAUTHORIZED;
+            if stale && self.auth.inner.tokens.refused(&ask, sent) {
+                return Ok(true);
+            }
+        }
+        if known_anonymous {
+            // That was no better: back to the credentials, should it be tried again.
+            self.auth
+                .host(endpoint, |host| host.anonymous.remove(&scope));
+            return Ok(false);
+        }
+        if stored.is_none() || scope.writes() {
+            return Ok(false);
+        }
+        // A public image may be refused because of stale credentials alone.
+        self.auth.add_note(
+            &endpoint.authority(),
+            "the registry refused the stored credentials".to_owned(),
+        );
+        self.auth
+            .host(endpoint, |host| host.anonymous.insert(scope));
+        Ok(true)
+    }
+
+    fn learn(
+        &self,
+        endpoint: &Endpoint,
+        scope: &Scope,
+        offered: Challenge,
+    ) -> transport::Result<()> {
+        match offered {
+            Challenge::Basic => self
+                .auth
+                .host(endpoint, |host| host.scheme = Some(Scheme::Basic)),
+            Challenge::Bearer(bearer) => {
+                let realm = realm::Realm::of(&bearer.realm, endpoint).map_err(|reason| {
+                    let reason = format!("the token realm of the registry is refused: {reason}");
+                    tokens::refusal(reason, &endpoint.authority(), &self.label)
+                })?;
+                let asked = bearer
+                    .scope
+                    .as_deref()
+                    .map(Scope::parse_list)
+                    .unwrap_or_default();
+                self.auth.host(endpoint, |host| {
+                    host.scheme = Some(Scheme::Bearer {
+                        realm,
+                        service: bearer.service.unwrap_or_default(),
+                    });
+                    host.learn(scope, asked);
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Authorizer for Access {
+    fn authorization<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        scope: &'a str,
+    ) -> BoxFuture<'a, transport::Result<Option<HeaderValue>>> {
+        Box::pin(async move {
+            match Wanted::parse(scope) {
+                Some(wanted) => self.header(endpoint, &wanted).await,
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn challenged<'a>(
+        &'a self,
+        challenge: transport::Challenge<'a>,
+    ) -> BoxFuture<'a, transport::Result<bool>> {
+        Box::pin(self.answer(challenge))
+    }
+}
+
+/// What one request needs: the repository that it is about, and those it touches besides.
+struct Wanted {
+    first: Scope,
+    rest: Vec<Scope>,
+}
+
+impl Wanted {
+    /// Reads the scope of a request, which this crate wrote.
+    fn parse(text: &str) -> Option<Self> {
+        let mut scopes = Scope::parse_list(text).into_iter();
+        Some(Self {
+            first: scopes.next()?,
+            rest: scopes.collect(),
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Scope> {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,302 @@
+//! What an image consists of: from a reference and the platforms wanted of it to manifests and
+//! blobs, with the documents kept in the store on the way.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use sealift_content::{Ingestion, NESTING_LIMIT, Store};
+use sealift_oci::{Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference};
+
+use super::document::{self, LIMIT, Resolved};
+use super::pull::{Transfer, Want};
+use super::{Client, Event};
+use crate::error::{Error, Result};
+
+/// How many indexes one image may consist of.
+const INDEXES: usize = 64;
+
+/// What was found out about an image.
+#[derive(Debug, Clone)]
+pub(super) struct Survey {
+    /// The index, or the manifest, that the reference stands for.
+    pub(super) origin: Descriptor,
+    /// A manifest for each platform that is wanted.
+    pub(super) manifests: Vec<(Platform, Descriptor)>,
+    /// Configurations and layers, each once.
+    pub(super) blobs: Vec<Descriptor>,
+}
+
+impl Client {
+    /// Finds out what an image consists of.
+    pub(super) async fn survey(&self, transfer: &Transfer, want: &Want) -> Result<Survey> {
+        let reference = &want.reference;
+        let root = self.root(&transfer.store, reference).await?;
+        let origin = root.descriptor.clone();
+        let mut survey = Survey {
+            origin: origin.clone(),
+            manifests: Vec::new(),
+            blobs: Vec::new(),
+        };
+        if origin.media_type.is_index() {
+            let index = self.flatten(&transfer.store, want, &root).await?;
+            for (platform, descriptor) in select(&index, want)? {
+                let manifest = self.load(&transfer.store, reference, &descriptor).await?;
+                survey.add(platform, descriptor, &parse_manifest(reference, &manifest)?);
+            }
+            return Ok(survey);
+        }
+        let manifest = parse_manifest(reference, &root)?;
+        let found = self.platform_of(transfer, reference, &manifest).await?;
+        let wanted = match (&found, &want.platforms[..]) {
+            (Some(found), []) => vec![found.clone()],
+            (None, []) => vec![Platform::host()],
+            (_, wanted) => wanted.to_vec(),
+        };
+        for platform in wanted {
+            if let Some(found) = found
+                .as_ref()
+                .filter(|found| platform.rank(found).is_none())
+            {
+                return Err(Error::MissingPlatform {
+                    image: reference.to_string(),
+                    wanted: Box::new(platform),
+                    available: vec![found.clone()],
+                });
+            }
+            survey.add(platform, origin.clone(), &manifest);
+        }
+        Ok(survey)
+    }
+
+    /// Gets the document that a reference stands for: from the store where the digest is known and
+    /// there, else from the registry.
+    async fn root(&self, store: &Store, reference: &Reference) -> Result<Resolved> {
+        let digest = match reference.digest() {
+            Some(digest) => Some(digest.clone()),
+            // Asking for the digest alone is cheaper, and not counted by the Hub, but only worth a
+            // request of its own where the content is likely to be here.
+            None if blocking(store, {
+                let reference = reference.clone();
+                move |store| Ok(store.resolve(&reference)?.is_some())
+            })
+            .await? =>
+            {
+                self.head(reference).await?
+            }
+            None => None,
+        };
+        if let Some(digest) = digest
+            && let Some(local) = self.local(store, &digest).await?
+        {
+            return Ok(local);
+        }
+        let resolved = self.resolve(reference).await?;
+        keep(store, &resolved).await?;
+        Ok(resolved)
+    }
+
+    /// Reads a document from the store, where it is there and whole.
+    async fn local(&self, store: &Store, digest: &Digest) -> Result<Option<Resolved>> {
+        let wanted = digest.clone();
+        let bytes = blocking(store, move |store| {
+            if store.contains(&wanted) {
+                // What can't be read is fetched again.
+                return Ok(store.read_blob(&wanted, LIMIT).ok());
+            }
+            Ok(None)
+        })
+        .await?;
+        Ok(bytes.and_then(|bytes| {
+            let descriptor = document::describe(digest, &bytes)?;
+            let bytes = Bytes::from(bytes);
+            Some(Resolved { descriptor, bytes })
+        }))
+    }
+
+    /// Gets a child of an index.
+    async fn load(
+        &self,
+        store: &Store,
+        reference: &Reference,
+        of: &Descriptor,
+    ) -> Result<Resolved> {
+        if let Some(local) = self.local(store, &of.digest).await? {
+            return Ok(local);
+        }
+        let resolved = self.child(reference, of).await?;
+        keep(store, &resolved).await?;
+        Ok(resolved)
+    }
+
+    /// Makes one index of an index and those nested in it, in order. A nested one is only opened
+    /// where it could serve a platform that is wanted.
+    async fn flatten(&self, store: &Store, want: &Want, root: &Resolved) -> Result<Index> {
+        let reference = &want.reference;
+        let mut flat = Index::new(Vec::new());
+        let mut seen = HashSet::from([root.descriptor.digest.clone()]);
+        let mut open: Vec<(Descriptor, usize)> = Vec::new();
+        let push = |open: &mut Vec<_>, index: Index, level: usize| {
+            open.extend(
+                index
+                    .manifests
+                    .into_iter()
+                    .rev()
+                    .map(|entry| (entry, level)),
+            );
+        };
+        push(&mut open, parse_index(reference, root)?, 2);
+        while let Some((entry, level)) = open.pop() {
+            if !entry.media_type.is_index() {
+                flat.manifests.push(entry);
+                continue;
+            }
+            let serves = |platform: &Platform| want.serves(platform);
+            if !entry.platform.as_ref().is_none_or(serves) || !seen.insert(entry.digest.clone()) {
+                continue;
+            }
+            // The last level is the manifests'.
+            for (what, limit, count) in [
+                ("levels of indexes", NESTING_LIMIT - 1, level),
+                ("indexes", INDEXES, seen.len()),
+            ] {
+                if count > limit {
+                    let reference = reference.clone();
+                    return Err(Error::Nesting {
+                        image: reference.to_string(),
+                        what,
+                        limit,
+                    });
+                }
+            }
+            let nested = self.load(store, reference, &entry).await?;
+            push(&mut open, parse_index(reference, &nested)?, level + 1);
+        }
+        Ok(flat)
+    }
+
+    /// Reads the platform of an image without an index from its configuration; nothing where that
+    /// names none.
+    async fn platform_of(
+        &self,
+        transfer: &Transfer,
+        reference: &Reference,
+        manifest: &Manifest,
+    ) -> Result<Option<Platform>> {
+        let descriptor = &manifest.config;
+        if descriptor.size > LIMIT {
+            return Err(Error::TooLarge {
+                image: reference.to_string(),
+                digest: descriptor.digest.clone(),
+                size: descriptor.size,
+                limit: LIMIT,
+            });
+        }
+        self.blob(transfer, descriptor, std::slice::from_ref(reference))
+            .await?;
+        let digest = descriptor.digest.clone();
+        let bytes = blocking(&transfer.store, move |store| {
+            store.read_blob(&digest, LIMIT)
+        })
+        .await?;
+        let config = ImageConfig::parse(&bytes).map_err(|source| Error::Document {
+            image: reference.to_string(),
+            digest: descriptor.digest.clone(),
+            source,
+        })?;
+        let named = !config.os.is_empty() && !config.architecture.is_empty();
+        Ok(named.then(|| config.platform()))
+    }
+}
+
+impl Survey {
+    fn add(&mut self, platform: Platform, descriptor: Descriptor, manifest: &Manifest) {
+        for blob in manifest.blobs() {
+            if !self.blobs.iter().any(|known| known.digest == blob.digest) {
+                self.blobs.push(blob.clone());
+            }
+        }
+        self.manifests.push((platform, descriptor));
+    }
+
+    /// Tells of the survey.
+    pub(super) fn event(&self, want: &Want, missing: u64) -> Event {
+        Event::Resolved {
+            image: want.reference.to_string(),
+            digest: self.origin.digest.clone(),
+            platforms: self
+                .manifests
+                .iter()
+                .map(|(platform, _)| platform.clone())
+                .collect(),
+            missing,
+        }
+    }
+}
+
+/// Selects the manifests that are wanted of an index: one a platform, or all but attestations.
+fn select(index: &Index, want: &Want) -> Result<Vec<(Platform, Descriptor)>> {
+    if want.platforms.is_empty() {
+        let all = index.manifests.iter().filter_map(|entry| {
+            let platform = entry.platform.clone()?.normalized();
+            (platform.os != "unknown").then(|| (platform, entry.clone()))
+        });
+        return Ok(all.collect());
+    }
+    let select = |platform: &Platform| match index.select(platform) {
+        Some(entry) => Ok((platform.clone(), entry.clone())),
+        None => Err(Error::MissingPlatform {
+            image: want.reference.to_string(),
+            wanted: Box::new(platform.clone()),
+            available: index.platforms(),
+        }),
+    };
+    want.platforms.iter().map(select).collect()
+}
+
+fn parse_index(reference: &Reference, resolved: &Resolved) -> Result<Index> {
+    Index::parse(&resolved.bytes).map_err(|source| malformed(reference, resolved, source))
+}
+
+fn parse_manifest(reference: &Reference, resolved: &Resolved) -> Result<Manifest> {
+    Manifest::parse(&resolved.bytes).map_err(|source| malformed(reference, resolved, source))
+}
+
+fn malformed(reference: &Reference, resolved: &Resolved, source: sealift_oci::Error) -> Error {
+    Error::Document {
+        image: reference.to_string(),
+        digest: resolved.descriptor.digest.clone(),
+        source,
+    }
+}
+
+/// Keeps a document, whose digest the store checks once more.
+async fn keep(store: &Store, resolved: &Resolved) -> Result<()> {
+    let Resolved { descriptor, bytes } = resolved.clone();
+    blocking(store, move |store| {
+        let ingestion = store.ingest_waiting(&descriptor.digest, Some(descriptor.size))?;
+        if let Ingestion::Ready(ingest) = ingestion {
+            // What an earlier ingest left is not worth more than the bytes at hand.
+            ingest.discard(0..u64::MAX)?;
+            ingest.write_at(0, &bytes)?;
+            ingest.commit()?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Does something with the store that blocks.
+pub(super) async fn blocking<T, F>(store: &Store, work: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce(&Store) -> sealift_content::Result<T> + Send + 'static,
+{
+    let store = store.clone();
+    let done = tokio::task::spawn_blocking(move || work(&store)).await;
+    match done {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(Error::Interrupted {
+            image: "the content store".to_owned(),
+        }),
+    }
+}

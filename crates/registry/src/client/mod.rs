@@ -1,0 +1,179 @@
+//! The client: images are resolved, pulled into a content store and pushed from it.
+
+mod auth;
+mod document;
+mod event;
+mod image;
+mod pull;
+mod push;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sealift_oci::{Reference, Repository};
+use sealift_transport::{self as transport, Class, Endpoint, Route, Scheme, Transport};
+
+use self::auth::{Access, Action, Auth, Scope};
+pub use self::document::Resolved;
+pub use self::event::{Event, Silent, Watcher};
+pub use self::pull::{Pulled, Want};
+pub use self::push::{PushRequest, Pushed};
+use crate::credentials::Credentials;
+use crate::error::{Error, Result};
+
+/// What a client is told about registries.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The route to each registry that has mirrors or ways of its own, by the name that references
+    /// have (`docker.io`, `registry.example:5000`). All others are asked at [`origin`] alone.
+    pub routes: HashMap<String, Route>,
+    /// Stored credentials.
+    pub credentials: Credentials,
+    /// Where tokens are kept between runs; nothing keeps them in memory only.
+    pub token_folder: Option<PathBuf>,
+    /// How many blobs are moved side by side, over all images.
+    pub blobs_side_by_side: usize,
+    /// How many images are resolved side by side.
+    pub images_side_by_side: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            routes: HashMap::new(),
+            credentials: Credentials::default(),
+            token_folder: None,
+            blobs_side_by_side: 8,
+            images_side_by_side: 8,
+        }
+    }
+}
+
+/// A client of all registries. Cheap to clone; clones share connections, tokens and limits.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    transport: Transport,
+    config: Config,
+    auth: Auth,
+}
+
+impl Client {
+    /// Makes a client.
+    #[must_use]
+    pub fn new(transport: Transport, config: Config) -> Self {
+        let auth = Auth::new(
+            transport.clone(),
+            config.credentials.clone(),
+            config.token_folder.clone(),
+        );
+        Self {
+            inner: Arc::new(Inner {
+                transport,
+                config,
+                auth,
+            }),
+        }
+    }
+
+    fn transport(&self) -> &Transport {
+        &self.inner.transport
+    }
+
+    /// Returns the route to a registry: the one configured, else its origin alone.
+    ///
+    /// # Errors
+    /// [`Error::Address`] where the name can't be made into an address.
+    pub fn route(&self, registry: &str) -> Result<Route> {
+        match self.inner.config.routes.get(registry) {
+            Some(route) => Ok(route.clone()),
+            None => origin(registry).map(Route::direct),
+        }
+    }
+
+    fn access(&self, registry: &str, label: &str) -> Access {
+        self.inner.auth.access(registry, label)
+    }
+
+    /// Words a failed request for people: what was wanted, what was wrong with the credentials.
+    fn failed(&self, action: &'static str, image: &str, source: transport::Error) -> Error {
+        let image = image.to_owned();
+        match source.class() {
+            Class::Absent => Error::Absent { image, source },
+            class => Error::Request {
+                action,
+                image,
+                note: (class == Class::Auth)
+                    .then(|| self.inner.auth.note(source.host()))
+                    .flatten(),
+                source,
+            },
+        }
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("config", &self.inner.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns the endpoint of a registry that nothing was configured for: HTTPS, and plain HTTP on
+/// this machine's loopback, below `/v2`. The Hub's name stands for another host.
+///
+/// # Errors
+/// [`Error::Address`] where the name can't be made into an address.
+pub fn origin(registry: &str) -> Result<Endpoint> {
+    let authority = match registry {
+        "docker.io" => "registry-1.docker.io",
+        other => other,
+    };
+    let made = Endpoint::new(Scheme::Https, authority).and_then(|endpoint| {
+        let url = endpoint.url("")?;
+        if auth::is_loopback(&url) {
+            Endpoint::new(Scheme::Http, authority)
+        } else {
+            Ok(endpoint)
+        }
+    });
+    let endpoint = made.map_err(|source| Error::Address {
+        registry: registry.to_owned(),
+        source: Arc::new(source),
+    })?;
+    Ok(endpoint.with_base("/v2"))
+}
+
+/// The scope of requests to a repository, as the authorizer reads it.
+fn scope_of(repository: &Repository, action: Action) -> String {
+    Scope::repository(repository.path(), action).to_string()
+}
+
+/// How an image is named in logs and events.
+fn label_of(reference: &Reference) -> String {
+    reference.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_https_but_on_loopback() {
+        for (registry, expected) in [
+            ("docker.io", "https://registry-1.docker.io/v2"),
+            ("quay.io", "https://quay.io/v2"),
+            ("r.example:5000", "https://r.example:5000/v2"),
+            ("localhost:5000", "http://localhost:5000/v2"),
+            ("127.0.0.1:5000", "http://127.0.0.1:5000/v2"),
+            ("[::1]:5000", "http://[::1]:5000/v2"),
+        ] {
+            assert_eq!(origin(registry).unwrap().key(), expected);
+        }
+    }
+}

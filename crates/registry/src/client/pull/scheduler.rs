@@ -1,0 +1,258 @@
+//! What is done when: surveys of images first, then the largest blob that is known, within limits
+//! that hold for all images together.
+
+use std::collections::{BinaryHeap, HashMap, HashSet};
+
+use sealift_oci::{Descriptor, Digest, Reference};
+use tokio::task::JoinSet;
+
+use super::{Pulled, Transfer, Want};
+use crate::client::image::{Survey, blocking};
+use crate::client::{Client, Event};
+use crate::error::{Error, Result};
+
+/// The state of one pull of several images.
+pub(super) struct Scheduler {
+    client: Client,
+    transfer: Transfer,
+    images: Vec<Image>,
+    /// Images that were not surveyed yet, the next one last.
+    unseen: Vec<usize>,
+    surveys: usize,
+    /// Blobs that wait, the largest on top.
+    queue: BinaryHeap<(u64, Digest)>,
+    blobs: HashMap<Digest, Blob>,
+    transfers: usize,
+    tasks: JoinSet<Finished>,
+}
+
+struct Image {
+    want: Want,
+    /// What it becomes, once its blobs are there.
+    pulled: Option<Pulled>,
+    /// Its blobs that are not there yet.
+    open: HashSet<Digest>,
+    cached: bool,
+    result: Option<Result<Pulled>>,
+}
+
+struct Blob {
+    descriptor: Descriptor,
+    /// The images that want it: any of their repositories may deliver it.
+    images: Vec<usize>,
+    is_running: bool,
+}
+
+enum Finished {
+    Survey(usize, Box<Result<(Survey, Vec<Descriptor>)>>),
+    Blob(Digest, Result<bool>),
+}
+
+impl Scheduler {
+    pub(super) fn new(client: Client, transfer: Transfer, wants: Vec<Want>) -> Self {
+        let unseen = (0..wants.len()).rev().collect();
+        let image = |want| Image {
+            want,
+            pulled: None,
+            open: HashSet::new(),
+            cached: true,
+            result: None,
+        };
+        Self {
+            client,
+            transfer,
+            images: wants.into_iter().map(image).collect(),
+            unseen,
+            surveys: 0,
+            queue: BinaryHeap::new(),
+            blobs: HashMap::new(),
+            transfers: 0,
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// Does all of it. Dropping the future ends every task.
+    pub(super) async fn run(mut self) -> Vec<Result<Pulled>> {
+        loop {
+            self.start_surveys();
+            self.start_transfers();
+            match self.tasks.join_next().await {
+                Some(Ok(Finished::Survey(number, result))) => {
+                    self.surveys -= 1;
+                    match *result {
+                        Ok((survey, missing)) => self.surveyed(number, survey, missing),
+                        Err(error) => self.finish(number, Err(error)),
+                    }
+                }
+                Some(Ok(Finished::Blob(digest, result))) => {
+                    self.transfers -= 1;
+                    self.transferred(&digest, result);
+                }
+                // A task that broke takes its result with it; nothing is left to wait for.
+                Some(Err(_)) | None => break,
+            }
+        }
+        let interrupted = |image: &Image| Error::Interrupted {
+            image: image.want.reference.to_string(),
+        };
+        let images = self.images.into_iter();
+        images
+            .map(|mut image| {
+                image
+                    .result
+                    .take()
+                    .unwrap_or_else(|| Err(interrupted(&image)))
+            })
+            .collect()
+    }
+
+    fn start_surveys(&mut self) {
+        let limit = self.client.inner.config.images_side_by_side.max(1);
+        while self.surveys < limit {
+            let Some(number) = self.unseen.pop() else {
+                return;
+            };
+            let (client, transfer) = (self.client.clone(), self.transfer.clone());
+            let want = self.images[number].want.clone();
+            self.surveys += 1;
+            self.tasks.spawn(async move {
+                let result = survey(&client, &transfer, &want).await;
+                Finished::Survey(number, Box::new(result))
+            });
+        }
+    }
+
+    fn start_transfers(&mut self) {
+        let limit = self.client.inner.config.blobs_side_by_side.max(1);
+        while self.transfers < limit {
+            let Some((_, digest)) = self.queue.pop() else {
+                return;
+            };
+            let Some(blob) = self.blobs.get_mut(&digest) else {
+                continue;
+            };
+            let waiting = blob
+                .images
+                .iter()
+                .filter(|number| self.images[**number].result.is_none());
+            let sources: Vec<Reference> = waiting
+                .map(|number| self.images[*number].want.reference.clone())
+                .collect();
+            if sources.is_empty() {
+                // All who wanted it have failed meanwhile.
+                continue;
+            }
+            blob.is_running = true;
+            let descriptor = blob.descriptor.clone();
+            let (client, transfer) = (self.client.clone(), self.transfer.clone());
+            self.transfers += 1;
+            self.tasks.spawn(async move {
+                let result = client.blob(&transfer, &descriptor, &sources).await;
+                Finished::Blob(digest, result)
+            });
+        }
+    }
+
+    fn surveyed(&mut self, number: usize, survey: Survey, missing: Vec<Descriptor>) {
+        let bytes = missing.iter().map(|blob| blob.size).sum();
+        self.transfer
+            .watcher
+            .event(&survey.event(&self.images[number].want, bytes));
+        for descriptor in missing {
+            let digest = descriptor.digest.clone();
+            self.images[number].open.insert(digest.clone());
+            let size = descriptor.size;
+            let blob = self.blobs.entry(digest.clone()).or_insert_with(|| Blob {
+                descriptor,
+                images: Vec::new(),
+                is_running: false,
+            });
+            blob.images.push(number);
+            if !blob.is_running && blob.images.len() == 1 {
+                self.queue.push((size, digest));
+            }
+        }
+        let image = &mut self.images[number];
+        image.pulled = Some(Pulled {
+            origin: survey.origin,
+            manifests: survey.manifests,
+        });
+        self.finish_if_whole(number);
+    }
+
+    fn transferred(&mut self, digest: &Digest, result: Result<bool>) {
+        let Some(blob) = self.blobs.remove(digest) else {
+            return;
+        };
+        for number in blob.images {
+            match &result {
+                Ok(cached) => {
+                    let image = &mut self.images[number];
+                    image.open.remove(digest);
+                    image.cached &= cached;
+                    self.finish_if_whole(number);
+                }
+                Err(error) => self.finish(number, Err(error.clone())),
+            }
+        }
+    }
+
+    fn finish_if_whole(&mut self, number: usize) {
+        let image = &mut self.images[number];
+        if !image.open.is_empty() {
+            return;
+        }
+        if let Some(pulled) = image.pulled.take() {
+            self.finish(number, Ok(pulled));
+        }
+    }
+
+    fn finish(&mut self, number: usize, result: Result<Pulled>) {
+        let image = &mut self.images[number];
+        if image.result.is_some() {
+            return;
+        }
+        let name = image.want.reference.to_string();
+        self.transfer.watcher.event(&match &result {
+            Ok(_) => Event::ImageDone {
+                image: name,
+                cached: image.cached,
+            },
+            Err(error) => Event::ImageFailed {
+                image: name,
+                text: error.to_string(),
+            },
+        });
+        image.result = Some(result);
+    }
+}
+
+/// Surveys an image, and finds out which of its blobs are not in the store.
+async fn survey(
+    client: &Client,
+    transfer: &Transfer,
+    want: &Want,
+) -> Result<(Survey, Vec<Descriptor>)> {
+    let survey = client.survey(transfer, want).await?;
+    let blobs = survey.blobs.clone();
+    let watcher = transfer.watcher.clone();
+    let missing = blocking(&transfer.store, move |store| {
+        let mut missing = Vec::new();
+        for blob in blobs {
+            if store.size(&blob.digest)? == Some(blob.size) {
+                let Descriptor { digest, size, .. } = blob;
+                let cached = true;
+                watcher.event(&Event::BlobDone {
+                    digest,
+                    size,
+                    cached,
+                });
+            } else {
+                missing.push(blob);
+            }
+        }
+        Ok(missing)
+    })
+    .await?;
+    Ok((survey, missing))
+}

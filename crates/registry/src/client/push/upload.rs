@@ -1,0 +1,327 @@
+//! One upload (distribution-spec, "Pushing a Blob"): whole where it is small, else in chunks, and
+//! after every failure continued at the offset that the registry reports.
+
+use std::fs::File;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
+use http::{HeaderValue, Method, StatusCode};
+use sealift_oci::Repository;
+use sealift_transport::{self as transport, Class, Document, Payload, Phase, Request, Route};
+use url::Url;
+
+use super::Shipment;
+use super::plan::BlobJob;
+use crate::client::auth::Access;
+use crate::client::{Action, Client, Event, scope_of};
+use crate::error::{Error, Result};
+use crate::path::{RequestPath, Resource};
+
+/// Blobs up to this size go in one request, in bytes.
+const WHOLE: u64 = 16 * 1024 * 1024;
+/// The size of a chunk, in bytes, where the registry asks for no more.
+const CHUNK: u64 = 32 * 1024 * 1024;
+/// The largest chunk that a registry may ask for, in bytes.
+const CHUNK_LIMIT: u64 = 1024 * 1024 * 1024;
+/// How often an upload is begun anew because the registry lost it or took wrong bytes.
+const RESTARTS: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
+/// One blob on its way into one repository.
+pub(super) struct Upload<'a> {
+    client: &'a Client,
+    shipment: &'a Shipment,
+    job: &'a BlobJob,
+    repository: &'a Repository,
+    route: Route,
+    access: Access,
+    scope: String,
+    file: Arc<File>,
+}
+
+/// An open upload at the registry.
+struct Session {
+    location: Url,
+    /// Bytes that the registry has.
+    offset: u64,
+    chunk: u64,
+    /// Whether the registry refused chunks.
+    whole_only: bool,
+}
+
+/// Why a step did not bring the upload on.
+enum Trouble {
+    /// The connection or the server failed: continue where the registry is.
+    Broken(transport::Error),
+    /// The registry does not know the upload any more, or has wrong bytes: begin anew.
+    Lost(transport::Error),
+    /// It takes no chunks.
+    NoChunks,
+    /// Nothing helps.
+    Final(Error),
+}
+
+impl<'a> Upload<'a> {
+    pub(super) fn new(
+        client: &'a Client,
+        shipment: &'a Shipment,
+        job: &'a BlobJob,
+        repository: &'a Repository,
+        file: File,
+    ) -> Result<Self> {
+        Ok(Self {
+            client,
+            shipment,
+            job,
+            repository,
+            route: client.origin_route(repository.registry())?,
+            access: client.access(repository.registry(), &job.label),
+            scope: scope_of(repository, Action::Push),
+            file: Arc::new(file),
+        })
+    }
+
+    const fn size(&self) -> u64 {
+        self.job.descriptor.size
+    }
+
+    /// Brings the blob there, into the upload that is open already if there is one.
+    pub(super) async fn run(&self, opened: Option<Document>) -> Result<()> {
+        let mut session = match opened {
+            Some(document) => self.session(&document)?,
+            None => self.begin().await?,
+        };
+        let budget = self.client.transport().settings().retry.budget;
+        let (mut restarts, mut pause) = (0, FIRST_PAUSE);
+        let (mut best, mut progress) = (0, Instant::now());
+        loop {
+            let (error, lost) = match self.step(&mut session).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {
+                    if session.offset > best {
+                        (best, progress, pause) = (session.offset, Instant::now(), FIRST_PAUSE);
+                    }
+                    continue;
+                }
+                Err(Trouble::NoChunks) => {
+                    session = self.begin().await?;
+                    session.whole_only = true;
+                    continue;
+                }
+                Err(Trouble::Final(error)) => return Err(error),
+                Err(Trouble::Broken(error)) => (error, false),
+                Err(Trouble::Lost(error)) => (error, true),
+            };
+            restarts += u32::from(lost);
+            if progress.elapsed() > budget || restarts > RESTARTS {
+                return Err(self.client.failed("push", &self.job.label, error));
+            }
+            tokio::time::sleep(pause.mul_f64(fastrand::f64())).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            let whole_only = session.whole_only;
+            session = if lost || whole_only {
+                self.begin().await?
+            } else {
+                self.resume(session).await?
+            };
+            session.whole_only = whole_only;
+            if session.offset > best {
+                (best, progress, pause) = (session.offset, Instant::now(), FIRST_PAUSE);
+            }
+        }
+    }
+
+    /// Opens an upload.
+    async fn begin(&self) -> Result<Session> {
+        let path = RequestPath::new(self.repository, Resource::Uploads);
+        // A second one, should the first answer be lost, expires unused.
+        let request = self
+            .request(Request::new(Method::POST, path.to_string()))
+            .repeatable(true);
+        let sent = self.send(&request, &Payload::Empty).await;
+        let document = sent.map_err(|error| self.client.failed("push", &self.job.label, error))?;
+        self.session(&document)
+    }
+
+    fn session(&self, document: &Document) -> Result<Session> {
+        let minimum = document
+            .header("oci-chunk-min-length")
+            .and_then(|text| text.parse().ok());
+        Ok(Session {
+            location: location(document).map_err(|cause| self.no_location(document, cause))?,
+            offset: 0,
+            chunk: CHUNK.max(minimum.unwrap_or(0)).min(CHUNK_LIMIT),
+            whole_only: false,
+        })
+    }
+
+    fn no_location(&self, document: &Document, cause: transport::Cause) -> Error {
+        let host = document.endpoint.authority();
+        let error = transport::Error::new(cause, Phase::Push, &host, &self.job.label);
+        self.client.failed("push", &self.job.label, error)
+    }
+
+    /// Asks how far an upload has come; begins another where the registry does not know it.
+    async fn resume(&self, session: Session) -> Result<Session> {
+        let request = self.request(Request::at(Method::GET, session.location.clone()));
+        match self.send(&request, &Payload::Empty).await {
+            Ok(document) => {
+                let offset = offset(&document).filter(|offset| *offset <= self.size());
+                let Some(offset) = offset else {
+                    return self.begin().await;
+                };
+                Ok(Session {
+                    location: location(&document).unwrap_or(session.location),
+                    offset,
+                    ..session
+                })
+            }
+            Err(error)
+                if matches!(
+                    error.class(),
+                    Class::Absent | Class::Config | Class::Corrupt
+                ) =>
+            {
+                self.begin().await
+            }
+            Err(error) => Err(self.client.failed("push", &self.job.label, error)),
+        }
+    }
+
+    /// Sends the next part; `true` once the registry has it all and found the digest right.
+    async fn step(&self, session: &mut Session) -> std::result::Result<bool, Trouble> {
+        let left = self.size() - session.offset;
+        let last = session.whole_only || (session.offset == 0 && left <= WHOLE) || left == 0;
+        if last {
+            return self.finish(session).await.map(|()| true);
+        }
+        let range = session.offset..session.offset + left.min(session.chunk);
+        let header = format!("{}-{}", range.start, range.end - 1);
+        let header = HeaderValue::from_str(&header)
+            .expect("digits and a dash are characters that headers may hold");
+        let request = self
+            .request(Request::at(Method::PATCH, session.location.clone()))
+            .header(CONTENT_TYPE, octets())
+            .header(CONTENT_RANGE, header);
+        let sent = self.send(&request, &self.part(range.clone())).await;
+        let document = sent.map_err(|error| judge(self.client, &self.job.label, error, true))?;
+        if let Ok(location) = location(&document) {
+            session.location = location;
+        }
+        // What the registry says counts: it may have kept less than was sent.
+        let kept = offset(&document).filter(|kept| (range.start..=range.end).contains(kept));
+        session.offset = kept.unwrap_or(range.end);
+        self.tell(session.offset);
+        Ok(false)
+    }
+
+    /// Sends the rest, all of it where nothing was sent, and closes the upload.
+    async fn finish(&self, session: &Session) -> std::result::Result<(), Trouble> {
+        let mut target = session.location.clone();
+        let digest = self.job.descriptor.digest.to_string();
+        target.query_pairs_mut().append_pair("digest", &digest);
+        let request = self
+            .request(Request::at(Method::PUT, target))
+            .header(CONTENT_TYPE, octets())
+            // Sent again after it broke off, it would be added to what arrived of it.
+            .repeatable(session.offset == self.size());
+        let payload = self.part(session.offset..self.size());
+        let sent = self.send(&request, &payload).await;
+        match sent {
+            Ok(document) if document.status == StatusCode::CREATED => {
+                self.tell(self.size());
+                Ok(())
+            }
+            Ok(document) => {
+                let cause = transport::Cause::Status {
+                    status: document.status,
+                    body: String::from_utf8_lossy(&document.body).into_owned(),
+                };
+                let host = document.endpoint.authority();
+                let error = transport::Error::new(cause, Phase::Push, &host, &self.job.label);
+                Err(Trouble::Lost(error))
+            }
+            Err(error) => Err(judge(self.client, &self.job.label, error, false)),
+        }
+    }
+
+    fn part(&self, range: Range<u64>) -> Payload {
+        if range.is_empty() {
+            return Payload::Empty;
+        }
+        Payload::File {
+            file: Arc::clone(&self.file),
+            range,
+        }
+    }
+
+    fn tell(&self, done: u64) {
+        self.shipment.watcher.event(&Event::BlobProgress {
+            digest: self.job.descriptor.digest.clone(),
+            done,
+            size: self.size(),
+        });
+    }
+
+    fn request(&self, request: Request) -> Request {
+        request.of(Phase::Push, &self.job.label).scope(&self.scope)
+    }
+
+    async fn send(&self, request: &Request, payload: &Payload) -> transport::Result<Document> {
+        let transport = self.client.transport();
+        transport
+            .upload(&self.route, request, payload, &self.access)
+            .await
+    }
+}
+
+/// Decides what a failed step means.
+fn judge(client: &Client, label: &str, error: transport::Error, chunk: bool) -> Trouble {
+    match (error.class(), error.status()) {
+        (_, Some(400 | 404 | 405 | 411 | 501)) if chunk && !is_digest(&error) => {
+            match error.status() {
+                Some(404) => Trouble::Lost(error),
+                _ => Trouble::NoChunks,
+            }
+        }
+        (_, Some(404 | 416)) | (Class::Corrupt, _) => Trouble::Lost(error),
+        (Class::Net | Class::Rate, _) => Trouble::Broken(error),
+        _ => Trouble::Final(client.failed("push", label, error)),
+    }
+}
+
+fn is_digest(error: &transport::Error) -> bool {
+    error.class() == Class::Corrupt
+}
+
+fn octets() -> HeaderValue {
+    HeaderValue::from_static("application/octet-stream")
+}
+
+/// Takes the place where an upload goes on, which may be relative.
+fn location(document: &Document) -> std::result::Result<Url, transport::Cause> {
+    let text = document
+        .headers
+        .get(LOCATION)
+        .and_then(|value| value.to_str().ok());
+    let text = text.unwrap_or_default();
+    let joined = (!text.is_empty())
+        .then(|| document.url.join(text).ok())
+        .flatten();
+    let usable = joined.filter(|url| matches!(url.scheme(), "http" | "https"));
+    usable.ok_or_else(|| transport::Cause::Url {
+        text: format!("Location {:?}", crate::code::printable(text)),
+    })
+}
+
+/// Reads how many bytes the registry has from `Range: 0-N`. `0-0` is how some say none.
+fn offset(document: &Document) -> Option<u64> {
+    let text = document.headers.get(RANGE)?.to_str().ok()?;
+    let text = text.strip_prefix("bytes=").unwrap_or(text);
+    let (start, end) = text.split_once('-')?;
+    let end: u64 = end.trim().parse().ok()?;
+    (start.trim() == "0").then_some(if end == 0 { 0 } else { end + 1 })
+}

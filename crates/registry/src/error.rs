@@ -1,0 +1,233 @@
+//! What can go wrong between a registry and us.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sealift_oci::{Digest, Platform};
+use sealift_transport::{self as transport, Class};
+
+use crate::code::Explanation;
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failure of the registry client; one variant a cause. Cheap to clone, since one blob's failure
+/// is that of every image that needs it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A credential file can't be read.
+    #[error("{}: {reason}", path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The registry's name can't be made into an address.
+    #[error("the registry {registry} has no usable address")]
+    Address {
+        /// The registry, as the reference names it.
+        registry: String,
+        /// What is wrong with it.
+        source: Arc<transport::Cause>,
+    },
+    /// The registry says that there is no such image.
+    #[error("{image} does not exist{}", said(source))]
+    Absent {
+        /// The image.
+        image: String,
+        /// The registry's answer.
+        source: transport::Error,
+    },
+    /// A request failed for good.
+    #[error("cannot {action} {image}{}{}", said(source), noted(note.as_deref()))]
+    Request {
+        /// What was tried: `resolve`, `fetch`, `push`.
+        action: &'static str,
+        /// The image, or the part of it.
+        image: String,
+        /// What went wrong with stored credentials, where something did.
+        note: Option<String>,
+        /// The failure.
+        source: transport::Error,
+    },
+    /// The image does not exist for a platform.
+    #[error(
+        "{image} does not exist for {wanted}; it exists for {}",
+        list(available)
+    )]
+    MissingPlatform {
+        /// The image.
+        image: String,
+        /// The platform that was asked for.
+        wanted: Box<Platform>,
+        /// The platforms that there are.
+        available: Vec<Platform>,
+    },
+    /// A manifest, index or configuration breaks its specification.
+    #[error("{image}: {digest}")]
+    Document {
+        /// The image that it belongs to.
+        image: String,
+        /// The document.
+        digest: Digest,
+        /// What is wrong with it.
+        source: sealift_oci::Error,
+    },
+    /// A document says that it is larger than any honest one.
+    #[error("{image}: {digest} is {size} bytes large; at most {limit} are accepted")]
+    TooLarge {
+        /// The image that it belongs to.
+        image: String,
+        /// The document.
+        digest: Digest,
+        /// Its size.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// Indexes are nested too deeply, or refer to too many documents.
+    #[error("{image} consists of more than {limit} {what}")]
+    Nesting {
+        /// The image.
+        image: String,
+        /// What there are too many of.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// Every endpoint delivered wrong bytes.
+    #[error("{image}: wrong bytes arrived for {digest}, the last ones from {host}")]
+    WrongBytes {
+        /// The image.
+        image: String,
+        /// What was asked for.
+        digest: Digest,
+        /// Who delivered last.
+        host: String,
+    },
+    /// The store failed.
+    #[error("the content store failed")]
+    Store(#[source] Arc<sealift_content::Error>),
+    /// A layer may only be had from addresses outside the registry, and none of them works.
+    #[error("{image}: layer {digest} is kept outside the registry, and {reason}")]
+    ForeignLayer {
+        /// The image.
+        image: String,
+        /// The layer.
+        digest: Digest,
+        /// Why its addresses are of no use.
+        reason: String,
+    },
+    /// An image can't be pushed because a part of it is not in the store.
+    #[error("{image} can't be pushed: {digest} is not in the store")]
+    Incomplete {
+        /// Where it should have gone.
+        image: String,
+        /// What is missing.
+        digest: Digest,
+    },
+    /// A pushed manifest reads back as something else, so no tag was set.
+    #[error("{image}: the registry took {expected}, but does not give it back{}", given(actual.as_ref()))]
+    ReadBack {
+        /// The image.
+        image: String,
+        /// What was pushed.
+        expected: Digest,
+        /// What was read, if anything was.
+        actual: Option<Digest>,
+    },
+    /// A tag may not be moved, and it has another digest.
+    #[error("{image} can't be moved to {wanted}: the tag is immutable and stands for {actual}")]
+    Immutable {
+        /// The tag.
+        image: String,
+        /// What it should stand for.
+        wanted: Digest,
+        /// What it stands for.
+        actual: Digest,
+    },
+    /// The work was given up because a part of it ended without a result.
+    #[error("{image}: the work was interrupted")]
+    Interrupted {
+        /// The image.
+        image: String,
+    },
+}
+
+impl Error {
+    /// What the failure is, by the catalogue.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Absent { source, .. } | Self::Request { source, .. } => source.class(),
+            Self::MissingPlatform { .. } => Class::Absent,
+            Self::WrongBytes { .. }
+            | Self::Document { .. }
+            | Self::TooLarge { .. }
+            | Self::Nesting { .. }
+            | Self::ReadBack { .. } => Class::Corrupt,
+            Self::Store(_) => Class::Disk,
+            Self::ForeignLayer { .. } | Self::Incomplete { .. } => Class::Absent,
+            Self::Credentials { .. } | Self::Address { .. } | Self::Immutable { .. } => {
+                Class::Config
+            }
+            Self::Interrupted { .. } => Class::Net,
+        }
+    }
+
+    /// What to tell the user, where there is something useful to say.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Absent { source, .. } | Self::Request { source, .. } => source.hint(),
+            Self::Immutable { .. } => Some("Push under another tag, or allow the tag to be moved."),
+            _ => None,
+        }
+    }
+
+    /// The failure of a request, where it is one.
+    #[must_use]
+    pub fn request(&self) -> Option<&transport::Error> {
+        match self {
+            Self::Absent { source, .. } | Self::Request { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl From<sealift_content::Error> for Error {
+    fn from(error: sealift_content::Error) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+/// The registry's own words, where it had some.
+fn said(error: &transport::Error) -> String {
+    let explanation = error.body().map(|body| Explanation::parse(body.as_bytes()));
+    match explanation.map(|explanation| explanation.to_string()) {
+        Some(words) if !words.is_empty() => format!(": {words}"),
+        _ => String::new(),
+    }
+}
+
+fn noted(note: Option<&str>) -> String {
+    note.map(|note| format!(" ({note})")).unwrap_or_default()
+}
+
+fn list(platforms: &[Platform]) -> String {
+    let mut names: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+    names.dedup();
+    if names.is_empty() {
+        "no platform at all".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+fn given(actual: Option<&Digest>) -> String {
+    actual
+        .map(|digest| format!(" but {digest}"))
+        .unwrap_or_default()
+}

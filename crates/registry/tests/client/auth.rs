@@ -1,0 +1,248 @@
+//! Authentication against a token-issuing proxy and against Basic registries.
+
+use std::time::Duration;
+
+use sealift_registry::{Client, Config, Credential, Credentials, Error, Want};
+use sealift_test_support::{
+    DockerRegistry, Fault, FaultPlan, FaultyRegistry, Kind, RegistryOptions, TokenRules,
+};
+use sealift_transport::Class;
+
+use crate::support::{
+    BOTH, Shelf, client, plain, platforms, reference, two_platforms, with_credentials,
+};
+
+pub(crate) fn basic(host: &str, username: &str, password: &str) -> Credentials {
+    let credential = Credential::Basic {
+        username: username.to_owned(),
+        password: password.into(),
+    };
+    Credentials::default().with(host, credential)
+}
+
+fn registry_with(names: &[&str]) -> DockerRegistry {
+    let registry = DockerRegistry::start();
+    for (number, name) in names.iter().enumerate() {
+        registry.push(&two_platforms(40 + number as u64, 2000), name, "1");
+    }
+    registry
+}
+
+fn private() -> TokenRules {
+    TokenRules::private().account("u", "p")
+}
+
+async fn pull_all(client: &Client, host: &str, names: &[&str]) {
+    let want = |name: &&str| Want {
+        reference: reference(&format!("{host}/{name}:1")),
+        platforms: platforms(BOTH),
+    };
+    let wants = names.iter().map(want).collect();
+    let shelf = Shelf::new();
+    let watcher = std::sync::Arc::new(sealift_registry::Silent);
+    for result in client.pull_all(&shelf.store, wants, watcher).await {
+        result.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn one_token_request_does_for_many_repositories_where_the_realm_grants_that() {
+    let names = ["a", "b", "c/d", "e"];
+    let registry = registry_with(&names);
+    let faulty = FaultyRegistry::with_tokens(
+        registry.address(),
+        TokenRules::anonymous(),
+        FaultPlan::none(),
+    );
+    pull_all(&plain(), &faulty.host(), &names).await;
+    assert_eq!(faulty.count(Kind::Token), 1);
+}
+
+#[tokio::test]
+async fn where_the_realm_grants_one_scope_only_each_repository_gets_its_token() {
+    let names = ["a", "b", "c/d", "e"];
+    let registry = registry_with(&names);
+    let rules = TokenRules::anonymous().one_scope();
+    let faulty = FaultyRegistry::with_tokens(registry.address(), rules, FaultPlan::none());
+    pull_all(&plain(), &faulty.host(), &names).await;
+    let asked = faulty.count(Kind::Token);
+    assert!(
+        (4..=6).contains(&asked),
+        "{asked} token requests for 4 repositories"
+    );
+}
+
+#[tokio::test]
+async fn passwords_and_identity_tokens_open_private_repositories() {
+    let registry = registry_with(&["a"]);
+    let faulty = FaultyRegistry::with_tokens(registry.address(), private(), FaultPlan::none());
+    let text = format!("{}/a:1", faulty.host());
+    let identity = Credential::Identity {
+        username: None,
+        token: "identity-of-u".into(),
+    };
+    for credentials in [
+        basic(&faulty.host(), "u", "p"),
+        Credentials::default().with(&faulty.host(), identity),
+    ] {
+        let client = with_credentials(credentials);
+        Shelf::new().pull(&client, &text, BOTH).await.unwrap();
+    }
+    let error = Shelf::new().pull(&plain(), &text, BOTH).await.unwrap_err();
+    assert_eq!(error.class(), Class::Auth, "{error:?}");
+}
+
+#[tokio::test]
+async fn stale_credentials_do_not_hide_public_images() {
+    let registry = registry_with(&["a", "b"]);
+    let rules = TokenRules::anonymous().account("u", "right");
+    let faulty = FaultyRegistry::with_tokens(registry.address(), rules, FaultPlan::none());
+    let client = with_credentials(basic(&faulty.host(), "u", "wrong"));
+    for name in ["a", "b"] {
+        Shelf::new()
+            .pull(&client, &format!("{}/{name}:1", faulty.host()), BOTH)
+            .await
+            .unwrap();
+    }
+    let with_password = faulty
+        .seen()
+        .into_iter()
+        .filter(|one| one.kind == Kind::Token && one.authorization.is_some());
+    assert_eq!(
+        with_password.count(),
+        1,
+        "a refused password is not tried again"
+    );
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_told_with_a_private_image() {
+    let registry = registry_with(&["a"]);
+    let faulty = FaultyRegistry::with_tokens(registry.address(), private(), FaultPlan::none());
+    let client = with_credentials(basic(&faulty.host(), "u", "planted-secret"));
+    let error = Shelf::new()
+        .pull(&client, &format!("{}/a:1", faulty.host()), BOTH)
+        .await
+        .unwrap_err();
+    let text = format!("{error} {error:?}");
+    assert!(text.contains("incorrect username or password"), "{text}");
+    assert!(!text.contains("planted-secret"), "{text}");
+    assert_eq!(error.class(), Class::Auth);
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_replaced_once() {
+    let registry = registry_with(&["a"]);
+    let faulty = FaultyRegistry::with_tokens(
+        registry.address(),
+        TokenRules::anonymous(),
+        FaultPlan::none(),
+    );
+    let client = plain();
+    let text = format!("{}/a:1", faulty.host());
+    Shelf::new().pull(&client, &text, BOTH).await.unwrap();
+    faulty.revoke_tokens();
+    faulty.forget_seen();
+    Shelf::new().pull(&client, &text, BOTH).await.unwrap();
+    assert_eq!(faulty.count(Kind::Token), 1);
+}
+
+#[tokio::test]
+async fn tokens_are_kept_between_runs_and_dropped_when_refused() {
+    let registry = registry_with(&["a"]);
+    let faulty = FaultyRegistry::with_tokens(
+        registry.address(),
+        TokenRules::anonymous(),
+        FaultPlan::none(),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let run = || {
+        client(Config {
+            token_folder: Some(folder.path().join("tokens")),
+            ..Config::default()
+        })
+    };
+    let text = format!("{}/a:1", faulty.host());
+    Shelf::new().pull(&run(), &text, BOTH).await.unwrap();
+    Shelf::new().pull(&run(), &text, BOTH).await.unwrap();
+    assert_eq!(faulty.count(Kind::Token), 1);
+    faulty.revoke_tokens();
+    Shelf::new().pull(&run(), &text, BOTH).await.unwrap();
+    Shelf::new().pull(&run(), &text, BOTH).await.unwrap();
+    assert_eq!(faulty.count(Kind::Token), 2);
+}
+
+#[tokio::test]
+async fn short_lived_tokens_are_replaced_before_they_end() {
+    let registry = registry_with(&["a"]);
+    let rules = TokenRules::anonymous().lifetime(Duration::from_secs(1));
+    let faulty = FaultyRegistry::with_tokens(registry.address(), rules, FaultPlan::none());
+    let client = plain();
+    let text = format!("{}/a:1", faulty.host());
+    for _ in 0..3 {
+        Shelf::new().pull(&client, &text, BOTH).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(900)).await;
+    }
+    let refused = faulty
+        .seen()
+        .into_iter()
+        .filter(|one| one.status == 401)
+        .count();
+    assert_eq!(
+        refused, 1,
+        "but for the first challenge, no request came with a token too old"
+    );
+}
+
+#[tokio::test]
+async fn basic_registries_are_shown_the_password_that_is_theirs() {
+    let registry = DockerRegistry::with(RegistryOptions {
+        password: true,
+        ..RegistryOptions::default()
+    });
+    registry.push(&two_platforms(50, 2000), "a", "1");
+    let text = format!("{}/a:1", registry.host());
+    let right = basic(
+        &registry.host(),
+        DockerRegistry::USER,
+        DockerRegistry::PASSWORD,
+    );
+    Shelf::new()
+        .pull(&with_credentials(right), &text, BOTH)
+        .await
+        .unwrap();
+    let elsewhere = basic(
+        "other.example",
+        DockerRegistry::USER,
+        DockerRegistry::PASSWORD,
+    );
+    for credentials in [elsewhere, basic(&registry.host(), "u", "wrong")] {
+        let error = Shelf::new()
+            .pull(&with_credentials(credentials), &text, BOTH)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&error, Error::Request { .. }) && error.class() == Class::Auth,
+            "{error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_captive_portal_in_place_of_the_token_server_is_told() {
+    let registry = registry_with(&["a"]);
+    let plan = FaultPlan::none().first(Kind::Token, 1000, Fault::Html);
+    let faulty = FaultyRegistry::with_tokens(registry.address(), TokenRules::anonymous(), plan);
+    let error = Shelf::new()
+        .pull(&plain(), &format!("{}/a:1", faulty.host()), BOTH)
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), Class::Config, "{error:?}");
+    let request = error.request().unwrap();
+    assert!(
+        request.text().contains("HTML instead of JSON"),
+        "{}",
+        request.text()
+    );
+    assert!(faulty.count(Kind::Token) <= 2, "asking again does not help");
+}

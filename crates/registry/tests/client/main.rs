@@ -1,0 +1,10 @@
+//! The client against real registries, registries behind faults, and hostile ones.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod auth;
+mod endurance;
+mod hostile;
+mod pull;
+mod push;
+mod support;

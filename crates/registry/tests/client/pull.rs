@@ -1,0 +1,418 @@
+//! Pulls from real registries.
+
+use std::sync::Arc;
+
+use sealift_oci::{Digest, MediaType};
+use sealift_registry::{Error, Event, Want};
+use sealift_test_support::{
+    DockerRegistry, Fault, FaultPlan, FaultyRegistry, Image, ImageBuilder, Kind,
+};
+use sealift_transport::Class;
+
+use crate::support::{
+    BOTH, Record, Shelf, plain, platforms, reference, two_platforms, with_mirrors,
+};
+
+#[tokio::test]
+async fn both_families_arrive_whole() {
+    let registry = DockerRegistry::start();
+    let oci = two_platforms(1, 100_000);
+    let docker = Image::index([
+        ImageBuilder::new("linux/amd64")
+            .docker()
+            .random(5, 5000)
+            .build(),
+        ImageBuilder::new("linux/arm64")
+            .docker()
+            .random(6, 5000)
+            .build(),
+    ]);
+    let single = ImageBuilder::new("linux/amd64")
+        .docker()
+        .random(7, 3000)
+        .build();
+    for (name, image, wanted) in [
+        ("oci", &oci, BOTH),
+        ("docker", &docker, BOTH),
+        ("single", &single, "amd64"),
+    ] {
+        registry.push(image, name, "1");
+        let shelf = Shelf::new();
+        let text = format!("{}/{name}:1", registry.host());
+        let pulled = shelf.pull(&plain(), &text, wanted).await.unwrap();
+        shelf.has(image);
+        assert_eq!(pulled.origin.digest, image.root.descriptor.digest, "{name}");
+        assert_eq!(
+            pulled.origin.media_type, image.root.descriptor.media_type,
+            "{name}"
+        );
+        let found: Vec<&Digest> = pulled
+            .manifests
+            .iter()
+            .map(|(_, found)| &found.digest)
+            .collect();
+        let expected: Vec<&Digest> = image
+            .manifests()
+            .iter()
+            .map(|one| &one.descriptor.digest)
+            .collect();
+        assert_eq!(found, expected, "{name}");
+        let by_digest = format!("{}/{name}@{}", registry.host(), image.digest());
+        assert_eq!(
+            shelf.pull(&plain(), &by_digest, wanted).await.unwrap(),
+            pulled
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_the_store_is_not_fetched_again() {
+    let registry = DockerRegistry::start();
+    let image = two_platforms(2, 50_000);
+    registry.push(&image, "a", "1");
+    let shelf = Shelf::new();
+    let by_digest = format!("{}/a@{}", registry.host(), image.digest());
+    let text = format!("{}/a:1", registry.host());
+    shelf.pull(&plain(), &by_digest, BOTH).await.unwrap();
+    let before = registry.requests().len();
+    shelf.pull(&plain(), &by_digest, BOTH).await.unwrap();
+    assert_eq!(
+        registry.requests().len(),
+        before,
+        "a pinned image that is there needs no network"
+    );
+    let pulled = shelf.pull(&plain(), &text, BOTH).await.unwrap();
+    let fetched: Vec<String> = registry.requests()[before..]
+        .iter()
+        .map(|one| one.target.clone())
+        .collect();
+    assert_eq!(
+        fetched,
+        ["/v2/a/manifests/1"],
+        "blobs and children were there"
+    );
+    // Once it is named, even the index is only asked for by its digest.
+    shelf
+        .store
+        .set_names(&[(reference(&text), pulled.origin)])
+        .unwrap();
+    let before = registry.requests().len();
+    shelf.pull(&plain(), &text, BOTH).await.unwrap();
+    let methods: Vec<String> = registry.requests()[before..]
+        .iter()
+        .map(|one| one.method.clone())
+        .collect();
+    assert_eq!(methods, ["HEAD"]);
+}
+
+#[tokio::test]
+async fn a_missing_platform_is_named_with_those_there_are() {
+    let registry = DockerRegistry::start();
+    registry.push(&two_platforms(3, 1000), "index", "1");
+    registry.push(
+        &ImageBuilder::new("linux/amd64").random(4, 1000).build(),
+        "single",
+        "1",
+    );
+    for (name, there) in [
+        ("index", "linux/amd64, linux/arm64"),
+        ("single", "linux/amd64"),
+    ] {
+        let text = format!("{}/{name}:1", registry.host());
+        let error = Shelf::new()
+            .pull(&plain(), &text, "linux/amd64,linux/s390x")
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("{text} does not exist for linux/s390x; it exists for {there}")
+        );
+        assert_eq!(error.class(), Class::Absent);
+    }
+}
+
+#[tokio::test]
+async fn no_platform_stands_for_all() {
+    let registry = DockerRegistry::start();
+    let image = two_platforms(5, 1000);
+    registry.push(&image, "a", "1");
+    let shelf = Shelf::new();
+    let watcher = Arc::new(Record::default());
+    let text = reference(&format!("{}/a:1", registry.host()));
+    let pulled = plain()
+        .pull(&shelf.store, &text, &[], watcher)
+        .await
+        .unwrap();
+    let names: Vec<String> = pulled
+        .manifests
+        .iter()
+        .map(|(platform, _)| platform.to_string())
+        .collect();
+    assert_eq!(names, ["linux/amd64", "linux/arm64"]);
+    shelf.has(&image);
+}
+
+#[tokio::test]
+async fn an_absent_image_is_one_request() {
+    let registry = DockerRegistry::start();
+    let faulty = FaultyRegistry::open(registry.address(), FaultPlan::none());
+    let text = format!("{}/nothing/here:1", faulty.host());
+    let error = Shelf::new().pull(&plain(), &text, BOTH).await.unwrap_err();
+    assert!(matches!(error, Error::Absent { .. }), "{error:?}");
+    assert!(
+        error
+            .to_string()
+            .starts_with(&format!("{text} does not exist")),
+        "{error}"
+    );
+    assert_eq!(faulty.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_layer_that_several_images_share_comes_once_and_largest_blobs_start_first() {
+    let registry = DockerRegistry::start();
+    let faulty = FaultyRegistry::open(registry.address(), FaultPlan::none());
+    let image = |seed, size| {
+        ImageBuilder::new("linux/amd64")
+            .random(99, 80_000)
+            .random(seed, size)
+            .build()
+    };
+    let images = [image(1, 1000), image(2, 400_000), image(3, 20_000)];
+    let mut wants = Vec::new();
+    for (number, image) in images.iter().enumerate() {
+        registry.push(image, &format!("a{number}"), "1");
+        wants.push(Want {
+            reference: reference(&format!("{}/a{number}:1", faulty.host())),
+            platforms: platforms("amd64"),
+        });
+    }
+    let shelf = Shelf::new();
+    let watcher = Arc::new(Record::default());
+    let results = plain().pull_all(&shelf.store, wants, watcher.clone()).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    images.iter().for_each(|image| shelf.has(image));
+    let shared = &images[0].blobs[1].descriptor.digest;
+    let fetched = |digest: &Digest| {
+        let seen = faulty.seen();
+        let of_blob = seen
+            .iter()
+            .filter(|one| one.target.ends_with(&digest.to_string()));
+        of_blob.map(|one| one.sent).sum::<u64>()
+    };
+    assert_eq!(
+        fetched(shared),
+        images[0].blobs[1].descriptor.size,
+        "fetched exactly once"
+    );
+    let done = watcher
+        .events()
+        .iter()
+        .filter(|event| matches!(event, Event::ImageDone { cached: false, .. }))
+        .count();
+    assert_eq!(done, 3);
+}
+
+#[tokio::test]
+async fn two_pulls_at_once_move_each_byte_once() {
+    let registry = DockerRegistry::start();
+    let image = two_platforms(8, 3_000_000);
+    registry.push(&image, "a", "1");
+    let plan = FaultPlan::none().bytes_per_second(8_000_000);
+    let faulty = FaultyRegistry::open(registry.address(), plan);
+    let shelf = Shelf::new();
+    let text = format!("{}/a:1", faulty.host());
+    let (first, second) = (plain(), plain());
+    let (a, b) = tokio::join!(
+        shelf.pull(&first, &text, BOTH),
+        shelf.pull(&second, &text, BOTH)
+    );
+    assert_eq!(a.unwrap(), b.unwrap());
+    shelf.has(&image);
+    assert_eq!(faulty.bytes(Kind::Blob), image.size());
+}
+
+#[tokio::test]
+async fn one_images_failure_does_not_end_the_others() {
+    let registry = DockerRegistry::start();
+    let image = two_platforms(9, 10_000);
+    registry.push(&image, "good", "1");
+    let want = |name: &str| Want {
+        reference: reference(&format!("{}/{name}:1", registry.host())),
+        platforms: platforms(BOTH),
+    };
+    let shelf = Shelf::new();
+    let watcher = Arc::new(Record::default());
+    let wants = vec![want("absent"), want("good")];
+    let results = plain().pull_all(&shelf.store, wants, watcher.clone()).await;
+    assert!(
+        matches!(&results[0], Err(Error::Absent { .. })),
+        "{results:?}"
+    );
+    assert!(results[1].is_ok(), "{results:?}");
+    shelf.has(&image);
+    let failed = watcher
+        .events()
+        .iter()
+        .filter(|event| matches!(event, Event::ImageFailed { .. }))
+        .count();
+    assert_eq!(failed, 1);
+}
+
+#[tokio::test]
+async fn redirected_blobs_arrive_without_credentials_crossing_over() {
+    let registry = DockerRegistry::start();
+    let image = two_platforms(10, 10_000);
+    registry.push(&image, "a", "1");
+    let rules = sealift_test_support::TokenRules::anonymous();
+    let faulty = FaultyRegistry::with_tokens(registry.address(), rules, FaultPlan::none());
+    faulty.redirect_blobs();
+    let shelf = Shelf::new();
+    shelf
+        .pull(&plain(), &format!("{}/a:1", faulty.host()), BOTH)
+        .await
+        .unwrap();
+    shelf.has(&image);
+    // The storage answers 400 to requests that carry credentials.
+    let stored = faulty
+        .seen()
+        .into_iter()
+        .filter(|one| one.target.starts_with("/storage"));
+    assert!(stored.clone().count() > 0);
+    assert!(stored.into_iter().all(|one| one.authorization.is_none()));
+}
+
+#[tokio::test]
+async fn mirrors_come_first_and_their_404_is_not_final() {
+    let (mirror, origin) = (DockerRegistry::start(), DockerRegistry::start());
+    let (there, missing) = (two_platforms(11, 5000), two_platforms(12, 5000));
+    mirror.push(&there, "library/there", "1");
+    origin.push(&missing, "library/missing", "1");
+    let client = with_mirrors("docker.io", &[mirror.host()], &origin.host());
+    let shelf = Shelf::new();
+    shelf.pull(&client, "there:1", BOTH).await.unwrap();
+    assert!(
+        !origin
+            .requests()
+            .iter()
+            .any(|one| one.target.contains("there")),
+        "the mirror had it all"
+    );
+    shelf.pull(&client, "missing:1", BOTH).await.unwrap();
+    shelf.has(&there);
+    shelf.has(&missing);
+}
+
+#[tokio::test]
+async fn a_mirror_that_sends_wrong_bytes_is_found_out() {
+    let registry = DockerRegistry::start();
+    let image = two_platforms(13, 200_000);
+    registry.push(&image, "library/a", "1");
+    let plan = FaultPlan::seeded(3).chance(Kind::Blob, 1.0, Fault::Corrupt);
+    let mirror = FaultyRegistry::open(registry.address(), plan);
+    let client = with_mirrors("docker.io", &[mirror.host()], &registry.host());
+    let shelf = Shelf::new();
+    let watcher = Arc::new(Record::default());
+    let wanted = platforms(BOTH);
+    client
+        .pull(&shelf.store, &reference("a:1"), &wanted, watcher.clone())
+        .await
+        .unwrap();
+    shelf.has(&image);
+    let mismatch = watcher.events().into_iter().find_map(|event| match event {
+        Event::BlobMismatch { hosts, .. } => Some(hosts),
+        _ => None,
+    });
+    assert_eq!(mismatch.unwrap(), [mirror.host()]);
+    let before = mirror.seen().len();
+    let again = Shelf::new();
+    again.pull(&client, "a:1", BOTH).await.unwrap();
+    assert_eq!(
+        mirror.seen().len(),
+        before,
+        "it is in quarantine for the run"
+    );
+}
+
+#[tokio::test]
+async fn a_lone_registry_that_once_sent_wrong_bytes_is_asked_again() {
+    let registry = DockerRegistry::start();
+    let image = two_platforms(14, 20_000);
+    registry.push(&image, "a", "1");
+    let plan = FaultPlan::seeded(3).first(Kind::Blob, 2, Fault::Corrupt);
+    let faulty = FaultyRegistry::open(registry.address(), plan);
+    let shelf = Shelf::new();
+    shelf
+        .pull(&plain(), &format!("{}/a:1", faulty.host()), BOTH)
+        .await
+        .unwrap();
+    shelf.has(&image);
+    faulty.set_plan(FaultPlan::seeded(3).chance(Kind::Blob, 1.0, Fault::Corrupt));
+    let shelf = Shelf::new();
+    let error = shelf
+        .pull(&plain(), &format!("{}/a:1", faulty.host()), BOTH)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::WrongBytes { .. }), "{error:?}");
+    for blob in &image.blobs {
+        assert!(
+            !shelf.store.contains(&blob.descriptor.digest),
+            "wrong bytes never get a name"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_later_run_goes_on_where_the_first_ended() {
+    let registry = DockerRegistry::start();
+    let image = ImageBuilder::new("linux/amd64")
+        .random(15, 4_000_000)
+        .build();
+    registry.push(&image, "a", "1");
+    let faulty = FaultyRegistry::open(
+        registry.address(),
+        FaultPlan::none().bytes_per_second(2_000_000),
+    );
+    let text = format!("{}/a:1", faulty.host());
+    let shelf = Shelf::new();
+    let watcher = Arc::new(Record::default());
+    {
+        let (client, wanted, name) = (plain(), platforms("amd64"), reference(&text));
+        let pull = client.pull(&shelf.store, &name, &wanted, watcher.clone());
+        let half = async {
+            let done = |event: &Event| matches!(event, Event::BlobProgress { done, .. } if *done > 1_000_000);
+            while !watcher.events().iter().any(done) {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! { _ = pull => panic!("it was slow enough to be interrupted"), () = half => {} }
+    }
+    faulty.set_plan(FaultPlan::none());
+    let before = faulty.bytes(Kind::Blob);
+    shelf.pull(&plain(), &text, "amd64").await.unwrap();
+    shelf.has(&image);
+    let second = faulty.bytes(Kind::Blob) - before;
+    assert!(
+        second < image.size() - 900_000,
+        "{second} of {} bytes came again",
+        image.size()
+    );
+}
+
+#[tokio::test]
+async fn media_types_come_from_the_registry() {
+    let registry = DockerRegistry::start();
+    let image = two_platforms(16, 1000);
+    registry.push(&image, "a", "1");
+    let text = reference(&format!("{}/a:1", registry.host()));
+    let resolved = plain().resolve(&text).await.unwrap();
+    assert_eq!(
+        resolved.descriptor.media_type.as_str(),
+        MediaType::OCI_INDEX
+    );
+    assert_eq!(&resolved.bytes, &image.root.bytes);
+    assert_eq!(
+        plain().head(&text).await.unwrap().as_ref(),
+        Some(image.digest())
+    );
+}

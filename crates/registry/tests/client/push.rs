@@ -1,0 +1,272 @@
+//! Pushes into real registries.
+
+use std::sync::Arc;
+
+use sealift_oci::Reference;
+use sealift_registry::{Client, Error, Event, PushRequest, Pushed, Result};
+use sealift_test_support::{
+    DockerRegistry, Fault, FaultPlan, FaultyRegistry, Image, ImageBuilder, Kind, TokenRules,
+};
+
+use crate::support::{BOTH, Record, Shelf, plain, reference, two_platforms, with_credentials};
+
+/// A store that holds an image.
+fn shelf_of(image: &Image) -> Shelf {
+    let shelf = Shelf::new();
+    for blob in image.all() {
+        let media_type = blob.descriptor.media_type.as_str();
+        shelf.store.put(media_type, &blob.bytes).unwrap();
+    }
+    shelf
+}
+
+fn request(image: &Image, destinations: &[String]) -> PushRequest {
+    PushRequest {
+        root: image.root.descriptor.clone(),
+        destinations: destinations.iter().map(|text| reference(text)).collect(),
+        mounts: Vec::new(),
+    }
+}
+
+async fn push(client: &Client, shelf: &Shelf, request: PushRequest) -> Result<Pushed> {
+    client
+        .push(&shelf.store, request, Arc::new(sealift_registry::Silent))
+        .await
+}
+
+/// Asserts that a registry serves an image, by pulling all of it.
+async fn serves(text: &str, image: &Image) {
+    let shelf = Shelf::new();
+    shelf.pull(&plain(), text, BOTH).await.unwrap();
+    shelf.has(image);
+}
+
+#[tokio::test]
+async fn an_image_goes_up_once_and_again_changes_nothing() {
+    let registry = DockerRegistry::start();
+    let image = two_platforms(20, 60_000);
+    let shelf = shelf_of(&image);
+    let text = format!("{}/team/app:1", registry.host());
+    let pushed = push(
+        &plain(),
+        &shelf,
+        request(&image, std::slice::from_ref(&text)),
+    )
+    .await
+    .unwrap();
+    assert_eq!(pushed.unchanged, []);
+    serves(&text, &image).await;
+    let before = registry.requests().len();
+    let pushed = push(
+        &plain(),
+        &shelf,
+        request(&image, std::slice::from_ref(&text)),
+    )
+    .await
+    .unwrap();
+    assert_eq!(pushed.unchanged, [reference(&text)]);
+    let uploads = registry.requests().split_off(before).into_iter();
+    let uploads: Vec<String> = uploads
+        .filter(|one| one.target.contains("/uploads/"))
+        .map(|one| one.target)
+        .collect();
+    assert_eq!(uploads, Vec::<String>::new(), "every blob was found there");
+}
+
+#[tokio::test]
+async fn other_repositories_of_a_registry_are_lent_the_blobs() {
+    let registry = DockerRegistry::start();
+    let image = two_platforms(21, 60_000);
+    let shelf = shelf_of(&image);
+    let texts = [
+        format!("{}/a:1", registry.host()),
+        format!("{}/b:1", registry.host()),
+    ];
+    push(&plain(), &shelf, request(&image, &texts))
+        .await
+        .unwrap();
+    for text in &texts {
+        serves(text, &image).await;
+    }
+    let puts = registry
+        .requests()
+        .into_iter()
+        .filter(|one| one.method == "PUT" && one.target.contains("/uploads/"));
+    assert_eq!(
+        puts.count(),
+        image.blobs.len(),
+        "each blob went up once, for two repositories"
+    );
+    let third = format!("{}/c:1", registry.host());
+    let mut mounting = request(&image, std::slice::from_ref(&third));
+    mounting.mounts = vec![reference(&texts[0]).repository().clone()];
+    let before = registry.requests().len();
+    push(&plain(), &shelf, mounting).await.unwrap();
+    serves(&third, &image).await;
+    let puts = registry
+        .requests()
+        .split_off(before)
+        .into_iter()
+        .filter(|one| one.method == "PUT" && one.target.contains("/uploads/"));
+    assert_eq!(puts.count(), 0);
+}
+
+#[tokio::test]
+async fn a_mount_that_is_not_possible_becomes_an_upload() {
+    let registry = DockerRegistry::start();
+    let image = two_platforms(22, 10_000);
+    let shelf = shelf_of(&image);
+    let text = format!("{}/c:1", registry.host());
+    let mut mounting = request(&image, std::slice::from_ref(&text));
+    mounting.mounts = vec![
+        reference(&format!("{}/nothing:1", registry.host()))
+            .repository()
+            .clone(),
+    ];
+    push(&plain(), &shelf, mounting).await.unwrap();
+    serves(&text, &image).await;
+}
+
+#[tokio::test]
+async fn large_blobs_go_in_chunks_and_broken_ones_go_on() {
+    let registry = DockerRegistry::start();
+    let image = ImageBuilder::new("linux/amd64")
+        .random(23, 70 << 20)
+        .build();
+    let image = Image::index([image]);
+    let plan = FaultPlan::seeded(11).chance(Kind::Upload, 0.3, Fault::Reset);
+    let faulty = FaultyRegistry::open(registry.address(), plan);
+    let shelf = shelf_of(&image);
+    let text = format!("{}/big:1", faulty.host());
+    push(&plain(), &shelf, request(&image, &[text]))
+        .await
+        .unwrap();
+    let patches = faulty
+        .seen()
+        .into_iter()
+        .filter(|one| one.method == "PATCH");
+    assert!(patches.count() >= 3, "70 MiB are more than two chunks");
+    let check = Shelf::new();
+    check
+        .pull(&plain(), &format!("{}/big:1", registry.host()), "amd64")
+        .await
+        .unwrap();
+    check.has(&image);
+}
+
+#[tokio::test]
+async fn pushing_survives_a_bad_network() {
+    let registry = DockerRegistry::start();
+    let plan = FaultPlan::seeded(5)
+        .chance(Kind::Token, 0.6, Fault::Reset)
+        .chance(Kind::Upload, 0.2, Fault::Status(503))
+        .chance(Kind::Publish, 0.3, Fault::Close)
+        .chance(Kind::Blob, 0.3, Fault::Status(502))
+        .chance(Kind::Manifest, 0.3, Fault::Reset);
+    let rules = TokenRules::private().account("u", "p");
+    let faulty = FaultyRegistry::with_tokens(registry.address(), rules, plan);
+    let client = with_credentials(crate::auth::basic(&faulty.host(), "u", "p"));
+    for seed in 30..34 {
+        let image = two_platforms(seed, 50_000);
+        let shelf = shelf_of(&image);
+        let texts = [
+            format!("{}/x{seed}:1", faulty.host()),
+            format!("{}/x{seed}:2", faulty.host()),
+        ];
+        push(&client, &shelf, request(&image, &texts))
+            .await
+            .unwrap();
+        serves(&format!("{}/x{seed}:2", registry.host()), &image).await;
+    }
+}
+
+#[tokio::test]
+async fn no_tag_moves_before_all_content_of_all_images_is_there() {
+    let registry = DockerRegistry::start();
+    let (good, bad) = (two_platforms(24, 10_000), two_platforms(25, 10_000));
+    let shelf = shelf_of(&good);
+    for blob in bad.all() {
+        shelf
+            .store
+            .put(blob.descriptor.media_type.as_str(), &blob.bytes)
+            .unwrap();
+    }
+    // One manifest of the eight documents is refused for good.
+    let rules = TokenRules::private().account("u", "p");
+    let faulty = FaultyRegistry::with_tokens(
+        registry.address(),
+        rules,
+        FaultPlan::none().first(Kind::Publish, 1, Fault::Status(405)),
+    );
+    let client = with_credentials(crate::auth::basic(&faulty.host(), "u", "p"));
+    let texts = [
+        format!("{}/good:1", faulty.host()),
+        format!("{}/bad:1", faulty.host()),
+    ];
+    let requests = vec![
+        request(&good, std::slice::from_ref(&texts[0])),
+        request(&bad, std::slice::from_ref(&texts[1])),
+    ];
+    let watcher = Arc::new(Record::default());
+    let error = client
+        .push_all(&shelf.store, requests, watcher.clone())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::Request { action: "push", .. }),
+        "{error:?}"
+    );
+    assert!(
+        !watcher
+            .events()
+            .iter()
+            .any(|event| matches!(event, Event::Tagged { .. }))
+    );
+    let tags = faulty
+        .seen()
+        .into_iter()
+        .filter(|one| one.method == "PUT" && one.target.ends_with("/manifests/1"));
+    assert_eq!(tags.count(), 0);
+}
+
+#[tokio::test]
+async fn what_is_not_in_the_store_is_told_before_anything_is_sent() {
+    let registry = DockerRegistry::start();
+    let image = two_platforms(26, 10_000);
+    let shelf = Shelf::new();
+    for blob in image
+        .all()
+        .filter(|blob| blob.descriptor != image.blobs[1].descriptor)
+    {
+        shelf
+            .store
+            .put(blob.descriptor.media_type.as_str(), &blob.bytes)
+            .unwrap();
+    }
+    let text = format!("{}/a:1", registry.host());
+    let error = push(&plain(), &shelf, request(&image, &[text]))
+        .await
+        .unwrap_err();
+    let Error::Incomplete { digest, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(digest, image.blobs[1].descriptor.digest);
+    assert_eq!(registry.requests(), []);
+}
+
+#[tokio::test]
+async fn a_reference_without_a_tag_is_pushed_by_digest() {
+    let registry = DockerRegistry::start();
+    let image = two_platforms(27, 1000);
+    let shelf = shelf_of(&image);
+    let target: Reference =
+        reference(&format!("{}/a:1", registry.host())).with_digest(image.digest());
+    let mut by_digest = request(&image, &[]);
+    by_digest.destinations = vec![target.clone()];
+    push(&plain(), &shelf, by_digest).await.unwrap();
+    serves(&target.to_string(), &image).await;
+    let absent = Shelf::new()
+        .pull(&plain(), &format!("{}/a:1", registry.host()), BOTH)
+        .await;
+    assert!(matches!(absent, Err(Error::Absent { .. })), "{absent:?}");
+}
