@@ -1,1 +1,37 @@
 //! A client of buildkitd.
+//!
+//! [`Client::connect`] dials an [`Address`]; [`Client::solve`] runs a [`Solve`], reports
+//! [`Event`]s and returns what was [`Solved`], or an [`Error`] whose [`Failure`] says what failed
+//! and in which lines of the Dockerfile. While a solve runs, the daemon calls back for files,
+//! images, secrets, ssh agents and tokens over a session that this crate serves.
+//!
+//! Which images a build needs, where they come from and what is done with the result is left to
+//! others.
+
+mod address;
+mod client;
+mod connect;
+mod context;
+mod error;
+mod event;
+mod excerpt;
+mod failure;
+mod job;
+mod output;
+mod policy;
+mod proto;
+mod request;
+mod session;
+mod solve;
+mod tree;
+
+pub use address::{Address, Tls};
+pub use client::{CacheRecord, Client, Prune, Version, Worker};
+pub use error::{Error, Result};
+pub use event::{Event, Log, Progress, State, Stream, Vertex, Warning};
+pub use excerpt::{Excerpt, Range};
+pub use failure::{Failure, Kind};
+pub use output::{Archive, Output, Sink, Solved};
+pub use policy::Policy;
+pub use session::{Authority, Refusal, Token, TokenRequest, Traffic};
+pub use solve::{Context, Entitlement, Resolve, Secret, Solve};

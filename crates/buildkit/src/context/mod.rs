@@ -1,0 +1,96 @@
+//! The files of a build context: which of them the daemon gets, and what it is told of each.
+//!
+//! The rules are those of moby's `patternmatcher` and of `fsutil`, so that a `.dockerignore`
+//! means the same as under `docker build`.
+
+mod follow;
+mod glob;
+mod path;
+mod pattern;
+mod stat;
+mod walk;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub(crate) use pattern::BadPattern;
+pub(crate) use stat::{is_regular, is_symlink};
+pub(crate) use walk::walk;
+
+use pattern::Matcher;
+
+/// What the daemon asks for.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    /// Only paths that match one of these; all where there are none.
+    pub(crate) include: Vec<String>,
+    /// No paths that match these.
+    pub(crate) exclude: Vec<String>,
+    /// Paths that are wanted with all that they link to.
+    pub(crate) follow: Option<Vec<String>>,
+}
+
+/// A folder and the part of it that is wanted.
+#[derive(Debug)]
+pub(crate) struct Selection {
+    root: PathBuf,
+    include: Option<Matcher>,
+    exclude: Option<Matcher>,
+}
+
+/// Why a context cannot be walked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
+    /// A pattern makes no sense.
+    #[error(transparent)]
+    Pattern(#[from] BadPattern),
+    /// A folder or file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A name is not UTF-8, which the protocol cannot say.
+    #[error("{}: its name is not UTF-8", path.display())]
+    Name {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The receiver has gone.
+    #[error("the receiver has gone")]
+    Gone,
+}
+
+impl Trouble {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+}
+
+impl Selection {
+    /// Resolves what is wanted of a folder: the followed paths become patterns.
+    pub(crate) fn new(root: &Path, wanted: Wanted) -> Result<Self, Trouble> {
+        let mut include = wanted.include;
+        if let Some(paths) = wanted.follow {
+            // None where the root itself is among them: then everything is wanted.
+            if let Some(targets) = follow::resolve(root, &paths)? {
+                include.extend(targets);
+                include = follow::dedupe(include).unwrap_or_default();
+            }
+        }
+        let matcher = |patterns: Vec<String>| -> Result<Option<Matcher>, Trouble> {
+            if patterns.is_empty() {
+                return Ok(None);
+            }
+            Ok(Some(Matcher::new(&patterns)?))
+        };
+        Ok(Self {
+            root: root.to_owned(),
+            include: matcher(include)?,
+            exclude: matcher(wanted.exclude)?,
+        })
+    }
+}

@@ -1,0 +1,273 @@
+//! What a solve reports while it runs, from the daemon's Status stream.
+
+use std::time::{Duration, SystemTime};
+
+use crate::excerpt::Excerpt;
+use crate::proto::{Timestamp, control};
+
+/// One report of a running solve.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A step is known, or its state changed.
+    Vertex(Vertex),
+    /// A part of a step moved on: a transfer, an extraction, an export.
+    Progress(Progress),
+    /// A step's process wrote output.
+    Log(Log),
+    /// The frontend or a step warns.
+    Warning(Warning),
+}
+
+/// A step of the build graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vertex {
+    /// Digest that identifies the step in all events of one solve.
+    pub digest: String,
+    /// Name for people: `[build 2/4] RUN make`.
+    pub name: String,
+    /// Digests of the steps that it needs.
+    pub inputs: Vec<String>,
+    /// Its result came from the daemon's cache.
+    pub cached: bool,
+    /// When it began.
+    pub started: Option<SystemTime>,
+    /// When it ended, well or not.
+    pub completed: Option<SystemTime>,
+    /// Why it failed; `context canceled` where another step's failure or the user stopped it.
+    pub error: Option<String>,
+    /// Name of the group that its progress is shown under, where the frontend made one.
+    pub group: Option<String>,
+}
+
+/// Where a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Known, not begun.
+    Waiting,
+    /// Begun.
+    Running,
+    /// Ended with a result from the cache.
+    Cached,
+    /// Ended well.
+    Done,
+    /// Ended because something else stopped it.
+    Canceled,
+    /// Ended badly.
+    Failed,
+}
+
+impl Vertex {
+    /// Returns where the step stands.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match (&self.error, self.completed, self.started) {
+            (Some(error), ..) if error.ends_with("context canceled") => State::Canceled,
+            (Some(_), ..) => State::Failed,
+            (None, Some(_), _) if self.cached => State::Cached,
+            (None, Some(_), _) => State::Done,
+            (None, None, Some(_)) => State::Running,
+            (None, None, None) => State::Waiting,
+        }
+    }
+
+    /// Returns how long it has run, once it ended.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        self.completed?.duration_since(self.started?).ok()
+    }
+
+    /// Returns the image whose metadata the step loads (`load metadata for X`, `resolve image
+    /// config for X`): what the frontend asked for, even where a policy then denied it.
+    #[must_use]
+    pub fn image(&self) -> Option<&str> {
+        let markers = [
+            "load metadata for ",
+            "resolve image config for docker-image://",
+            "resolve image config for ",
+        ];
+        let found = markers
+            .iter()
+            .find_map(|marker| self.name.split_once(marker));
+        found.map(|(_, image)| image)
+    }
+}
+
+/// A part of a step that moves on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// Digest of the step.
+    pub vertex: String,
+    /// Identifies the part within the step.
+    pub id: String,
+    /// Name of the part, where it has one.
+    pub name: String,
+    /// Bytes (or items) so far.
+    pub current: u64,
+    /// Bytes (or items) in all; 0 where nobody knows.
+    pub total: u64,
+    /// When it began.
+    pub started: Option<SystemTime>,
+    /// When it ended.
+    pub completed: Option<SystemTime>,
+}
+
+/// Output of a step's process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Digest of the step.
+    pub vertex: String,
+    /// Where it was written.
+    pub stream: Stream,
+    /// The bytes, cut anywhere: not always whole lines, not always UTF-8.
+    pub bytes: Vec<u8>,
+    /// When.
+    pub time: Option<SystemTime>,
+}
+
+/// A process's output stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A warning of the frontend or of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Digest of the step that it is about.
+    pub vertex: String,
+    /// How grave; 1 is the usual.
+    pub level: i64,
+    /// In one line.
+    pub short: String,
+    /// In more lines.
+    pub detail: Vec<String>,
+    /// Where to read on.
+    pub url: String,
+    /// The lines that it is about.
+    pub excerpt: Option<Excerpt>,
+}
+
+/// Turns one message of the Status stream into events, in the order in which they make sense:
+/// steps before what happens in them.
+pub(crate) fn from_status(status: control::StatusResponse) -> impl Iterator<Item = Event> {
+    let vertexes = status.vertexes.into_iter().map(vertex).map(Event::Vertex);
+    let progress = status.statuses.into_iter().map(progress);
+    let logs = status.logs.into_iter().map(log).map(Event::Log);
+    let warnings = status.warnings.into_iter().map(warning);
+    vertexes
+        .chain(progress.map(Event::Progress))
+        .chain(logs)
+        .chain(warnings.map(Event::Warning))
+}
+
+fn vertex(vertex: control::Vertex) -> Vertex {
+    Vertex {
+        digest: vertex.digest,
+        name: vertex.name,
+        inputs: vertex.inputs,
+        cached: vertex.cached,
+        started: time(vertex.started),
+        completed: time(vertex.completed),
+        error: (!vertex.error.is_empty()).then_some(vertex.error),
+        group: vertex.progress_group.map(|group| group.name),
+    }
+}
+
+fn progress(status: control::VertexStatus) -> Progress {
+    Progress {
+        vertex: status.vertex,
+        id: status.id,
+        name: status.name,
+        current: status.current.max(0).unsigned_abs(),
+        total: status.total.max(0).unsigned_abs(),
+        started: time(status.started),
+        completed: time(status.completed),
+    }
+}
+
+fn log(log: control::VertexLog) -> Log {
+    Log {
+        vertex: log.vertex,
+        stream: if log.stream == 2 {
+            Stream::Stderr
+        } else {
+            Stream::Stdout
+        },
+        bytes: log.msg,
+        time: time(log.timestamp),
+    }
+}
+
+fn warning(warning: control::VertexWarning) -> Warning {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Warning {
+        vertex: warning.vertex,
+        level: warning.level,
+        short: text(warning.short),
+        detail: warning.detail.into_iter().map(text).collect(),
+        url: warning.url,
+        excerpt: warning
+            .info
+            .map(|info| Excerpt::from_proto(info, &warning.ranges)),
+    }
+}
+
+pub(crate) fn time(timestamp: Option<Timestamp>) -> Option<SystemTime> {
+    let timestamp = timestamp?;
+    let seconds = u64::try_from(timestamp.seconds).ok()?;
+    let nanoseconds = u32::try_from(timestamp.nanos).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> Vertex {
+        vertex(control::Vertex {
+            name: name.to_owned(),
+            ..control::Vertex::default()
+        })
+    }
+
+    #[test]
+    fn tells_the_state_of_a_step() {
+        let now = Some(SystemTime::now());
+        let mut vertex = named("[1/2] FROM x");
+        assert_eq!(vertex.state(), State::Waiting);
+        vertex.started = now;
+        assert_eq!(vertex.state(), State::Running);
+        vertex.completed = now;
+        assert_eq!(vertex.state(), State::Done);
+        vertex.cached = true;
+        assert_eq!(vertex.state(), State::Cached);
+        vertex.error = Some("exit code: 1".to_owned());
+        assert_eq!(vertex.state(), State::Failed);
+        vertex.error = Some("failed: context canceled".to_owned());
+        assert_eq!(vertex.state(), State::Canceled);
+    }
+
+    #[test]
+    fn names_the_image_that_a_step_resolves() {
+        for (name, image) in [
+            (
+                "[internal] load metadata for docker.io/library/busybox:1.36",
+                "docker.io/library/busybox:1.36",
+            ),
+            (
+                "[linux/arm64 internal] load metadata for ghcr.io/a/b:1",
+                "ghcr.io/a/b:1",
+            ),
+            (
+                "resolve image config for docker-image://docker.io/docker/dockerfile:1",
+                "docker.io/docker/dockerfile:1",
+            ),
+        ] {
+            assert_eq!(named(name).image(), Some(image));
+        }
+        assert_eq!(named("[2/2] RUN x").image(), None);
+    }
+}

@@ -1,0 +1,185 @@
+//! The lines of a Dockerfile that an error or a warning is about.
+
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Deserializer};
+
+use crate::proto::pb;
+
+/// A source file and the places in it that something is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt {
+    /// Name of the file, as the frontend knows it.
+    pub filename: String,
+    /// The whole file.
+    pub text: String,
+    /// The places.
+    pub ranges: Vec<Range>,
+}
+
+/// A place in a source file. Lines count from 1, characters from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// First line.
+    pub first_line: u32,
+    /// Character in the first line.
+    pub first_character: u32,
+    /// Last line, included.
+    pub last_line: u32,
+    /// Character in the last line.
+    pub last_character: u32,
+}
+
+impl Excerpt {
+    /// Returns the first and the last line of all places together, cut to the lines there are.
+    #[must_use]
+    pub fn lines(&self) -> Option<RangeInclusive<u32>> {
+        let first = self.ranges.iter().map(|range| range.first_line).min()?;
+        let last = self.ranges.iter().map(|range| range.last_line).max()?;
+        let count = u32::try_from(self.text.lines().count()).unwrap_or(u32::MAX);
+        (1..=count)
+            .contains(&first)
+            .then(|| first..=last.clamp(first, count))
+    }
+
+    /// Tells whether a line is part of one of the places.
+    #[must_use]
+    pub fn marks(&self, line: u32) -> bool {
+        let mut ranges = self.ranges.iter();
+        ranges.any(|range| (range.first_line..=range.last_line).contains(&line))
+    }
+
+    /// Returns the lines of the places and `around` more on either side: number, text, marked.
+    #[must_use]
+    pub fn window(&self, around: u32) -> Vec<(u32, &str, bool)> {
+        let Some(lines) = self.lines() else {
+            return Vec::new();
+        };
+        let first = lines.start().saturating_sub(around).max(1);
+        let last = lines.end().saturating_add(around);
+        (1..)
+            .zip(self.text.lines())
+            .filter(|(number, _)| (first..=last).contains(number))
+            .map(|(number, text)| (number, text, self.marks(number)))
+            .collect()
+    }
+
+    pub(crate) fn from_proto(info: pb::SourceInfo, ranges: &[pb::Range]) -> Self {
+        let ranges = ranges.iter().map(|range| {
+            let position = |position: Option<pb::Position>| position.unwrap_or_default();
+            let (start, end) = (position(range.start), position(range.end));
+            Range::new(
+                (start.line, start.character),
+                (end.line.max(start.line), end.character),
+            )
+        });
+        Self {
+            filename: info.filename,
+            text: String::from_utf8_lossy(&info.data).into_owned(),
+            ranges: ranges.collect(),
+        }
+    }
+
+    /// Reads the JSON of an `errdefs.Source`.
+    pub(crate) fn from_json(json: &[u8]) -> Option<Self> {
+        let source: Source = serde_json::from_slice(json).ok()?;
+        let info = source.info?;
+        let ranges = source.ranges.into_iter().map(|range| {
+            let (start, end) = (range.start, range.end);
+            Range::new(
+                (start.line, start.character),
+                (end.line.max(start.line), end.character),
+            )
+        });
+        Some(Self {
+            filename: info.filename,
+            text: String::from_utf8_lossy(&info.data).into_owned(),
+            ranges: ranges.collect(),
+        })
+    }
+}
+
+impl Range {
+    fn new(first: (i32, i32), last: (i32, i32)) -> Self {
+        let number = |n: i32| n.max(0).unsigned_abs();
+        Self {
+            first_line: number(first.0),
+            first_character: number(first.1),
+            last_line: number(last.0),
+            last_character: number(last.1),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Source {
+    info: Option<Info>,
+    #[serde(default)]
+    ranges: Vec<JsonRange>,
+}
+
+#[derive(Deserialize)]
+struct Info {
+    #[serde(default)]
+    filename: String,
+    #[serde(default, deserialize_with = "base64")]
+    data: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct JsonRange {
+    #[serde(default)]
+    start: Position,
+    #[serde(default)]
+    end: Position,
+}
+
+#[derive(Deserialize, Default)]
+struct Position {
+    #[serde(default)]
+    line: i32,
+    #[serde(default)]
+    character: i32,
+}
+
+fn base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    use base64::Engine as _;
+    let text = String::deserialize(deserializer)?;
+    let engine = base64::engine::general_purpose::STANDARD;
+    engine.decode(text).map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_json_and_shows_a_window() {
+        let json =
+            br#"{"info":{"filename":"Dockerfile","data":"RlJPTSBhClJVTiBiClJVTiBjClJVTiBkCg=="},
+            "ranges":[{"start":{"line":2},"end":{"line":2,"character":5}}]}"#;
+        let excerpt = Excerpt::from_json(json).unwrap();
+        assert_eq!(excerpt.lines(), Some(2..=2));
+        assert_eq!(
+            excerpt.window(1),
+            [
+                (1, "FROM a", false),
+                (2, "RUN b", true),
+                (3, "RUN c", false)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_place_outside_the_file_gives_no_lines() {
+        let range = Range::new((9, 0), (12, 0));
+        let excerpt = Excerpt {
+            filename: "Dockerfile".to_owned(),
+            text: "FROM a\n".to_owned(),
+            ranges: vec![range],
+        };
+        assert_eq!(excerpt.lines(), None);
+        assert!(excerpt.window(3).is_empty());
+        assert!(Excerpt::from_json(b"[]").is_none());
+    }
+}

@@ -1,0 +1,301 @@
+//! What a failed solve says, as data: `grpc-status-details-bin` is a `google.rpc.Status` whose
+//! details are Go structs in JSON, named by their type URL.
+
+use std::error::Error as _;
+use std::fmt;
+
+use prost::Message as _;
+use serde::Deserialize;
+use tonic::Code;
+
+use crate::excerpt::Excerpt;
+use crate::proto::RpcStatus;
+
+/// A solve that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind of failure it is.
+    pub kind: Kind,
+    /// The daemon's text, causes last.
+    pub message: String,
+    /// The gRPC code, in words.
+    pub code: &'static str,
+    /// The lines of the Dockerfile that it is about, innermost first.
+    pub excerpts: Vec<Excerpt>,
+    /// Digest of the step that failed.
+    pub vertex: Option<String>,
+    /// Name of the frontend that failed.
+    pub frontend: Option<String>,
+}
+
+/// The kinds of failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// A source is denied by the solve's policy.
+    PolicyDenied {
+        /// The source: `docker-image://docker.io/library/busybox:1.36`.
+        source: String,
+    },
+    /// A step's process ended badly.
+    Exec {
+        /// Its exit code: 137 where it was killed.
+        exit_code: u32,
+    },
+    /// The frontend refuses its input: the Dockerfile is wrong.
+    Frontend,
+    /// The solve was cancelled at the daemon.
+    Canceled,
+    /// The engine itself failed, or lost our session: a repetition may succeed.
+    Engine,
+    /// A step failed otherwise: a missing file, a source that could not be fetched.
+    Step,
+}
+
+impl Failure {
+    /// Returns the image that the policy denied, as a reference.
+    #[must_use]
+    pub fn denied_image(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::PolicyDenied { source } => source.strip_prefix("docker-image://"),
+            _ => None,
+        }
+    }
+
+    /// Tells whether a repetition may succeed.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self.kind, Kind::Engine)
+    }
+
+    /// Reads the answer to a failed solve.
+    pub(crate) fn of_status(status: &tonic::Status) -> Self {
+        let details = Details::of(status);
+        let message = status.message().to_owned();
+        let kind = details.kind(&message, status.code());
+        Self {
+            kind,
+            message,
+            code: status.code().description(),
+            excerpts: details.excerpts,
+            vertex: details.vertex,
+            frontend: details.frontend,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+#[derive(Default)]
+struct Details {
+    excerpts: Vec<Excerpt>,
+    vertex: Option<String>,
+    frontend: Option<String>,
+    exit_code: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct VertexDetail {
+    digest: String,
+}
+
+#[derive(Deserialize)]
+struct FrontendDetail {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct ExitDetail {
+    #[serde(rename = "Code", default)]
+    code: u32,
+}
+
+impl Details {
+    fn of(status: &tonic::Status) -> Self {
+        let mut all = Self::default();
+        let Ok(decoded) = RpcStatus::decode(status.details()) else {
+            return all;
+        };
+        for detail in decoded.details {
+            let name = detail.type_url.rsplit('/').next().unwrap_or_default();
+            let json = detail.value.as_slice();
+            match name {
+                "errdefs.Source+json" => all.excerpts.extend(Excerpt::from_json(json)),
+                "errdefs.Vertex+json" => {
+                    let vertex = serde_json::from_slice::<VertexDetail>(json).ok();
+                    all.vertex = vertex.map(|vertex| vertex.digest).or(all.vertex);
+                }
+                "errdefs.Frontend+json" => {
+                    let frontend = serde_json::from_slice::<FrontendDetail>(json).ok();
+                    all.frontend = frontend.map(|frontend| frontend.name).or(all.frontend);
+                }
+                "gatewayapi.ExitMessage+json" => {
+                    let exit = serde_json::from_slice::<ExitDetail>(json).ok();
+                    all.exit_code = exit.map(|exit| exit.code).or(all.exit_code);
+                }
+                _ => {}
+            }
+        }
+        all
+    }
+
+    fn kind(&self, message: &str, code: Code) -> Kind {
+        if let Some(source) = denied_source(message) {
+            return Kind::PolicyDenied { source };
+        }
+        let exit_code = self.exit_code.or_else(|| exit_code(message));
+        if let Some(exit_code) = exit_code {
+            return Kind::Exec { exit_code };
+        }
+        if code == Code::Cancelled || message.ends_with("context canceled") {
+            return Kind::Canceled;
+        }
+        if ENGINE.iter().any(|text| message.contains(text)) {
+            return Kind::Engine;
+        }
+        if self.vertex.is_none() && (self.frontend.is_some() || !self.excerpts.is_empty()) {
+            return Kind::Frontend;
+        }
+        match code {
+            Code::Internal | Code::Unavailable | Code::DataLoss => Kind::Engine,
+            _ => Kind::Step,
+        }
+    }
+}
+
+/// Texts of failures that are the engine's, not the build's.
+const ENGINE: [&str; 9] = [
+    "no active session for",
+    "error reading from server: EOF",
+    "graceful_stop",
+    "error reading server preface",
+    "inconsistent graph state",
+    "failed to get edge",
+    "session healthcheck failed",
+    "transport is closing",
+    "locked for",
+];
+
+/// Finds the source in `source "…" denied by policy`.
+fn denied_source(message: &str) -> Option<String> {
+    let (before, _) = message.split_once("\" denied by policy")?;
+    let (_, source) = before.rsplit_once("source \"")?;
+    Some(source.to_owned())
+}
+
+/// Finds the code in `did not complete successfully: exit code: N`, which older daemons give
+/// without a typed detail.
+fn exit_code(message: &str) -> Option<u32> {
+    let (_, after) = message.rsplit_once("did not complete successfully: exit code: ")?;
+    let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+/// Tells whether the connection, and not the daemon, ended a call.
+pub(crate) fn is_lost(status: &tonic::Status) -> bool {
+    let from_transport = status.source().is_some();
+    let code = status.code();
+    (from_transport && matches!(code, Code::Unknown | Code::Unavailable | Code::Internal))
+        || (code == Code::Unavailable && status.details().is_empty())
+        || (code == Code::Unknown && status.message().contains("transport error"))
+}
+
+/// Joins the text of a status with the texts of its causes.
+pub(crate) fn whole_text(status: &tonic::Status) -> String {
+    let mut text = status.message().to_owned();
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bollard_buildkit_proto::google::protobuf::Any;
+
+    fn failure(code: Code, message: &str, details: &[(&str, &str)]) -> Failure {
+        let details = details.iter().map(|(name, json)| Any {
+            type_url: format!("github.com/moby/buildkit/{name}"),
+            value: json.as_bytes().to_vec(),
+        });
+        let proto = RpcStatus {
+            code: code as i32,
+            message: message.to_owned(),
+            details: details.collect(),
+        };
+        let bytes = proto.encode_to_vec().into();
+        Failure::of_status(&tonic::Status::with_details(code, message, bytes))
+    }
+
+    #[test]
+    fn names_the_denied_source() {
+        let message = "failed to solve: busybox:1.36: failed to resolve source metadata for \
+            docker.io/library/busybox:1.36: error evaluating the source policy: source \
+            \"docker-image://docker.io/library/busybox:1.36\" denied by policy: source denied by policy";
+        let failure = failure(Code::Unknown, message, &[]);
+        assert_eq!(
+            failure.denied_image(),
+            Some("docker.io/library/busybox:1.36")
+        );
+    }
+
+    #[test]
+    fn reads_the_details_of_a_failed_step() {
+        let source = r#"{"info":{"filename":"Dockerfile","data":"RlJPTSBhClJVTiBiCg=="},"ranges":[{"start":{"line":2},"end":{"line":2}}]}"#;
+        let failure = failure(
+            Code::Unknown,
+            "process \"/bin/sh -c false\" did not complete successfully: exit code: 3",
+            &[
+                ("stack.Stack+json", "{}"),
+                ("errdefs.Vertex+json", r#"{"digest":"sha256:aa"}"#),
+                ("errdefs.Source+json", source),
+                ("gatewayapi.ExitMessage+json", r#"{"Code":3}"#),
+            ],
+        );
+        assert_eq!(failure.kind, Kind::Exec { exit_code: 3 });
+        assert_eq!(failure.vertex.as_deref(), Some("sha256:aa"));
+        assert_eq!(failure.excerpts[0].lines(), Some(2..=2));
+    }
+
+    #[test]
+    fn tells_kinds_apart() {
+        let kind = |code, message, details: &[(&str, &str)]| failure(code, message, details).kind;
+        let frontend = [("errdefs.Frontend+json", r#"{"name":"dockerfile.v0"}"#)];
+        assert_eq!(
+            kind(Code::Unknown, "unknown instruction: FORM", &frontend),
+            Kind::Frontend
+        );
+        assert_eq!(
+            kind(Code::Cancelled, "context canceled", &frontend),
+            Kind::Canceled
+        );
+        assert_eq!(
+            kind(Code::Unknown, "no active session for abc", &[]),
+            Kind::Engine
+        );
+        assert_eq!(
+            kind(Code::Internal, "inconsistent graph state in edge x", &[]),
+            Kind::Engine
+        );
+        let exec = "process \"x\" did not complete successfully: exit code: 137: context canceled";
+        assert_eq!(
+            kind(Code::Unknown, exec, &[]),
+            Kind::Exec { exit_code: 137 }
+        );
+        assert_eq!(kind(Code::Unknown, "\"/x\": not found", &[]), Kind::Step);
+    }
+}

@@ -1,0 +1,297 @@
+//! Takes results that are files or archives (`moby.filesync.v1.FileSend`). One method has two
+//! message types: fsutil's packets for a folder, plain bytes for an archive.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::PoisonError;
+
+use rustix::fs::FileType;
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::owned::{Owned, Sender};
+use super::record::{Count, Record};
+use crate::context::{is_regular, is_symlink};
+use crate::output::Sink;
+use crate::proto::bytesend::file_send_server::FileSend as PacketSend;
+use crate::proto::filesync::BytesMessage;
+use crate::proto::filesync::file_send_server::FileSend as BytesSend;
+use crate::proto::fsutil::packet::PacketType;
+use crate::proto::fsutil::{Packet, Stat};
+use crate::tree::{Attributes, Draft, Tree};
+use crate::{Error, Result};
+
+/// How many files are asked for at a time; each holds a descriptor.
+const IN_FLIGHT: usize = 32;
+/// How many messages may wait for the disk.
+const QUEUE: usize = 16;
+
+/// Writes an archive to the solve's writer.
+pub(crate) struct Archive {
+    sink: Sink,
+    record: Record,
+}
+
+impl Archive {
+    pub(crate) const fn new(sink: Sink, record: Record) -> Self {
+        Self { sink, record }
+    }
+}
+
+#[tonic::async_trait]
+impl BytesSend for Archive {
+    type DiffCopyStream = Owned<BytesMessage>;
+
+    async fn diff_copy(
+        &self,
+        request: Request<Streaming<BytesMessage>>,
+    ) -> std::result::Result<Response<Self::DiffCopyStream>, Status> {
+        let (mut stream, answers) = Owned::channel(1);
+        let (sink, record) = (self.sink.clone(), self.record.clone());
+        let (messages, mut queue) = mpsc::channel::<BytesMessage>(QUEUE);
+        forward(&mut stream, request.into_inner(), messages, answers.clone());
+        stream.spawn_blocking(move || {
+            let mut writer = sink.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut written = Ok(());
+            while let Some(message) = queue.blocking_recv() {
+                record.add(Count::BytesReceived, message.data.len() as u64);
+                written = written.and_then(|()| writer.write_all(&message.data));
+                if written.is_err() {
+                    break;
+                }
+            }
+            if let Err(source) = written.and_then(|()| writer.flush()) {
+                let status = Status::aborted(format!("the archive cannot be written: {source}"));
+                let path = PathBuf::from("archive");
+                record.fail(Error::Output { path, source });
+                // A daemon that has gone needs no answer.
+                let _ = answers.blocking_send(Err(status));
+            }
+        });
+        Ok(Response::new(stream))
+    }
+}
+
+/// Writes files to the solve's folder.
+pub(crate) struct Folder {
+    path: PathBuf,
+    record: Record,
+}
+
+impl Folder {
+    pub(crate) const fn new(path: PathBuf, record: Record) -> Self {
+        Self { path, record }
+    }
+}
+
+#[tonic::async_trait]
+impl PacketSend for Folder {
+    type DiffCopyStream = Owned<Packet>;
+
+    async fn diff_copy(
+        &self,
+        request: Request<Streaming<Packet>>,
+    ) -> std::result::Result<Response<Self::DiffCopyStream>, Status> {
+        let (mut stream, answers) = Owned::channel(IN_FLIGHT);
+        let (path, record) = (self.path.clone(), self.record.clone());
+        let (messages, queue) = mpsc::channel::<Packet>(QUEUE);
+        forward(&mut stream, request.into_inner(), messages, answers.clone());
+        stream.spawn_blocking(move || {
+            let received = Tree::open(&path).and_then(|tree| {
+                let receiver = Receiver {
+                    tree,
+                    answers: answers.clone(),
+                    record: record.clone(),
+                    listed: 0,
+                    list_ended: false,
+                    waiting: VecDeque::new(),
+                    drafts: HashMap::new(),
+                    links: Vec::new(),
+                };
+                receiver.run(queue)
+            });
+            if let Err(error) = received {
+                let text = error.to_string();
+                record.fail(error);
+                let data = text.clone().into_bytes();
+                // A daemon that has gone needs no answer.
+                let _ = answers.blocking_send(Ok(packet(PacketType::PacketErr, 0, data)));
+                let _ = answers.blocking_send(Err(Status::aborted(text)));
+            }
+        });
+        Ok(Response::new(stream))
+    }
+}
+
+/// Passes messages on to blocking code.
+fn forward<M: Send + 'static, A: Send + 'static>(
+    stream: &mut Owned<A>,
+    mut messages: Streaming<M>,
+    queue: mpsc::Sender<M>,
+    answers: Sender<A>,
+) {
+    stream.spawn(async move {
+        loop {
+            match messages.message().await {
+                Ok(Some(message)) => {
+                    if queue.send(message).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => return,
+                Err(status) => {
+                    // The daemon broke off: it needs no answer.
+                    let _ = answers.send(Err(status)).await;
+                    return;
+                }
+            }
+        }
+    });
+}
+
+/// The receiving side of fsutil's protocol: descriptions come, we ask for the files by their
+/// number in the list, and their content comes in packets.
+struct Receiver {
+    tree: Tree,
+    answers: Sender<Packet>,
+    record: Record,
+    listed: u32,
+    list_ended: bool,
+    waiting: VecDeque<(u32, Stat)>,
+    drafts: HashMap<u32, Draft>,
+    /// Second names are made last, when the files have their content.
+    links: Vec<(String, String)>,
+}
+
+impl Receiver {
+    fn run(mut self, mut queue: mpsc::Receiver<Packet>) -> Result<()> {
+        while let Some(packet) = queue.blocking_recv() {
+            match packet.r#type() {
+                PacketType::PacketStat => match packet.stat {
+                    Some(stat) => self.entry(stat)?,
+                    None => self.list_ended = true,
+                },
+                PacketType::PacketData => self.data(packet.id, &packet.data)?,
+                PacketType::PacketErr => {
+                    return Err(wrong(&format!(
+                        "error from sender: {}",
+                        String::from_utf8_lossy(&packet.data)
+                    )));
+                }
+                PacketType::PacketFin | PacketType::PacketReq => {}
+            }
+            self.request()?;
+            if self.list_ended && self.waiting.is_empty() && self.drafts.is_empty() {
+                return self.finish(queue);
+            }
+        }
+        Err(wrong("the list of files ended early"))
+    }
+
+    fn entry(&mut self, stat: Stat) -> Result<()> {
+        let id = self.listed;
+        self.listed += 1;
+        let (path, attributes) = (stat.path.as_str(), attributes(&stat));
+        if stat.mode & (1 << 31) != 0 {
+            return self.tree.folder(path, attributes);
+        }
+        if is_symlink(stat.mode) {
+            return self.tree.symlink(path, &stat.linkname, stat.mod_time);
+        }
+        if !is_regular(stat.mode) {
+            return self.tree.special(path, special(&stat), &attributes);
+        }
+        if stat.linkname.is_empty() {
+            self.waiting.push_back((id, stat));
+        } else {
+            self.links.push((stat.path, stat.linkname));
+        }
+        Ok(())
+    }
+
+    /// Asks for files while there is room.
+    fn request(&mut self) -> Result<()> {
+        while self.drafts.len() < IN_FLIGHT {
+            let Some((id, stat)) = self.waiting.pop_front() else {
+                break;
+            };
+            let draft = self.tree.file(&stat.path, attributes(&stat))?;
+            self.drafts.insert(id, draft);
+            self.put(packet(PacketType::PacketReq, id, Vec::new()))?;
+        }
+        Ok(())
+    }
+
+    fn data(&mut self, id: u32, data: &[u8]) -> Result<()> {
+        let unknown = || wrong(&format!("content of file {id}, which nobody asked for"));
+        if data.is_empty() {
+            let draft = self.drafts.remove(&id).ok_or_else(unknown)?;
+            return self.tree.publish(draft);
+        }
+        let draft = self.drafts.get_mut(&id).ok_or_else(unknown)?;
+        self.record.add(Count::BytesReceived, data.len() as u64);
+        draft.write(data).map_err(|source| Error::Output {
+            path: draft.path().into(),
+            source,
+        })
+    }
+
+    fn finish(mut self, mut queue: mpsc::Receiver<Packet>) -> Result<()> {
+        for (path, target) in std::mem::take(&mut self.links) {
+            self.tree.link(&path, &target)?;
+        }
+        self.put(packet(PacketType::PacketFin, 0, Vec::new()))?;
+        self.tree.finish()?;
+        // The daemon ends the stream when it has read that we are done.
+        while queue.blocking_recv().is_some() {}
+        Ok(())
+    }
+
+    fn put(&self, packet: Packet) -> Result<()> {
+        let sent = self.answers.blocking_send(Ok(packet));
+        sent.map_err(|_| wrong("the daemon has gone"))
+    }
+}
+
+fn attributes(stat: &Stat) -> Attributes {
+    let mut mode = stat.mode & 0o777;
+    for (bit, unix_bit) in [(1 << 23, 0o4000), (1 << 22, 0o2000), (1 << 20, 0o1000)] {
+        if stat.mode & bit != 0 {
+            mode |= unix_bit;
+        }
+    }
+    Attributes {
+        mode,
+        modified: stat.mod_time,
+        xattrs: stat.xattrs.clone(),
+    }
+}
+
+/// Tells pipes and devices apart, by Go's mode bits.
+fn special(stat: &Stat) -> (FileType, u64) {
+    let part = |number: i64| u32::try_from(number).unwrap_or_default();
+    let device = rustix::fs::makedev(part(stat.devmajor), part(stat.devminor));
+    if stat.mode & (1 << 25) != 0 {
+        (FileType::Fifo, 0)
+    } else if stat.mode & (1 << 21) != 0 {
+        (FileType::CharacterDevice, device)
+    } else {
+        (FileType::BlockDevice, device)
+    }
+}
+
+fn packet(kind: PacketType, id: u32, data: Vec<u8>) -> Packet {
+    Packet {
+        r#type: kind.into(),
+        stat: None,
+        id,
+        data,
+    }
+}
+
+fn wrong(reason: &str) -> Error {
+    Error::Answer {
+        call: "FileSend.DiffCopy",
+        reason: reason.to_owned(),
+    }
+}

@@ -1,0 +1,159 @@
+//! One write of a blob into a store, as the daemon's exporter does it: each message is answered
+//! before the next one comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sealift_content::{Ingest, Ingestion, Store};
+use sealift_oci::Digest;
+use tonic::{Status, Streaming};
+
+use super::content::{Service, blocking, digest};
+use super::owned::Sender;
+use super::record::Count;
+use crate::proto::content as proto;
+use crate::proto::content::WriteAction;
+
+/// How long to wait until a blob that somebody else brings in is asked for again.
+const BUSY: Duration = Duration::from_millis(25);
+
+/// One write of a blob: a first message with its digest, then bytes, then the commit.
+pub(super) struct Write {
+    service: Service,
+    store: Store,
+    ingest: Option<(Digest, Arc<Ingest>)>,
+    status: proto::Status,
+}
+
+impl Write {
+    pub(super) fn new(service: Service, store: Store) -> Self {
+        Self {
+            service,
+            store,
+            ingest: None,
+            status: proto::Status::default(),
+        }
+    }
+
+    pub(super) async fn run(
+        mut self,
+        mut messages: Streaming<proto::WriteRequest>,
+        sender: &Sender<proto::WriteResponse>,
+    ) -> Result<(), Status> {
+        while let Some(message) = messages.message().await? {
+            let answer = self.answer(message).await?;
+            if sender.send(Ok(answer)).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn answer(
+        &mut self,
+        message: proto::WriteRequest,
+    ) -> Result<proto::WriteResponse, Status> {
+        let action = message.action();
+        let (digest, ingest) = self.begin(&message).await?;
+        if action != WriteAction::Stat {
+            self.put(&ingest, message.offset, message.data).await?;
+        }
+        if action == WriteAction::Commit {
+            let total = ingest.position();
+            if message.total > 0 && message.total.unsigned_abs() != total {
+                let text = format!("{digest}: {total} bytes of {}", message.total);
+                return Err(Status::failed_precondition(text));
+            }
+            let committed = blocking(move || ingest.commit().map(|()| ingest)).await?;
+            let ingest = committed.map_err(|error| self.service.failed(error))?;
+            self.service.record().add(Count::BlobsReceived, 1);
+            return Ok(self.response(action, &digest, &ingest, total));
+        }
+        let position = ingest.position();
+        Ok(self.response(action, &digest, &ingest, position))
+    }
+
+    fn response(
+        &mut self,
+        action: WriteAction,
+        digest: &Digest,
+        ingest: &Ingest,
+        offset: u64,
+    ) -> proto::WriteResponse {
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.status.offset = number(offset);
+        self.status.total = number(ingest.size().unwrap_or_default());
+        self.status.expected = digest.to_string();
+        let (reference, status) = (self.status.reference.clone(), self.status.clone());
+        self.service.writes().insert(reference, status);
+        let committed = action == WriteAction::Commit;
+        proto::WriteResponse {
+            action: action.into(),
+            offset: number(offset),
+            total: self.status.total,
+            digest: if committed {
+                digest.to_string()
+            } else {
+                String::new()
+            },
+            ..proto::WriteResponse::default()
+        }
+    }
+
+    /// Opens the blob at the first message that names its digest; a blob that is there already is
+    /// answered with AlreadyExists, which saves the transfer.
+    async fn begin(
+        &mut self,
+        message: &proto::WriteRequest,
+    ) -> Result<(Digest, Arc<Ingest>), Status> {
+        if let Some(ingest) = &self.ingest {
+            return Ok(ingest.clone());
+        }
+        let digest = digest(&message.expected)?;
+        self.status.reference.clone_from(&message.reference);
+        let size = u64::try_from(message.total).ok().filter(|size| *size > 0);
+        loop {
+            let (store, wanted) = (self.store.clone(), digest.clone());
+            let ingestion = blocking(move || store.ingest(&wanted, size)).await?;
+            match ingestion.map_err(|error| self.service.failed(error))? {
+                Ingestion::Present => {
+                    return Err(Status::already_exists(format!("content {digest} is there")));
+                }
+                Ingestion::Busy => tokio::time::sleep(BUSY).await,
+                Ingestion::Ready(ingest) => {
+                    let begun = (digest, Arc::new(ingest));
+                    self.ingest = Some(begun.clone());
+                    return Ok(begun);
+                }
+            }
+        }
+    }
+
+    /// Writes bytes; an offset before what is there begins anew from it, as containerd does.
+    async fn put(&self, ingest: &Arc<Ingest>, offset: i64, data: Vec<u8>) -> Result<(), Status> {
+        let offset =
+            u64::try_from(offset).map_err(|_| Status::out_of_range("the offset is negative"))?;
+        let position = ingest.position();
+        if offset > position {
+            let text = format!("write at {offset}, but only {position} bytes are there");
+            return Err(Status::out_of_range(text));
+        }
+        self.service
+            .record()
+            .add(Count::BytesReceived, data.len() as u64);
+        let ingest = Arc::clone(ingest);
+        let written = blocking(move || {
+            if offset < position {
+                ingest.discard(offset..u64::MAX)?;
+            }
+            ingest.write_at(offset, &data)
+        });
+        written.await?.map_err(|error| self.service.failed(error))
+    }
+}
+
+impl Drop for Write {
+    fn drop(&mut self) {
+        self.service.writes().remove(&self.status.reference);
+    }
+}
