@@ -5,7 +5,7 @@ use std::process::Command;
 
 use sealift_test_support::{
     Authority, Buildkitd, DockerRegistry, Dockerd, Image, ImageBuilder, Project, RegistryOptions,
-    SshAgent, busybox, program, random_image,
+    SshAgent, busybox, frontend_image, program, random_image,
 };
 
 const BOTH: [&str; 2] = ["linux/amd64", "linux/arm64"];
@@ -140,15 +140,18 @@ fn images_of_dockers_family_are_read_by_skopeo() {
 }
 
 #[test]
-fn buildkitd_runs_both_architectures_from_a_local_registry() {
+fn buildkitd_runs_both_architectures_with_a_frontend_from_a_local_registry() {
     let registry = DockerRegistry::start();
+    registry.push(&frontend_image(), "docker/dockerfile", "1");
     registry.push(&busybox(&BOTH), "library/busybox", "1.36");
     let settings = format!(
         "[registry.\"docker.io\"]\nmirrors = [\"{0}\"]\n[registry.\"{0}\"]\nhttp = true\n",
         registry.host()
     );
     let daemon = Buildkitd::with(&settings, &[], &[]);
-    let project = Project::dockerfile("FROM busybox:1.36\nRUN echo machine=$(uname -m)\n");
+    let project = Project::dockerfile(
+        "# syntax=docker/dockerfile:1\nFROM busybox:1.36\nRUN echo machine=$(uname -m)\n",
+    );
     let folder = project.path().display();
     let output = run(
         "buildctl",
@@ -165,6 +168,10 @@ fn buildkitd_runs_both_architectures_from_a_local_registry() {
     );
     assert!(output.contains("machine=x86_64"), "{output}");
     assert!(output.contains("machine=aarch64"), "{output}");
+    assert!(
+        output.contains("docker-image://docker.io/docker/dockerfile:1"),
+        "{output}"
+    );
 }
 
 #[test]
