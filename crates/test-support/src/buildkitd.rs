@@ -5,6 +5,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::process::unmount_below;
 use crate::{Process, program};
 
 /// A running buildkitd on a Unix socket, with state of its own.
@@ -86,6 +87,13 @@ impl Buildkitd {
     /// Ends it with SIGKILL, as a crash would.
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+}
+
+impl Drop for Buildkitd {
+    fn drop(&mut self) {
+        self.process.stop();
+        unmount_below(self.folder.path());
     }
 }
 

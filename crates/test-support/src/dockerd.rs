@@ -1,11 +1,13 @@
 //! A real dockerd (Debian's docker.io, 20.10), without a bridge and without firewall rules.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::{Process, Response, program};
+use crate::process::unmount_below;
+use crate::{Image, Process, Response, buildkit_image, program};
 
 /// A running dockerd on a Unix socket, with state of its own.
 #[derive(Debug)]
@@ -78,7 +80,7 @@ impl Dockerd {
             .arg("--add-runtime")
             .arg(format!("small={}", wrapper.display()))
             .args(["--default-runtime=small", "--iptables=false"])
-            .args(["--ip6tables=false", "--bridge=none"]);
+            .args(["--ip6tables=false", "--bridge=none", "--shutdown-timeout=2"]);
         let process = Process::start(command, &path.join("log"));
         let mut daemon = Self { process, folder };
         daemon.wait();
@@ -113,10 +115,76 @@ impl Dockerd {
         get(&self.socket(), target).unwrap_or_else(|| panic!("dockerd: no answer to GET {target}"))
     }
 
+    /// Runs Docker's command line against it and returns what it printed.
+    ///
+    /// # Panics
+    /// Where the command fails, with what it printed.
+    pub fn docker<A: AsRef<OsStr>>(&self, arguments: &[A]) -> String {
+        let output = Command::new(program("docker"))
+            .args(arguments)
+            .env("DOCKER_HOST", self.address())
+            .env("DOCKER_CONFIG", self.folder.path())
+            .output()
+            .unwrap_or_else(|error| panic!("docker: {error}"));
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "docker: {printed}{errors}");
+        printed
+    }
+
+    /// Loads an image of one platform under a name.
+    ///
+    /// # Panics
+    /// Where the daemon refuses it.
+    pub fn load(&self, image: &Image, name: &str) {
+        let archive = self.folder.path().join("load.tar");
+        image.write_docker_archive(&archive, name);
+        self.docker(&[OsStr::new("load"), OsStr::new("-i"), archive.as_os_str()]);
+    }
+
+    /// Runs buildkitd in a privileged container on the host's network, for
+    /// `docker-container://NAME`, and waits until it answers. It ends with the daemon.
+    ///
+    /// # Panics
+    /// Where it does not start, with the container's log.
+    pub fn run_buildkitd(&self, name: &str) {
+        const IMAGE: &str = "sealift-test/buildkit:local";
+        self.load(&buildkit_image(), IMAGE);
+        self.docker(&[
+            "run",
+            "-d",
+            "--privileged",
+            "--network=host",
+            "--name",
+            name,
+            IMAGE,
+        ]);
+        let script = "for i in $(seq 300); do buildctl debug workers >/dev/null 2>&1 && exit 0; \
+                      sleep 0.1; done; exit 1";
+        let ready = Command::new(program("docker"))
+            .args(["exec", name, "sh", "-c", script])
+            .env("DOCKER_HOST", self.address())
+            .env("DOCKER_CONFIG", self.folder.path())
+            .status()
+            .unwrap_or_else(|error| panic!("docker: {error}"));
+        assert!(
+            ready.success(),
+            "buildkitd: {}",
+            self.docker(&["logs", name])
+        );
+    }
+
     /// Returns all that it has printed.
     #[must_use]
     pub fn log(&self) -> String {
         self.process.log()
+    }
+}
+
+impl Drop for Dockerd {
+    fn drop(&mut self) {
+        self.process.stop();
+        unmount_below(self.folder.path());
     }
 }
 

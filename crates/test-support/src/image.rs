@@ -298,7 +298,7 @@ impl Family {
 
 fn compress(tar: &[u8], form: Form) -> Vec<u8> {
     let level = match form {
-        Form::Gzip => Compression::default(),
+        Form::Gzip => Compression::fast(),
         Form::Stored => Compression::none(),
     };
     let mut encoder = GzBuilder::new().mtime(0).write(Vec::new(), level);

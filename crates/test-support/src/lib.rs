@@ -11,8 +11,10 @@
 )]
 
 mod buildkitd;
+mod docker_archive;
 mod docker_registry;
 mod dockerd;
+mod engine_image;
 mod faulty;
 mod forward;
 mod http;
@@ -31,6 +33,7 @@ mod wire;
 pub use buildkitd::Buildkitd;
 pub use docker_registry::{Access, DockerRegistry, RegistryOptions};
 pub use dockerd::Dockerd;
+pub use engine_image::buildkit_image;
 pub use faulty::{Fault, FaultPlan, FaultyRegistry, Kind, Ranges, Seen, TokenRules};
 pub use forward::{HttpProxy, SocksProxy, Tunnel};
 pub use http::{Http, Response};

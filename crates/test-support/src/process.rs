@@ -119,6 +119,16 @@ impl Process {
     }
 }
 
+/// Detaches the file systems that a daemon has left mounted below its folder, which could not be
+/// removed otherwise.
+pub(crate) fn unmount_below(folder: &Path) {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    for point in points.filter(|point| Path::new(point).starts_with(folder)) {
+        let _best_effort = Command::new("umount").args(["--lazy", point]).status();
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         self.stop();

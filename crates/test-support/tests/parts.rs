@@ -185,6 +185,24 @@ fn dockerd_answers_and_ends() {
 }
 
 #[test]
+fn buildkitd_runs_a_step_inside_a_container_of_dockerd() {
+    let daemon = Dockerd::start();
+    daemon.run_buildkitd("builder");
+    daemon.docker(&[
+        "exec",
+        "builder",
+        "sh",
+        "-c",
+        "mkdir /c && cp /bin/busybox /c/",
+    ]);
+    let dockerfile = r#"printf 'FROM scratch\nCOPY busybox /busybox\nRUN ["/busybox","echo","ran-inside"]\n' >/c/Dockerfile"#;
+    daemon.docker(&["exec", "builder", "sh", "-c", dockerfile]);
+    let build = "buildctl build --progress=plain --frontend=dockerfile.v0 --local context=/c --local dockerfile=/c 2>&1";
+    let printed = daemon.docker(&["exec", "builder", "sh", "-c", build]);
+    assert!(printed.contains("ran-inside"), "{printed}");
+}
+
+#[test]
 fn an_agent_lists_its_key() {
     let agent = SshAgent::start();
     let output = Command::new(program("ssh-add"))
