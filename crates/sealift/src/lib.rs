@@ -1,1 +1,3 @@
 //! Builds multi-architecture container images where the network is bad.
+
+pub mod network;

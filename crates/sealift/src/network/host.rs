@@ -1,0 +1,271 @@
+//! A registry's or proxy's host as configurations write it: a name or an address, and maybe a
+//! port. Also the networks by which daemon.json marks many hosts at once.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Serialize, Serializer};
+
+/// The registry that is meant where an image names none.
+pub const HUB: &str = "docker.io";
+/// The host that serves it.
+pub const HUB_SERVER: &str = "registry-1.docker.io";
+
+/// A host, in lower case, with its port where one is written: `mirror.corp:5000`, `[::1]:5000`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Host(String);
+
+impl Host {
+    /// Parses `name`, `name:port`, `[address]` or `[address]:port`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (name, port) = split(text)?;
+        let address = name
+            .strip_prefix('[')
+            .and_then(|name| name.strip_suffix(']'));
+        let valid = match address {
+            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+            None => name.split('.').all(is_label),
+        };
+        let port_valid = port.is_none_or(|port| {
+            port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
+        });
+        (valid && port_valid).then(|| Self(text.to_ascii_lowercase()))
+    }
+
+    /// Returns the host as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the name or address without brackets and port.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let name = split(&self.0).map_or(self.0.as_str(), |(name, _)| name);
+        name.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// Returns the port that is written.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        split(&self.0)?.1?.parse().ok()
+    }
+
+    /// Returns the address, where the name is one.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        self.name().parse().ok()
+    }
+
+    /// Tells whether this is the machine itself: `localhost`, `127.0.0.0/8`, `::1`.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let name = self.name();
+        name == "localhost"
+            || name.ends_with(".localhost")
+            || self.address().is_some_and(|address| address.is_loopback())
+    }
+
+    /// Tells whether a proxy to the outside can hardly reach this: loopback, private and
+    /// link-local addresses, names of one label, and the domains that are never public.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        let name = self.name();
+        match self.address() {
+            Some(IpAddr::V4(address)) => {
+                address.is_loopback() || address.is_private() || address.is_link_local()
+            }
+            Some(IpAddr::V6(address)) => {
+                address.is_loopback()
+                    || address.is_unique_local()
+                    || address.is_unicast_link_local()
+            }
+            None => {
+                let private = [".local", ".localhost", ".internal", ".lan", ".home.arpa"];
+                !name.contains('.') || private.iter().any(|domain| name.ends_with(domain))
+            }
+        }
+    }
+
+    /// Returns the host that is dialled for this registry: Docker Hub has another name.
+    #[must_use]
+    pub fn server(&self) -> Self {
+        if self.0 == HUB {
+            Self(HUB_SERVER.to_owned())
+        } else {
+            self.clone()
+        }
+    }
+
+    /// Returns the same host with the port of HTTPS written, or left out where it is written:
+    /// folders of certificates are named either way.
+    #[must_use]
+    pub fn https_twin(&self) -> Option<Self> {
+        match self.port() {
+            None => Some(Self(format!("{}:443", self.0))),
+            Some(443) => self
+                .0
+                .strip_suffix(":443")
+                .map(|host| Self(host.to_owned())),
+            Some(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Host {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+fn split(text: &str) -> Option<(&str, Option<&str>)> {
+    if text.starts_with('[') {
+        let end = text.find(']')? + 1;
+        let (name, rest) = text.split_at(end);
+        return match rest.strip_prefix(':') {
+            Some(port) if !port.is_empty() => Some((name, Some(port))),
+            None if rest.is_empty() => Some((name, None)),
+            _ => None,
+        };
+    }
+    match text.split_once(':') {
+        Some((_, "")) => None,
+        Some((name, port)) => Some((name, Some(port))),
+        None => Some((text, None)),
+    }
+}
+
+fn is_label(label: &str) -> bool {
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    !label.is_empty() && label.bytes().all(valid)
+}
+
+/// A network in CIDR form: `10.0.0.0/8`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Block {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl Block {
+    /// Parses `address/bits`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, bits) = text.split_once('/')?;
+        let address: IpAddr = address.parse().ok()?;
+        let bits: u8 = bits.parse().ok()?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        (bits <= most).then_some(Self { address, bits })
+    }
+
+    /// Tells whether an address lies in it. An IPv4 address written as IPv6 counts as IPv4.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                let shift = 32 - u32::from(self.bits);
+                own.to_bits().checked_shr(shift) == other.to_bits().checked_shr(shift)
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                let shift = 128 - u32::from(self.bits);
+                own.to_bits().checked_shr(shift) == other.to_bits().checked_shr(shift)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
+    }
+}
+
+impl Serialize for Block {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts() {
+        for (text, name, port, loopback, private) in [
+            ("docker.io", "docker.io", None, false, false),
+            ("M.corp:5000", "m.corp", Some(5000), false, false),
+            ("localhost:5000", "localhost", Some(5000), true, true),
+            ("127.9.9.9", "127.9.9.9", None, true, true),
+            ("[::1]:5000", "::1", Some(5000), true, true),
+            ("10.1.2.3:80", "10.1.2.3", Some(80), false, true),
+            ("[fd00::1]", "fd00::1", None, false, true),
+            ("registry", "registry", None, false, true),
+            ("hub.lan", "hub.lan", None, false, true),
+            ("8.8.8.8", "8.8.8.8", None, false, false),
+        ] {
+            let host = Host::parse(text).unwrap();
+            let found = (
+                host.name(),
+                host.port(),
+                host.is_loopback(),
+                host.is_private(),
+            );
+            assert_eq!(found, (name, port, loopback, private), "{text}");
+        }
+        for text in [
+            "",
+            "a:",
+            "a:b",
+            "a:99999",
+            "a/b",
+            "https://a",
+            "a b",
+            "[::1",
+            "[x]",
+            "a..b",
+            "user@a",
+        ] {
+            assert_eq!(Host::parse(text), None, "{text}");
+        }
+        assert_eq!(
+            Host::parse("docker.io").unwrap().server().as_str(),
+            HUB_SERVER
+        );
+    }
+
+    #[test]
+    fn blocks() {
+        for (block, address, inside) in [
+            ("10.0.0.0/8", "10.255.0.1", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("0.0.0.0/0", "8.8.8.8", true),
+            ("192.168.1.7/32", "192.168.1.7", true),
+            ("192.168.1.7/32", "192.168.1.8", false),
+            ("fd00::/8", "fd12::1", true),
+            ("fd00::/8", "fe80::1", false),
+            ("::/0", "::1", true),
+            ("10.0.0.0/8", "::ffff:10.0.0.1", true),
+            ("10.0.0.0/8", "fd00::1", false),
+        ] {
+            let parsed = Block::parse(block).unwrap();
+            assert_eq!(
+                parsed.contains(address.parse().unwrap()),
+                inside,
+                "{block} {address}"
+            );
+            assert_eq!(parsed.to_string(), block);
+        }
+        for text in ["10.0.0.0", "10.0.0.0/33", "::/129", "x/8", "10.0.0.0/-1"] {
+            assert_eq!(Block::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! The model as people and machines read it: for each registry its endpoints in order, each with
+//! its transport security, account and proxy, and everything with its place.
+
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::Network;
+use super::endpoint::{Endpoint, KeyPair, Scheme, Scope, Serves};
+use super::error::{Conflict, Ignored};
+use super::findings::{Account, Keeping};
+use super::host::{Block, HUB, Host};
+use super::provenance::{Place, Sourced};
+use super::proxy::Proxies;
+
+/// The model with everything worked out.
+#[derive(Debug, Serialize)]
+pub struct Overview<'a> {
+    registries: Vec<Registry>,
+    hosts: Vec<HostView>,
+    insecure: &'a [Sourced<Block>],
+    proxies: &'a Proxies,
+    direct: &'a [Sourced<String>],
+    step_proxies: &'a Proxies,
+    build_proxy: Option<&'a Sourced<bool>>,
+    dns: &'a [Sourced<IpAddr>],
+    accounts: &'a [Account],
+    docker_host: Option<&'a Sourced<String>>,
+    conflicts: &'a [Conflict],
+    ignored: &'a [Ignored],
+    files: &'a [PathBuf],
+}
+
+#[derive(Debug, Serialize)]
+struct Registry {
+    scope: String,
+    blocked: Option<Place>,
+    endpoints: Vec<View>,
+}
+
+/// One endpoint with all that decides a request to it.
+#[derive(Debug, Serialize)]
+pub struct View {
+    /// Its URL, without the API's path where that is the usual one.
+    pub url: String,
+    /// Whether it is the registry itself.
+    pub origin: bool,
+    /// How it is spoken to.
+    pub scheme: Scheme,
+    /// What it may be asked for.
+    pub serves: Serves,
+    /// Its transport security.
+    pub tls: TlsView,
+    /// Names of headers that are added.
+    pub headers: Vec<String>,
+    /// The account that would be used.
+    pub account: Option<String>,
+    /// The proxy that would be used, masked.
+    pub proxy: Option<String>,
+    /// Why that proxy, or none.
+    pub proxy_reason: String,
+    /// Where the endpoint was found.
+    pub from: Place,
+}
+
+/// Transport security of a host.
+#[derive(Debug, Serialize)]
+pub struct TlsView {
+    /// Whether certificates are checked.
+    pub verify: bool,
+    /// Authorities besides the system's.
+    pub ca: Vec<Sourced<PathBuf>>,
+    /// Client certificates.
+    pub client: Vec<Sourced<KeyPair>>,
+}
+
+#[derive(Debug, Serialize)]
+struct HostView {
+    host: Host,
+    scheme: Scheme,
+    tls: TlsView,
+    from: Vec<Place>,
+}
+
+impl Network {
+    /// Works everything out for display.
+    #[must_use]
+    pub fn overview(&self) -> Overview<'_> {
+        let mut registries: Vec<_> = self
+            .registries
+            .iter()
+            .map(|registry| Registry {
+                scope: registry.scope.to_string(),
+                blocked: registry.blocked.clone(),
+                endpoints: registry
+                    .mirrors
+                    .iter()
+                    .map(|mirror| (mirror, false))
+                    .chain(registry.origin.iter().map(|origin| (origin, true)))
+                    .map(|(endpoint, origin)| self.view(endpoint, origin, ""))
+                    .collect(),
+            })
+            .collect();
+        if let Some(hub) = Host::parse(HUB)
+            && !self
+                .registries
+                .iter()
+                .any(|r| r.scope == Scope::Host(hub.clone()))
+        {
+            let origin = self.default_origin(&hub);
+            let endpoints = vec![self.view(&origin, true, "")];
+            registries.push(Registry {
+                scope: HUB.to_owned(),
+                blocked: None,
+                endpoints,
+            });
+        }
+        let hosts = self.hosts.iter().map(|(host, rule)| HostView {
+            host: host.clone(),
+            scheme: self.scheme(host),
+            tls: self.tls_view(host),
+            from: rule.places(),
+        });
+        Overview {
+            registries,
+            hosts: hosts.collect(),
+            insecure: &self.insecure,
+            proxies: &self.proxies,
+            direct: &self.direct,
+            step_proxies: &self.step_proxies,
+            build_proxy: self.build_proxy.as_ref(),
+            dns: &self.dns,
+            accounts: &self.accounts,
+            docker_host: self.docker_host.as_ref(),
+            conflicts: &self.conflicts,
+            ignored: &self.ignored,
+            files: &self.files,
+        }
+    }
+
+    /// Works out one endpoint; `repository` is its name there, for accounts that depend on it.
+    #[must_use]
+    pub fn view(&self, endpoint: &Endpoint, origin: bool, repository: &str) -> View {
+        let (proxy, proxy_reason) = self.proxy_for(endpoint);
+        View {
+            url: endpoint.to_string(),
+            origin,
+            scheme: endpoint.scheme,
+            serves: endpoint.serves,
+            tls: self.tls_view(&endpoint.host),
+            headers: endpoint
+                .headers
+                .iter()
+                .map(|(name, _)| name.clone())
+                .collect(),
+            account: self.account(&endpoint.host, repository).map(describe),
+            proxy: proxy.map(|proxy| proxy.value.to_string()),
+            proxy_reason,
+            from: endpoint.from.clone(),
+        }
+    }
+
+    fn tls_view(&self, host: &Host) -> TlsView {
+        let rule = self.host_rule(host);
+        let verify = rule.verify.is_none_or(|verify| verify.value);
+        TlsView {
+            verify,
+            ca: rule.ca,
+            client: rule.client,
+        }
+    }
+}
+
+/// Names an account, never its secret.
+fn describe(account: &Account) -> String {
+    let how = match &account.keeping {
+        Keeping::Helper(helper) => format!("from docker-credential-{helper}"),
+        Keeping::Stored | Keeping::Empty => "stored".to_owned(),
+    };
+    let name = account.name.as_deref().unwrap_or("(name unknown)");
+    format!("{name}, {how} ({})", account.from)
+}
+
+impl TlsView {
+    fn describe(&self, scheme: Scheme) -> String {
+        let mut parts = vec![match scheme {
+            Scheme::Http => return "plain HTTP".to_owned(),
+            Scheme::HttpsElseHttp => "TLS, else plain HTTP".to_owned(),
+            Scheme::Https => "TLS".to_owned(),
+        }];
+        if !self.verify {
+            parts.push("certificates not checked".to_owned());
+        }
+        parts.extend(
+            self.ca
+                .iter()
+                .map(|ca| format!("CA {}", ca.value.display())),
+        );
+        let client = self.client.iter();
+        parts.extend(client.map(|pair| format!("shows {}", pair.value.cert.display())));
+        parts.join(", ")
+    }
+}
+
+impl View {
+    /// Says what the endpoint is and where it was found.
+    #[must_use]
+    pub fn role(&self) -> String {
+        match (self.origin, &self.from) {
+            (true, Place::Rule(_)) => "the registry itself".to_owned(),
+            (true, from) => format!("the registry itself, {from}"),
+            (false, from) => format!("mirror, {from}"),
+        }
+    }
+
+    /// Describes the transport security in one line.
+    #[must_use]
+    pub fn security(&self) -> String {
+        if self.scheme == Scheme::Http {
+            return "plain HTTP".to_owned();
+        }
+        let mut parts = vec![match self.scheme {
+            Scheme::HttpsElseHttp => "TLS, else plain HTTP".to_owned(),
+            _ => "TLS".to_owned(),
+        }];
+        if !self.tls.verify {
+            parts.push("certificates not checked".to_owned());
+        }
+        parts.extend(
+            self.tls
+                .ca
+                .iter()
+                .map(|ca| format!("CA {}", ca.value.display())),
+        );
+        let client = self.tls.client.iter();
+        parts.extend(client.map(|pair| format!("shows {}", pair.value.cert.display())));
+        parts.join(", ")
+    }
+
+    /// Describes the proxy in one line.
+    #[must_use]
+    pub fn way(&self) -> String {
+        match &self.proxy {
+            Some(proxy) => format!("through {proxy}: {}", self.proxy_reason),
+            None => format!("directly: {}", self.proxy_reason),
+        }
+    }
+}
+
+impl Overview<'_> {
+    /// Writes the table that people read.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        for registry in &self.registries {
+            writeln!(out, "{}", registry.scope)?;
+            if let Some(place) = &registry.blocked {
+                writeln!(out, "  blocked by {place}")?;
+            }
+            for (number, view) in registry.endpoints.iter().enumerate() {
+                write_endpoint(out, number + 1, view)?;
+            }
+        }
+        if !self.hosts.is_empty() {
+            writeln!(out, "\nHosts")?;
+            for view in &self.hosts {
+                let places: Vec<_> = view.from.iter().map(ToString::to_string).collect();
+                let security = view.tls.describe(view.scheme);
+                writeln!(out, "  {}  {security}  ({})", view.host, places.join("; "))?;
+            }
+        }
+        if !self.insecure.is_empty() {
+            writeln!(out, "\nInsecure networks")?;
+            for block in self.insecure {
+                writeln!(out, "  {}  ({})", block.value, block.from)?;
+            }
+        }
+        write_proxies(
+            out,
+            "Proxies for sealift and buildkitd",
+            self.proxies,
+            self.direct,
+        )?;
+        let off = self.build_proxy.filter(|wanted| !wanted.value);
+        match off {
+            Some(off) => writeln!(out, "\nProxies for build steps\n  none ({})", off.from)?,
+            None => write_proxies(
+                out,
+                "Proxies for build steps",
+                self.step_proxies,
+                self.direct,
+            )?,
+        }
+        self.write_rest(out)
+    }
+
+    fn write_rest(&self, out: &mut impl Write) -> io::Result<()> {
+        if !self.dns.is_empty() {
+            writeln!(out, "\nName servers")?;
+            for server in self.dns {
+                writeln!(out, "  {}  ({})", server.value, server.from)?;
+            }
+        }
+        if !self.accounts.is_empty() {
+            writeln!(out, "\nAccounts")?;
+            for account in self.accounts {
+                writeln!(out, "  {}  {}", account.key, describe(account))?;
+            }
+        }
+        if let Some(host) = self.docker_host {
+            writeln!(out, "\nDocker's daemon\n  {}  ({})", host.value, host.from)?;
+        }
+        if !self.conflicts.is_empty() {
+            writeln!(out, "\nConflicts")?;
+            for conflict in self.conflicts {
+                writeln!(out, "  {conflict}")?;
+            }
+        }
+        if !self.ignored.is_empty() {
+            writeln!(out, "\nNot used")?;
+            for ignored in self.ignored {
+                writeln!(out, "  {ignored}")?;
+            }
+        }
+        writeln!(out, "\nFiles read")?;
+        if self.files.is_empty() {
+            writeln!(out, "  none")?;
+        }
+        for file in self.files {
+            writeln!(out, "  {}", file.display())?;
+        }
+        Ok(())
+    }
+}
+
+fn write_endpoint(out: &mut impl Write, number: usize, view: &View) -> io::Result<()> {
+    writeln!(out, "  {number}. {}  {}", view.url, view.role())?;
+    let serves = match (view.serves.tags, view.serves.digests) {
+        (true, false) => Some("asked for tags alone"),
+        (false, true) => Some("asked for digests alone"),
+        _ => None,
+    };
+    if let Some(text) = serves {
+        writeln!(out, "     {text}")?;
+    }
+    writeln!(out, "     {}", view.security())?;
+    writeln!(out, "     {}", view.way())?;
+    if let Some(account) = &view.account {
+        writeln!(out, "     as {account}")?;
+    }
+    if !view.headers.is_empty() {
+        writeln!(out, "     with headers {}", view.headers.join(", "))?;
+    }
+    Ok(())
+}
+
+fn write_proxies(
+    out: &mut impl Write,
+    title: &str,
+    proxies: &Proxies,
+    direct: &[Sourced<String>],
+) -> io::Result<()> {
+    writeln!(out, "\n{title}")?;
+    if proxies.is_empty() {
+        return writeln!(out, "  none");
+    }
+    let named = [
+        ("http", &proxies.http),
+        ("https", &proxies.https),
+        ("ftp", &proxies.ftp),
+        ("all others", &proxies.all),
+    ];
+    for (name, proxy) in named {
+        if let Some(proxy) = proxy {
+            writeln!(out, "  {name}  {}  ({})", proxy.value, proxy.from)?;
+        }
+    }
+    for entry in &proxies.no_proxy {
+        writeln!(out, "  not for {}  ({})", entry.value, entry.from)?;
+    }
+    for entry in direct {
+        writeln!(
+            out,
+            "  not for {}  (a private mirror, {})",
+            entry.value, entry.from
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! Proxies: their addresses, whose passwords print masked, and which of them a request takes.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+use url::Url;
+
+use super::host::Host;
+use super::provenance::Sourced;
+
+/// The address of a proxy. Its password prints as `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProxyUrl(Url);
+
+/// Why a text is no proxy's address. It never repeats the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProxyUrlError {
+    /// It is not a URL with a host.
+    #[error("expected a proxy such as http://proxy.example.com:3128")]
+    NotAUrl,
+    /// Its scheme is none of those that sealift and BuildKit speak.
+    #[error("a proxy's scheme must be http, https, socks5 or socks5h")]
+    Scheme,
+}
+
+impl ProxyUrl {
+    /// Parses an address. Without a scheme it is an HTTP proxy, as in Go and curl.
+    ///
+    /// # Errors
+    /// [`ProxyUrlError`], which does not repeat the text.
+    pub fn parse(text: &str) -> Result<Self, ProxyUrlError> {
+        let text = text.trim();
+        let url = if text.contains("://") {
+            Url::parse(text)
+        } else {
+            Url::parse(&format!("http://{text}"))
+        };
+        let url = url.map_err(|_| ProxyUrlError::NotAUrl)?;
+        if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") {
+            return Err(ProxyUrlError::Scheme);
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(ProxyUrlError::NotAUrl);
+        }
+        Ok(Self(url))
+    }
+
+    /// Returns the address with its password, for the process or the socket that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        let text = self.0.as_str();
+        text.strip_suffix('/').unwrap_or(text)
+    }
+
+    /// Returns the proxy's host and port.
+    #[must_use]
+    pub fn host(&self) -> Option<Host> {
+        let host = self.0.host_str()?;
+        Host::parse(
+            &self
+                .0
+                .port()
+                .map_or(host.to_owned(), |port| format!("{host}:{port}")),
+        )
+    }
+
+    /// Tells whether it listens on this machine alone, where an isolated build step cannot go.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.host().is_some_and(|host| host.is_loopback())
+    }
+}
+
+impl fmt::Display for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.password().is_none() {
+            return f.write_str(self.expose());
+        }
+        let rest = self.expose().split_once("://").map_or("", |(_, rest)| rest);
+        let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+        write!(f, "{}://{}:***@{place}", self.0.scheme(), self.0.username())
+    }
+}
+
+impl fmt::Debug for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl Serialize for ProxyUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The proxies of one kind of traffic, as far as they are configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Proxies {
+    /// For `http://`.
+    pub http: Option<Sourced<ProxyUrl>>,
+    /// For `https://`.
+    pub https: Option<Sourced<ProxyUrl>>,
+    /// For `ftp://`; build steps alone use it.
+    pub ftp: Option<Sourced<ProxyUrl>>,
+    /// For every scheme that has none of its own.
+    pub all: Option<Sourced<ProxyUrl>>,
+    /// What is reached without a proxy, one entry each.
+    pub no_proxy: Vec<Sourced<String>>,
+}
+
+impl Proxies {
+    /// Tells whether there is any proxy at all.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.http.is_none() && self.https.is_none() && self.ftp.is_none() && self.all.is_none()
+    }
+
+    /// Returns the proxy of a scheme, its own one or the one for all.
+    #[must_use]
+    pub fn of_scheme(&self, scheme: &str) -> Option<&Sourced<ProxyUrl>> {
+        let own = match scheme {
+            "http" => &self.http,
+            "https" => &self.https,
+            "ftp" => &self.ftp,
+            _ => &None,
+        };
+        own.as_ref().or(self.all.as_ref())
+    }
+
+    /// Returns the entries of NO_PROXY as one value.
+    #[must_use]
+    pub fn no_proxy_text(&self) -> String {
+        let entries: Vec<_> = self
+            .no_proxy
+            .iter()
+            .map(|entry| entry.value.as_str())
+            .collect();
+        entries.join(",")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_masked() {
+        for (text, shown, exposed) in [
+            ("proxy:3128", "http://proxy:3128", "http://proxy:3128"),
+            ("http://p:3128/", "http://p:3128", "http://p:3128"),
+            (
+                "http://u:hunter2@p:3128",
+                "http://u:***@p:3128",
+                "http://u:hunter2@p:3128",
+            ),
+            ("u:hunter2@p", "http://u:***@p", "http://u:hunter2@p"),
+            (
+                "socks5h://u:hunter2@[::1]:1080",
+                "socks5h://u:***@[::1]:1080",
+                "socks5h://u:hunter2@[::1]:1080",
+            ),
+            ("https://u@p", "https://u@p", "https://u@p"),
+            (
+                "http://u:hunter2%40x@p",
+                "http://u:***@p",
+                "http://u:hunter2%40x@p",
+            ),
+            ("http://:hunter2@p", "http://:***@p", "http://:hunter2@p"),
+        ] {
+            let proxy = ProxyUrl::parse(text).unwrap();
+            assert_eq!(
+                (proxy.to_string().as_str(), proxy.expose()),
+                (shown, exposed)
+            );
+            assert!(!format!("{proxy:?}").contains("hunter2"));
+            assert!(!serde_json::to_string(&proxy).unwrap().contains("hunter2"));
+        }
+        for (text, error) in [
+            ("", ProxyUrlError::NotAUrl),
+            ("http://", ProxyUrlError::NotAUrl),
+            ("http://p:99999", ProxyUrlError::NotAUrl),
+            ("http://p p", ProxyUrlError::NotAUrl),
+            ("ftp://p", ProxyUrlError::Scheme),
+            ("socks4://p", ProxyUrlError::Scheme),
+        ] {
+            assert_eq!(ProxyUrl::parse(text).unwrap_err(), error, "{text}");
+        }
+    }
+}

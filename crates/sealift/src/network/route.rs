@@ -1,0 +1,188 @@
+//! Which endpoints an image is asked from, and how each of them is reached.
+
+use std::path::PathBuf;
+
+use sealift_oci::Reference;
+use sealift_transport::proxy::NoProxy;
+
+use super::endpoint::{Endpoint, HostRule, Scheme, Serves};
+use super::error::Error;
+use super::findings::{Account, Keeping};
+use super::host::{HUB, HUB_SERVER, Host};
+use super::merge::Known;
+use super::provenance::Sourced;
+use super::proxy::ProxyUrl;
+use super::{Network, Registry};
+
+/// The endpoints of an image in the order in which they are asked; the registry itself is last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hops {
+    /// The endpoints.
+    pub endpoints: Vec<Endpoint>,
+    /// The repository's name at the registry.
+    pub repository: String,
+}
+
+impl Network {
+    fn known(&self) -> Known<'_> {
+        Known {
+            hosts: &self.hosts,
+            insecure: &self.insecure,
+        }
+    }
+
+    /// Returns all that is configured for the transport security of a host.
+    #[must_use]
+    pub fn host_rule(&self, host: &Host) -> HostRule {
+        self.known().rule(host)
+    }
+
+    /// Returns the endpoint of a registry that is asked under its own name.
+    #[must_use]
+    pub fn default_origin(&self, host: &Host) -> Endpoint {
+        self.known().origin(host)
+    }
+
+    /// Returns how a host is spoken to where no URL says it.
+    #[must_use]
+    pub fn scheme(&self, host: &Host) -> Scheme {
+        self.known().scheme(host)
+    }
+
+    /// Returns the rule of the most specific scope that an image falls under.
+    #[must_use]
+    pub fn registry(&self, host: &Host, repository: &str) -> Option<&Registry> {
+        let fitting = self
+            .registries
+            .iter()
+            .filter_map(|registry| Some((registry.scope.fit(host, repository)?, registry)));
+        fitting
+            .max_by_key(|(fit, _)| *fit)
+            .map(|(_, registry)| registry)
+    }
+
+    /// Returns the endpoints that a pull of an image asks.
+    ///
+    /// # Errors
+    /// [`Error::Blocked`] where registries.conf forbids the image.
+    pub fn hops(&self, reference: &Reference) -> Result<Hops, Error> {
+        let repository = reference.repository().path().to_owned();
+        // oci has checked the name; its grammar of hosts is narrower than ours.
+        let Some(host) = Host::parse(reference.registry()) else {
+            return Ok(Hops {
+                endpoints: Vec::new(),
+                repository,
+            });
+        };
+        let registry = self.registry(&host, &repository);
+        if let Some(at) = registry.and_then(|registry| registry.blocked.clone()) {
+            return Err(Error::Blocked {
+                reference: reference.to_string(),
+                at,
+            });
+        }
+        let by_digest = reference.digest().is_some();
+        let fits = |serves: Serves| {
+            if by_digest {
+                serves.digests
+            } else {
+                serves.tags
+            }
+        };
+        let mirrors = registry.map_or(&[][..], |registry| &registry.mirrors);
+        let mut endpoints: Vec<_> = mirrors.iter().filter(|m| fits(m.serves)).cloned().collect();
+        let origin = registry.and_then(|registry| registry.origin.clone());
+        endpoints.push(origin.unwrap_or_else(|| self.known().origin(&host)));
+        Ok(Hops {
+            endpoints,
+            repository,
+        })
+    }
+
+    /// Returns the endpoint that an image is pushed to: the registry itself.
+    ///
+    /// # Errors
+    /// [`Error::Blocked`] where registries.conf forbids the image.
+    pub fn push_endpoint(&self, reference: &Reference) -> Result<Option<Endpoint>, Error> {
+        Ok(self.hops(reference)?.endpoints.pop())
+    }
+
+    /// Returns the proxy for an endpoint, where it takes one, and the reason in words.
+    #[must_use]
+    pub fn proxy_for(&self, endpoint: &Endpoint) -> (Option<&Sourced<ProxyUrl>>, String) {
+        let https = endpoint.scheme != Scheme::Http;
+        let scheme = if https { "https" } else { "http" };
+        let host = &endpoint.host;
+        let Some(proxy) = self.proxies.of_scheme(scheme) else {
+            return (None, format!("no proxy is set for {scheme}"));
+        };
+        let port = host.port().unwrap_or(if https { 443 } else { 80 });
+        if let Some(entry) = self.direct.iter().find(|entry| entry.value == host.name()) {
+            return (
+                None,
+                format!("a private mirror is reached directly ({})", entry.from),
+            );
+        }
+        match NoProxy::parse(&self.proxies.no_proxy_text()).exempts(host.name(), port) {
+            Some(reason) => (None, reason),
+            None => (
+                Some(proxy),
+                format!("the proxy for {scheme}, {}", proxy.from),
+            ),
+        }
+    }
+
+    /// Returns the account that is used at a host for a repository: of the file's own entries the
+    /// one with the longest path, then Docker Hub's historical key, then the helper for all hosts.
+    #[must_use]
+    pub fn account(&self, host: &Host, repository: &str) -> Option<&Account> {
+        let hub = matches!(host.as_str(), HUB | HUB_SERVER | "index.docker.io");
+        let rank = |account: &Account| {
+            let key = bare(&account.key);
+            let (key_host, path) = key.split_once('/').unwrap_or((key, ""));
+            let named = key_host == host.as_str();
+            let historical = hub && matches!(key_host, "index.docker.io" | HUB | HUB_SERVER);
+            let below = repository.strip_prefix(path);
+            let inside = below
+                .is_some_and(|rest| path.is_empty() || rest.is_empty() || rest.starts_with('/'));
+            match (named, historical) {
+                (true, _) if inside => Some(2000 + path.len()),
+                (_, true) if inside => Some(1000 + path.len()),
+                _ if key == "*" => Some(0),
+                _ => None,
+            }
+        };
+        for file in &self.account_files {
+            let own = self.accounts.iter().filter(|account| is_in(account, file));
+            let usable = own.filter(|account| account.keeping != Keeping::Empty);
+            let mut best: Option<(usize, &Account)> = None;
+            for account in usable {
+                if let Some(rank) = rank(account)
+                    && best.is_none_or(|(known, _)| rank > known)
+                {
+                    best = Some((rank, account));
+                }
+            }
+            if let Some((_, account)) = best {
+                return Some(account);
+            }
+        }
+        None
+    }
+}
+
+fn is_in(account: &Account, file: &PathBuf) -> bool {
+    matches!(&account.from, super::Place::File { path, .. } if path == file)
+}
+
+/// Takes the scheme and the API's version off a key: `https://index.docker.io/v1/`.
+fn bare(key: &str) -> &str {
+    let key = key
+        .strip_prefix("https://")
+        .or_else(|| key.strip_prefix("http://"))
+        .unwrap_or(key);
+    let key = key.trim_end_matches('/');
+    key.strip_suffix("/v1")
+        .or_else(|| key.strip_suffix("/v2"))
+        .unwrap_or(key)
+}

@@ -1,0 +1,175 @@
+//! Docker's daemon.json: mirrors of Docker Hub, insecure registries, proxies, name servers.
+//!
+//! Places: `/etc/docker/daemon.json` (system), `~/.docker/daemon.json` (Docker Desktop) and
+//! `~/.config/docker/daemon.json` (rootless). A file given by hand replaces all of them.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use crate::network::document::{Entry, Node};
+use crate::network::endpoint::Scope;
+use crate::network::error::Conflict;
+use crate::network::findings::{Findings, Rule};
+use crate::network::host::{Block, HUB, Host};
+use crate::network::location;
+use crate::network::provenance::{Place, Sourced};
+use crate::network::proxy::{Proxies, ProxyUrl};
+use crate::network::reader::{Document, Reader, no_proxy_entries};
+
+/// Returns the places of daemon.json, the first counts most: the user's daemon before the system's.
+#[must_use]
+pub fn places(home: Option<&Path>, config_home: Option<&Path>) -> Vec<PathBuf> {
+    let rootless = config_home.map(|folder| folder.join("docker/daemon.json"));
+    let desktop = home.map(|folder| folder.join(".docker/daemon.json"));
+    let system = PathBuf::from("/etc/docker/daemon.json");
+    rootless
+        .into_iter()
+        .chain(desktop)
+        .chain([system])
+        .collect()
+}
+
+/// Reads one daemon.json that may be absent.
+pub fn read(path: &Path, reader: &mut Reader) -> Findings {
+    let found = reader.text(path);
+    let document = reader.parse(found, Node::json);
+    document
+        .map(|document| collect(&document, reader))
+        .unwrap_or_default()
+}
+
+/// Reads the daemon.json that an option or a file names.
+pub fn read_named(path: &Path, named: &Place, reader: &mut Reader) -> Findings {
+    let found = reader.named_text(path, named);
+    let document = reader.parse(found, Node::json);
+    document
+        .map(|document| collect(&document, reader))
+        .unwrap_or_default()
+}
+
+fn collect(document: &Document, reader: &mut Reader) -> Findings {
+    let mut findings = Findings::default();
+    let mut flat = Proxies::default();
+    let mut nested = Proxies::default();
+    for entry in document.node.entries() {
+        match entry.key.as_str() {
+            "registry-mirrors" => mirrors(document, entry, reader, &mut findings),
+            "insecure-registries" => insecure(document, entry, reader, &mut findings),
+            "dns" => name_servers(document, entry, reader, &mut findings),
+            "proxies" => {
+                for entry in reader.table(document, entry) {
+                    // Docker's config.json has the same keys one level deeper, under "default",
+                    // and people copy it from there.
+                    if entry.key == "default" {
+                        for entry in reader.table(document, entry) {
+                            proxy(document, entry, reader, &mut nested);
+                        }
+                    } else if !proxy(document, entry, reader, &mut nested) {
+                        let why = "dockerd knows http-proxy, https-proxy and no-proxy";
+                        reader.warn(
+                            format!("proxies.{}", entry.key),
+                            why,
+                            document.at(entry.line),
+                        );
+                    }
+                }
+            }
+            _ => {
+                proxy(document, entry, reader, &mut flat);
+            }
+        }
+    }
+    findings.proxies = prefer(nested, flat, reader);
+    findings
+}
+
+fn mirrors(document: &Document, entry: &Entry, reader: &mut Reader, findings: &mut Findings) {
+    let mut found = Vec::new();
+    for text in reader.strings(document, entry) {
+        if !text.value.contains("://") {
+            let reason = "registry-mirrors: a mirror begins with https:// or http://";
+            reader.problem(text.from, reason);
+        } else if let Some(mirror) = location::mirror(reader, "registry-mirrors", &text) {
+            found.push(mirror);
+        }
+    }
+    if let (false, Some(hub)) = (found.is_empty(), Host::parse(HUB)) {
+        findings.rules.push(Rule::mirrors(Scope::Host(hub), found));
+    }
+}
+
+fn insecure(document: &Document, entry: &Entry, reader: &mut Reader, findings: &mut Findings) {
+    for text in reader.strings(document, entry) {
+        if let Some(block) = Block::parse(&text.value) {
+            findings.insecure.push(Sourced::new(block, text.from));
+            continue;
+        }
+        // dockerd takes off a scheme, with a warning.
+        let bare = text
+            .value
+            .trim_start_matches("https://")
+            .trim_start_matches("http://");
+        let bare = Sourced::new(bare.trim_end_matches('/').to_owned(), text.from.clone());
+        if let Some(host) = reader.host("insecure-registries", &bare) {
+            findings.mark_insecure(&host, &text.from);
+        }
+    }
+}
+
+fn name_servers(document: &Document, entry: &Entry, reader: &mut Reader, findings: &mut Findings) {
+    for text in reader.strings(document, entry) {
+        match text.value.parse::<IpAddr>() {
+            Ok(address) => findings.dns.push(Sourced::new(address, text.from)),
+            Err(_) => reader.problem(text.from, "dns: expected an IP address"),
+        }
+    }
+}
+
+/// Takes an entry that sets a proxy, in any of the spellings; tells whether it was one.
+fn proxy(document: &Document, entry: &Entry, reader: &mut Reader, proxies: &mut Proxies) -> bool {
+    let slot = match entry.key.as_str() {
+        "http-proxy" | "httpProxy" => &mut proxies.http,
+        "https-proxy" | "httpsProxy" => &mut proxies.https,
+        "no-proxy" | "noProxy" => {
+            if let Some(text) = reader.string(document, entry) {
+                proxies.no_proxy = no_proxy_entries(&text);
+            }
+            return true;
+        }
+        _ => return false,
+    };
+    if let Some(text) = reader.string(document, entry) {
+        *slot = reader.proxy(&entry.key, text);
+    }
+    true
+}
+
+/// The object `proxies` counts before the older keys beside it.
+fn prefer(nested: Proxies, flat: Proxies, reader: &mut Reader) -> Proxies {
+    let mut pick =
+        |what: &str, nested: Option<Sourced<ProxyUrl>>, flat: Option<Sourced<ProxyUrl>>| {
+            if let (Some(used), Some(unused)) = (&nested, &flat)
+                && used.value != unused.value
+            {
+                reader.conflicts.push(Conflict {
+                    what: what.to_owned(),
+                    used: used.value.to_string(),
+                    from: used.from.clone(),
+                    unused: unused.value.to_string(),
+                    unused_from: unused.from.clone(),
+                });
+            }
+            nested.or(flat)
+        };
+    Proxies {
+        http: pick("HTTP_PROXY", nested.http, flat.http),
+        https: pick("HTTPS_PROXY", nested.https, flat.https),
+        ftp: None,
+        all: None,
+        no_proxy: if nested.no_proxy.is_empty() {
+            flat.no_proxy
+        } else {
+            nested.no_proxy
+        },
+    }
+}

@@ -1,0 +1,88 @@
+//! Folders of certificates in Docker's layout: `certs.d/HOST[:PORT]/` with `*.crt` (authorities),
+//! `*.cert` and `*.key` (a client certificate and its key, by the same name).
+
+use std::path::{Path, PathBuf};
+
+use crate::network::endpoint::KeyPair;
+use crate::network::findings::Findings;
+use crate::network::host::Host;
+use crate::network::provenance::Place;
+use crate::network::reader::Reader;
+
+/// Returns the places of such folders, the user's first.
+#[must_use]
+pub fn places(home: Option<&Path>, config_home: Option<&Path>) -> Vec<PathBuf> {
+    let rootless = config_home.map(|folder| folder.join("docker/certs.d"));
+    let desktop = home.map(|folder| folder.join(".docker/certs.d"));
+    rootless
+        .into_iter()
+        .chain(desktop)
+        .chain([PathBuf::from("/etc/docker/certs.d")])
+        .collect()
+}
+
+/// Reads all hosts' folders of one `certs.d`.
+pub fn read(folder: &Path, reader: &mut Reader) -> Findings {
+    let mut findings = Findings::default();
+    for path in reader.folder(folder) {
+        let Some(name) = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+        else {
+            continue;
+        };
+        let from = Place::file(&path);
+        if !path.is_dir() {
+            reader.ignore("the file", "certs.d holds one folder a host", from);
+            continue;
+        }
+        match Host::parse(&name) {
+            Some(host) => read_host(&host, &folder.join(&name), &mut findings, reader),
+            None => reader.ignore("the folder", "its name is no host", from),
+        }
+    }
+    findings
+}
+
+/// Reads one host's folder.
+pub(super) fn read_host(host: &Host, folder: &Path, findings: &mut Findings, reader: &mut Reader) {
+    let files = reader.folder(folder);
+    for file in &files {
+        let from = Place::file(file);
+        match file.extension().and_then(|extension| extension.to_str()) {
+            Some("crt") if reader.readable(file, &from) => {
+                findings.add_ca(host, file.clone(), from);
+            }
+            Some("cert") => {
+                let key = file.with_extension("key");
+                if !files.contains(&key) {
+                    let name = key
+                        .file_name()
+                        .unwrap_or_default()
+                        .to_string_lossy()
+                        .into_owned();
+                    let reason = format!(
+                        "a client certificate without its key {name}; an authority's name ends in .crt"
+                    );
+                    reader.problem(from, reason);
+                } else if reader.readable(file, &from) && reader.readable(&key, &from) {
+                    findings.add_client(
+                        host,
+                        KeyPair {
+                            cert: file.clone(),
+                            key,
+                        },
+                        from,
+                    );
+                }
+            }
+            Some("key") if !files.contains(&file.with_extension("cert")) => {
+                reader.problem(
+                    from,
+                    "a key without its certificate, whose name ends in .cert",
+                );
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Docker's config.json: proxies for build steps, accounts by name, and the daemon's address.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::network::document::{Entry, Node};
+use crate::network::findings::{Account, Findings, Keeping};
+use crate::network::provenance::{Place, Sourced};
+use crate::network::proxy::Proxies;
+use crate::network::reader::{Document, Reader, no_proxy_entries};
+
+/// Reads `config.json` of a folder: `$DOCKER_CONFIG`, else `~/.docker`.
+pub fn read(
+    folder: &Path,
+    environment: &BTreeMap<String, String>,
+    reader: &mut Reader,
+) -> Findings {
+    let mut findings = Findings::default();
+    let found = reader.text(&folder.join("config.json"));
+    let document = reader.parse(found, Node::json);
+    findings.docker_host = daemon(folder, document.as_ref(), environment, reader);
+    if let Some(document) = &document {
+        findings.account_files.push(document.path.clone());
+        findings.accounts = accounts(document, reader);
+        let host = findings
+            .docker_host
+            .as_ref()
+            .map(|host| host.value.as_str());
+        findings.step_proxies = step_proxies(document, host, reader);
+    }
+    findings
+}
+
+/// Finds the daemon: DOCKER_HOST, else the context of DOCKER_CONTEXT or `currentContext`.
+fn daemon(
+    folder: &Path,
+    document: Option<&Document>,
+    environment: &BTreeMap<String, String>,
+    reader: &mut Reader,
+) -> Option<Sourced<String>> {
+    let variable = |name: &str| {
+        let value = environment.get(name).filter(|value| !value.is_empty())?;
+        Some(Sourced::new(
+            value.clone(),
+            Place::Variable(name.to_owned()),
+        ))
+    };
+    if let Some(host) = variable("DOCKER_HOST") {
+        return Some(host);
+    }
+    let context = variable("DOCKER_CONTEXT").or_else(|| {
+        let document = document?;
+        let entry = document
+            .node
+            .entries()
+            .iter()
+            .find(|entry| entry.key == "currentContext")?;
+        reader.string(document, entry)
+    })?;
+    if matches!(context.value.as_str(), "" | "default") {
+        return None;
+    }
+    for meta in reader.folder(&folder.join("contexts/meta")) {
+        let path = folder
+            .join("contexts/meta")
+            .join(meta.file_name()?)
+            .join("meta.json");
+        let found = reader.text(&path);
+        let Some(document) = reader.parse(found, Node::json) else {
+            continue;
+        };
+        if document
+            .node
+            .get("Name")
+            .is_some_and(|name| is_text(name, &context.value))
+        {
+            let endpoint = document
+                .node
+                .get("Endpoints")
+                .and_then(|node| node.get("docker"));
+            let entries = endpoint.map_or(&[][..], Node::entries);
+            let entry = entries.iter().find(|entry| entry.key == "Host")?;
+            return reader.string(&document, entry);
+        }
+    }
+    reader.warn(
+        format!("the Docker context {}", context.value),
+        "there is no such context",
+        context.from,
+    );
+    None
+}
+
+fn is_text(node: &Node, text: &str) -> bool {
+    matches!(&node.value, crate::network::document::Value::Text(found) if found == text)
+}
+
+fn step_proxies(document: &Document, host: Option<&str>, reader: &mut Reader) -> Proxies {
+    let Some(entry) = document
+        .node
+        .entries()
+        .iter()
+        .find(|entry| entry.key == "proxies")
+    else {
+        return Proxies::default();
+    };
+    let sets = reader.table(document, entry);
+    let of_host = host.and_then(|host| sets.iter().find(|set| set.key == host));
+    let default = sets.iter().find(|set| set.key == "default");
+    let chosen = of_host.or(default);
+    for set in sets {
+        if chosen.is_none_or(|chosen| chosen.key != set.key) {
+            let why = match host {
+                Some(host) => format!("the daemon is {host}"),
+                None => "no DOCKER_HOST and no context names that daemon".to_owned(),
+            };
+            reader.ignore(
+                format!("proxies of {}", set.key),
+                why,
+                document.at(set.line),
+            );
+        }
+    }
+    let mut proxies = Proxies::default();
+    for entry in chosen.map_or(&[][..], |set| reader.table(document, set)) {
+        let slot = match entry.key.as_str() {
+            "httpProxy" => &mut proxies.http,
+            "httpsProxy" => &mut proxies.https,
+            "ftpProxy" => &mut proxies.ftp,
+            "allProxy" => &mut proxies.all,
+            "noProxy" => {
+                if let Some(text) = reader.string(document, entry) {
+                    proxies.no_proxy = no_proxy_entries(&text);
+                }
+                continue;
+            }
+            _ => {
+                let why = "Docker knows httpProxy, httpsProxy, ftpProxy, allProxy and noProxy";
+                reader.warn(
+                    format!("proxies: {}", entry.key),
+                    why,
+                    document.at(entry.line),
+                );
+                continue;
+            }
+        };
+        if let Some(text) = reader.string(document, entry) {
+            *slot = reader.proxy(&entry.key, text);
+        }
+    }
+    proxies
+}
+
+/// Reads accounts, by name alone, from a file in the format of config.json; auth.json has it too.
+pub(super) fn accounts(document: &Document, reader: &mut Reader) -> Vec<Account> {
+    let mut accounts = Vec::new();
+    let store = document
+        .node
+        .entries()
+        .iter()
+        .find(|entry| entry.key == "credsStore");
+    let store = store.and_then(|entry| reader.string(document, entry));
+    let store = store.filter(|store| !store.value.is_empty());
+    for entry in document.node.entries() {
+        match entry.key.as_str() {
+            "auths" => {
+                for entry in reader.table(document, entry) {
+                    let helper = store.as_ref().map(|store| store.value.as_str());
+                    accounts.extend(account(document, entry, helper, reader));
+                }
+            }
+            "credHelpers" => {
+                for entry in reader.table(document, entry) {
+                    if let Some(helper) = reader.string(document, entry) {
+                        accounts.push(Account {
+                            key: entry.key.clone(),
+                            name: None,
+                            keeping: Keeping::Helper(helper.value),
+                            from: helper.from,
+                        });
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    accounts.extend(store.map(|store| Account {
+        key: "*".to_owned(),
+        name: None,
+        keeping: Keeping::Helper(store.value),
+        from: store.from,
+    }));
+    accounts
+}
+
+fn account(
+    document: &Document,
+    entry: &Entry,
+    store: Option<&str>,
+    reader: &mut Reader,
+) -> Option<Account> {
+    let at = document.at(entry.line);
+    let mut name = None;
+    let mut stored = false;
+    for field in reader.table(document, entry) {
+        match field.key.as_str() {
+            "username" => {
+                name = reader
+                    .string(document, field)
+                    .map(|text| text.value)
+                    .or(name)
+            }
+            "auth" => {
+                let Some(text) = reader.string(document, field) else {
+                    continue;
+                };
+                if text.value.is_empty() {
+                    continue;
+                }
+                let Some(user) = user_of(&text.value) else {
+                    let reason = "auth: expected the base64 form of NAME:PASSWORD";
+                    reader.problem(text.from, reason);
+                    return None;
+                };
+                stored = true;
+                name.get_or_insert(user);
+            }
+            "password" | "identitytoken" | "registrytoken" => {
+                stored |= reader
+                    .string(document, field)
+                    .is_some_and(|text| !text.value.is_empty());
+            }
+            _ => {}
+        }
+    }
+    let keeping = match store {
+        _ if stored => Keeping::Stored,
+        Some(helper) => Keeping::Helper(helper.to_owned()),
+        None => Keeping::Empty,
+    };
+    Some(Account {
+        key: entry.key.clone(),
+        name,
+        keeping,
+        from: at,
+    })
+}
+
+fn user_of(auth: &str) -> Option<String> {
+    let bytes = STANDARD.decode(auth.trim()).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    text.split_once(':').map(|(user, _)| user.to_owned())
+}
+
+/// Returns Docker's configuration folder.
+#[must_use]
+pub fn folder(environment: &BTreeMap<String, String>, home: Option<&Path>) -> Option<PathBuf> {
+    let explicit = environment
+        .get("DOCKER_CONFIG")
+        .filter(|folder| !folder.is_empty());
+    explicit
+        .map(PathBuf::from)
+        .or_else(|| home.map(|home| home.join(".docker")))
+}
