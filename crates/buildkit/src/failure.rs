@@ -61,6 +61,22 @@ impl Failure {
         }
     }
 
+    /// Returns the first line of the Dockerfile that it is about: of the innermost excerpt, or, as
+    /// the answers to questions have none, as the message says it.
+    #[must_use]
+    pub fn line(&self) -> Option<u32> {
+        let excerpts = self.excerpts.iter();
+        let mut lines = excerpts.filter_map(|excerpt| Some(*excerpt.lines()?.start()));
+        lines.next().or_else(|| {
+            let (_, after) = self.message.split_once("parse error on line ")?;
+            after
+                .split(|c: char| !c.is_ascii_digit())
+                .next()?
+                .parse()
+                .ok()
+        })
+    }
+
     /// Tells whether a repetition may succeed.
     #[must_use]
     pub const fn is_transient(&self) -> bool {

@@ -1,0 +1,118 @@
+//! Results that are folders and archives.
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use sealift_buildkit::{Archive, Output, Sink};
+
+use crate::site::{Site, listing};
+
+const TREE: &str = "FROM busybox:1.36 AS make\n\
+    RUN mkdir -p /t/d/e && echo one > /t/d/one && ln /t/d/one /t/d/two && ln -s ../x /t/d/l \
+        && mkfifo /t/p && : > /t/empty && chmod 640 /t/d/one && chmod 555 /t/d/e \
+        && touch -d '2020-02-02 02:02:02' /t/d/one /t/d && head -c 3000000 /dev/zero > /t/large\n\
+    FROM scratch\n\
+    COPY --from=make /t /\n";
+
+#[tokio::test]
+async fn a_folder_gets_the_files() {
+    let site = Site::new().await;
+    let out = site.path("out");
+    std::fs::create_dir(&out).unwrap();
+    std::fs::write(out.join("other"), "stays").unwrap();
+    let solve = site.busybox_solve(TREE).output(Output::Folder(out.clone()));
+    let ran = site.run(solve).await;
+    assert!(ran.solved().traffic.bytes_received >= 3_000_000);
+    assert_eq!(
+        listing(&out),
+        [
+            "d", "d/e", "d/l", "d/one", "d/two", "empty", "large", "other", "p"
+        ]
+    );
+    let metadata = |name: &str| out.join(name).symlink_metadata().unwrap();
+    assert_eq!(std::fs::read_to_string(out.join("d/two")).unwrap(), "one\n");
+    assert_eq!(metadata("d/one").permissions().mode() & 0o7777, 0o640);
+    assert_eq!(metadata("d/e").permissions().mode() & 0o7777, 0o555);
+    assert_eq!(metadata("large").len(), 3_000_000);
+    assert_eq!(
+        std::fs::read_link(out.join("d/l")).unwrap(),
+        std::path::Path::new("../x")
+    );
+    for name in ["d", "d/one"] {
+        let modified = metadata(name).modified().unwrap();
+        let seconds = modified
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
+        assert_eq!(seconds, 1_580_608_922, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_is_written_twice_and_no_link_is_followed() {
+    let site = Site::new().await;
+    let (out, outside) = (site.path("out"), site.path("outside"));
+    for folder in [&out, &outside] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    std::fs::write(outside.join("large"), "untouched").unwrap();
+    // The result has a folder d and a file large.
+    symlink(&outside, out.join("d")).unwrap();
+    symlink(outside.join("large"), out.join("large")).unwrap();
+    for _ in 0..2 {
+        let solve = site.busybox_solve(TREE).output(Output::Folder(out.clone()));
+        site.run(solve).await.solved();
+    }
+    assert_eq!(listing(&outside), ["large"]);
+    assert_eq!(
+        std::fs::read_to_string(outside.join("large")).unwrap(),
+        "untouched"
+    );
+    assert!(out.join("d/one").is_file());
+    assert_eq!(
+        out.join("large").symlink_metadata().unwrap().len(),
+        3_000_000
+    );
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_is_named() {
+    let site = Site::new().await;
+    let out = site.path("out");
+    std::fs::create_dir_all(out.join("large/full")).unwrap();
+    let solve = site.busybox_solve(TREE).output(Output::Folder(out.clone()));
+    let ran = site.run(solve).await;
+    match ran.error() {
+        sealift_buildkit::Error::Output { path, .. } => assert_eq!(*path, out.join("large")),
+        other => panic!("{other:?}"),
+    }
+    assert!(out.join("large/full").is_dir());
+    assert!(listing(&out).iter().all(|name| !name.contains(".tmp")));
+}
+
+#[tokio::test]
+async fn archives_go_to_a_writer() {
+    let site = Site::new().await;
+    for (archive, member) in [
+        (Archive::Tar, "d/one"),
+        (Archive::Oci, "oci-layout"),
+        (Archive::Docker, "manifest.json"),
+    ] {
+        let path = site.path("archive.tar");
+        let sink = Sink::new(std::fs::File::create(&path).unwrap());
+        let solve = site
+            .busybox_solve(TREE)
+            .output(Output::Archive(archive, sink))
+            .output_attribute("name", "docker.io/library/x:1");
+        site.run(solve).await.solved();
+        let list = std::process::Command::new("tar")
+            .arg("tf")
+            .arg(&path)
+            .output()
+            .unwrap();
+        let list = String::from_utf8(list.stdout).unwrap();
+        assert!(
+            list.lines().any(|line| line == member),
+            "{archive:?}: {list}"
+        );
+    }
+}
