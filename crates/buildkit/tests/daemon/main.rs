@@ -4,6 +4,10 @@
     clippy::disallowed_methods,
     reason = "tests write files that no other process reads meanwhile"
 )]
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests, which fail by panicking"
+)]
 
 mod connections;
 mod contexts;
