@@ -8,3 +8,4 @@ mod hostile;
 mod pull;
 mod push;
 mod support;
+mod villain;

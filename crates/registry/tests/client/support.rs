@@ -14,7 +14,7 @@ pub(crate) fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.retry.base = Duration::from_millis(10);
     settings.retry.cap = Duration::from_millis(100);
-    settings.retry.budget = Duration::from_secs(60);
+    settings.retry.budget = Duration::from_secs(30);
     settings.retry.retry_after_cap = Duration::from_millis(200);
     settings.retry.seed = Some(7);
     settings.timeouts.connect = Duration::from_secs(2);
