@@ -5,7 +5,7 @@ use sealift_test_support::{Authority, Buildkitd, program};
 
 use crate::site::{Site, amd64};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_daemon_tells_of_itself_and_prunes() {
     let site = Site::new().await;
     let version = site.client.version().await.unwrap();
@@ -32,7 +32,7 @@ async fn a_daemon_tells_of_itself_and_prunes() {
     assert!(after.len() < before.len(), "{after:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_is_a_way_too() {
     let mut site = Site::new().await;
     let text = format!(
@@ -51,7 +51,7 @@ async fn a_command_is_a_way_too() {
     assert!(ran.log().contains("through"), "{}", ran.log());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_command_says_is_in_the_error() {
     let address = Address::parse("exec:sh -c 'echo no such container >&2; exit 1'").unwrap();
     match Client::connect(&address).await.unwrap_err() {
@@ -65,7 +65,7 @@ async fn what_a_command_says_is_in_the_error() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_daemon_is_an_error_with_a_hint() {
     let address = Address::parse("unix:///absent/buildkitd.sock").unwrap();
     match Client::connect(&address).await.unwrap_err() {
@@ -83,7 +83,7 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_works_both_ways_and_a_missing_certificate_is_hinted_at() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new("test");

@@ -7,7 +7,7 @@ use sealift_buildkit::Error;
 
 use crate::site::Site;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_the_dockerfile_copies_travels() {
     let site = Site::new().await;
     site.write("wanted/a", "a")
@@ -19,7 +19,7 @@ async fn only_what_the_dockerfile_copies_travels() {
     assert!(ran.solved().traffic.file_bytes_sent < 1000);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_dockerignore_decides_as_under_docker() {
     let site = Site::new().await;
     site.write("keep.md", "")
@@ -47,7 +47,7 @@ async fn the_dockerignore_decides_as_under_docker() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_arrive_as_they_are() {
     let site = Site::new().await;
     site.write("plain", "plain")
@@ -94,7 +94,7 @@ async fn files_arrive_as_they_are() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn links_bring_their_targets() {
     let site = Site::new().await;
     site.write("real/sub/file", "content");
@@ -107,7 +107,7 @@ async fn links_bring_their_targets() {
     assert!(ran.log().contains("contentcontent"), "{}", ran.log());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_that_is_no_text_is_refused_with_its_path() {
     use std::os::unix::ffi::OsStrExt as _;
     let site = Site::new().await;
@@ -121,7 +121,7 @@ async fn a_name_that_is_no_text_is_refused_with_its_path() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_file_travels_alone() {
     let site = Site::new().await;
     site.write("one", "1").write("two", "2");
@@ -133,7 +133,7 @@ async fn a_changed_file_travels_alone() {
     assert_eq!(ran.solved().traffic.files_sent, 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_context_is_found_before_anything_is_sent() {
     let site = Site::new().await;
     let solve = sealift_buildkit::Solve::new(site.path("absent"));

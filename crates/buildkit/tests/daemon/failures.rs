@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::site::Site;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_step_shows_its_code_line_and_log() {
     let site = Site::new().await;
     let solve = site.busybox_solve(
@@ -36,7 +36,7 @@ async fn a_failing_step_shows_its_code_line_and_log() {
     assert_eq!(ran.written(Some(Stream::Stderr)), "err\n");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_dockerfile_is_the_frontends_failure() {
     let site = Site::new().await;
     let ran = site.run(site.solve("FROM scratch\nCOPPY a b\n")).await;
@@ -46,7 +46,7 @@ async fn a_wrong_dockerfile_is_the_frontends_failure() {
     assert!(failure.message.contains("COPPY"), "{failure}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_file_is_the_steps_failure() {
     let site = Site::new().await;
     let solve = site.busybox_solve("FROM busybox:1.36\nCOPY absent /\n");
@@ -60,7 +60,7 @@ async fn a_missing_file_is_the_steps_failure() {
     assert_eq!(failure.excerpts[0].lines(), Some(2..=2));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn warnings_have_their_lines() {
     let site = Site::new().await;
     let ran = site
@@ -79,7 +79,7 @@ async fn warnings_have_their_lines() {
     assert_eq!(warning.excerpt.as_ref().unwrap().lines(), Some(1..=1));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_frontend_answers_questions() {
     let site = Site::new().await;
     let solve = site
@@ -106,7 +106,7 @@ async fn the_frontend_answers_questions() {
     assert_eq!(failure.line(), Some(2), "{failure:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelling_stops_the_step() {
     let site = Site::new().await;
     let solve = site.busybox_solve("FROM busybox:1.36\nRUN echo begun; sleep 1000\n");
@@ -137,7 +137,7 @@ async fn cancelling_stops_the_step() {
         .expect("the step ends");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_daemon_that_dies_is_lost_and_transient() {
     let mut site = Site::new().await;
     let solve = site.busybox_solve("FROM busybox:1.36\nRUN echo begun; sleep 1000\n");

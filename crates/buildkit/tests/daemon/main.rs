@@ -1,4 +1,7 @@
 //! Solves on a real buildkitd: sealed images, contexts, outputs, secrets, agents and errors.
+//!
+//! The runtimes have several threads: a daemon that ends waits for its clients to hear of it, and
+//! the thread that waits for the daemon cannot tell them.
 
 #![allow(
     clippy::disallowed_methods,

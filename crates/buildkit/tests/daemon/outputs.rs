@@ -13,7 +13,7 @@ const TREE: &str = "FROM busybox:1.36 AS make\n\
     FROM scratch\n\
     COPY --from=make /t /\n";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_gets_the_files() {
     let site = Site::new().await;
     let out = site.path("out");
@@ -47,7 +47,7 @@ async fn a_folder_gets_the_files() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_is_written_twice_and_no_link_is_followed() {
     let site = Site::new().await;
     let (out, outside) = (site.path("out"), site.path("outside"));
@@ -74,7 +74,7 @@ async fn a_folder_is_written_twice_and_no_link_is_followed() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_stands_in_the_way_is_named() {
     let site = Site::new().await;
     let out = site.path("out");
@@ -89,7 +89,7 @@ async fn what_stands_in_the_way_is_named() {
     assert!(listing(&out).iter().all(|name| !name.contains(".tmp")));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn archives_go_to_a_writer() {
     let site = Site::new().await;
     for (archive, member) in [

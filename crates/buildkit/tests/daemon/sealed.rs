@@ -5,7 +5,7 @@ use sealift_test_support::{busybox, frontend_image};
 
 use crate::site::{Ran, Site, amd64};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn builds_from_the_store_into_the_store() {
     let site = Site::new().await;
     let solve = site
@@ -47,7 +47,7 @@ async fn builds_from_the_store_into_the_store() {
     assert!(done.count() > 3);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_run_is_cached_and_sends_no_blob() {
     let site = Site::new().await;
     let dockerfile = "FROM busybox:1.36\nCOPY file /file\nRUN true\n";
@@ -64,7 +64,7 @@ async fn a_second_run_is_cached_and_sends_no_blob() {
     assert!(cached.any(|vertex| vertex.name.contains("RUN true")));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_syntax_frontend_comes_from_the_store_too() {
     let site = Site::new().await;
     let frontend = site.image(&frontend_image());
@@ -76,7 +76,7 @@ async fn the_syntax_frontend_comes_from_the_store_too() {
     assert!(ran.log().contains("by-frontend"), "{}", ran.log());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_denied_image_is_named() {
     let site = Site::new().await;
     let ran = site.run(site.solve("FROM alpine:3.20\nRUN true\n")).await;
@@ -87,7 +87,7 @@ async fn a_denied_image_is_named() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn seal_all_denies_downloads_too() {
     let site = Site::new().await;
     let solve = site
@@ -102,7 +102,7 @@ async fn seal_all_denies_downloads_too() {
     site.run(solve).await.solved();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn contexts_are_folders_and_whole_indexes_too() {
     let site = Site::new().await;
     let more = site.path("more");
@@ -119,7 +119,7 @@ async fn contexts_are_folders_and_whole_indexes_too() {
     assert!(ran.log().contains("from-more"), "{}", ran.log());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_solves_share_a_store() {
     let site = Site::new().await;
     let build = |arg: &str| {

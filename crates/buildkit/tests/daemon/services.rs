@@ -8,7 +8,7 @@ use sealift_test_support::{SshAgent, program};
 
 use crate::site::Site;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_reaches_its_step_only() {
     let site = Site::new().await;
     let solve = site
@@ -24,7 +24,7 @@ async fn a_secret_reaches_its_step_only() {
     assert!(!format!("{:?}", Secret::new("hunter2")).contains("hunter2"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_that_is_required_and_absent_fails() {
     let site = Site::new().await;
     let solve = site
@@ -39,7 +39,7 @@ async fn a_secret_that_is_required_and_absent_fails() {
     assert_eq!(failure.excerpts[0].lines(), Some(2..=2));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_that_is_too_large_is_refused_at_once() {
     let site = Site::new().await;
     let solve = site
@@ -49,7 +49,7 @@ async fn a_secret_that_is_too_large_is_refused_at_once() {
     assert!(matches!(ran.error(), Error::SecretTooLarge { .. }));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_lists_and_signs_but_loses_no_keys() {
     let site = Site::new().await;
     let agent = SshAgent::start();
@@ -97,7 +97,7 @@ fn install(site: &Site, program: &Path) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_that_nobody_offers_is_named() {
     let site = Site::new().await;
     let agent = SshAgent::start();
