@@ -8,6 +8,8 @@ mod glob;
 mod path;
 mod pattern;
 mod stat;
+#[cfg(test)]
+mod truth;
 mod walk;
 
 use std::io;

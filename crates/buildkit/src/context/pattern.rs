@@ -201,10 +201,11 @@ impl Translation {
                 self.depth = self.depth.saturating_sub(1);
                 self.push_special("]");
             }
-            '.' | '+' | '(' | ')' | '|' | '{' | '}' | '$' => {
+            '.' | '+' | '(' | ')' | '$' => {
                 self.regex.push('\\');
                 self.regex.push(c);
             }
+            '{' => self.push_brace(rest),
             // Set operations of our engine, plain characters to Go's.
             '&' | '~' | '-' if self.depth > 0 && self.regex.ends_with(c) => {
                 self.regex.push('\\');
@@ -233,6 +234,19 @@ impl Translation {
         } else {
             self.push_special(".*");
         }
+    }
+
+    /// moby means to take braces and bars as they are, but does not: a bar divides a pattern with
+    /// wildcards in two, and `{2}` repeats. Other braces are plain characters to Go.
+    fn push_brace(&mut self, rest: &Characters<'_>) {
+        let counts: String = rest.clone().take_while(|c| *c != '}').collect();
+        let (least, most) = counts.split_once(',').unwrap_or((&counts, ""));
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let repeats = !least.is_empty() && digits(least) && digits(most);
+        if !repeats || !rest.clone().any(|c| c == '}') {
+            self.regex.push('\\');
+        }
+        self.regex.push('{');
     }
 
     /// Within a class, a bracket is a character to Go and the begin of a class to us, but for the
