@@ -1,3 +1,7 @@
 //! The `sealift` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sealift::main()
+}

@@ -1,0 +1,151 @@
+//! BuildKit's reports of a solve, told as our events; the logs' ends are kept for the error that
+//! may follow.
+
+use std::collections::{HashMap, HashSet};
+
+use sealift_buildkit as buildkit;
+
+use crate::event::{Event, Events, StepState, Unit};
+
+/// How many lines of a step's log an error shows.
+const LOG_LINES: usize = 30;
+/// How much of a step's log is kept, in bytes.
+const LOG_MAX: usize = 16 << 10;
+
+/// Follows one solve.
+#[derive(Debug)]
+pub struct Progress {
+    unit: Unit,
+    events: Events,
+    names: HashMap<String, String>,
+    told: HashSet<(String, &'static str)>,
+    logs: HashMap<String, String>,
+    images: Vec<String>,
+}
+
+impl Progress {
+    /// Begins to follow a unit's solve.
+    #[must_use]
+    pub fn new(unit: &Unit, events: &Events) -> Self {
+        Self {
+            unit: unit.clone(),
+            events: events.clone(),
+            names: HashMap::new(),
+            told: HashSet::new(),
+            logs: HashMap::new(),
+            images: Vec::new(),
+        }
+    }
+
+    /// Takes one report.
+    pub fn take(&mut self, event: buildkit::Event) {
+        match event {
+            buildkit::Event::Vertex(vertex) => self.vertex(&vertex),
+            buildkit::Event::Progress(progress) => {
+                let name = if progress.name.is_empty() { progress.id } else { progress.name };
+                self.events.tell(&Event::StepProgress {
+                    unit: self.unit.clone(),
+                    id: progress.vertex,
+                    name,
+                    done: progress.current,
+                    total: progress.total,
+                });
+            }
+            buildkit::Event::Log(log) => {
+                let text = String::from_utf8_lossy(&log.bytes).into_owned();
+                self.keep(&log.vertex, &text);
+                let (unit, id) = (self.unit.clone(), log.vertex);
+                self.events.tell(&Event::StepLog { unit, id, text });
+            }
+            buildkit::Event::Warning(warning) => self.events.warn(warning.short),
+        }
+    }
+
+    /// Returns the last lines that a step wrote.
+    #[must_use]
+    pub fn log_of(&self, vertex: &str) -> String {
+        let Some(log) = self.logs.get(vertex) else { return String::new() };
+        // What was overwritten on the terminal is not worth a line.
+        let lines: Vec<&str> =
+            log.lines().map(|line| line.rsplit('\r').next().unwrap_or(line)).collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+    }
+
+    /// Returns a step's name.
+    #[must_use]
+    pub fn name_of(&self, vertex: &str) -> Option<&str> {
+        self.names.get(vertex).map(String::as_str)
+    }
+
+    /// Returns the images that BuildKit wanted to resolve.
+    #[must_use]
+    pub fn images(&self) -> &[String] {
+        &self.images
+    }
+
+    fn vertex(&mut self, vertex: &buildkit::Vertex) {
+        if let Some(image) = vertex.image()
+            && !self.images.iter().any(|known| known == image)
+        {
+            self.images.push(image.to_owned());
+        }
+        self.names.insert(vertex.digest.clone(), vertex.name.clone());
+        let failed = || vertex.error.clone().unwrap_or_default();
+        let (key, state) = match vertex.state() {
+            buildkit::State::Waiting => return,
+            buildkit::State::Running => ("started", StepState::Started),
+            buildkit::State::Cached => ("ended", StepState::Cached),
+            buildkit::State::Done => ("ended", StepState::Done),
+            buildkit::State::Canceled => ("ended", StepState::Failed("canceled".to_owned())),
+            buildkit::State::Failed => ("ended", StepState::Failed(failed())),
+        };
+        if !self.told.insert((vertex.digest.clone(), key)) {
+            return;
+        }
+        self.events.tell(&Event::Step {
+            unit: self.unit.clone(),
+            id: vertex.digest.clone(),
+            name: vertex.name.clone(),
+            state,
+            seconds: vertex.duration().map(|duration| duration.as_secs_f64()),
+        });
+    }
+
+    /// Keeps the end of a step's log.
+    fn keep(&mut self, vertex: &str, text: &str) {
+        let log = self.logs.entry(vertex.to_owned()).or_default();
+        log.push_str(text);
+        if log.len() > 2 * LOG_MAX {
+            let cut = log.ceil_char_boundary(log.len() - LOG_MAX);
+            log.drain(..cut);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Listener;
+    use std::sync::Arc;
+
+    struct Deaf;
+
+    impl Listener for Deaf {
+        fn event(&self, _event: &Event) {}
+    }
+
+    #[test]
+    fn the_end_of_a_log_is_kept() {
+        let unit = Unit { component: "a".into(), target: "b".into(), platform: "c".into() };
+        let mut progress = Progress::new(&unit, &Events::new(Arc::new(Deaf)));
+        for number in 0..100_000 {
+            progress.keep("v", &format!("line {number}\n"));
+        }
+        progress.keep("v", "10%\r100%\nlast é");
+        assert!(progress.logs["v"].len() <= 2 * LOG_MAX + 100);
+        let shown = progress.log_of("v");
+        assert_eq!(shown.lines().count(), LOG_LINES);
+        assert!(shown.ends_with("line 99999\n100%\nlast é"), "{shown}");
+        assert_eq!(progress.log_of("other"), "");
+    }
+}

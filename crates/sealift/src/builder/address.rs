@@ -1,0 +1,135 @@
+//! Which builder a command uses: the one that is named, else BUILDKIT_HOST, else a managed one.
+
+use std::path::PathBuf;
+
+use sealift_buildkit::{Address, Client};
+use sealift_oci::Platform;
+
+use super::process::{Launch, Process};
+use crate::error::{Error, Kind, Result};
+use crate::event::{Event, Events};
+
+/// The builder that was chosen.
+#[derive(Debug, Clone)]
+pub enum Choice {
+    /// One that somebody runs.
+    Given(Address),
+    /// One that we run.
+    Managed {
+        /// Its state.
+        process: Process,
+        /// How to start it.
+        launch: Launch,
+    },
+}
+
+/// What the choice is made from.
+#[derive(Debug, Clone)]
+pub struct Surroundings<'a> {
+    /// `--builder`.
+    pub option: Option<&'a str>,
+    /// `BUILDKIT_HOST`.
+    pub variable: Option<&'a str>,
+    /// State of the managed builder.
+    pub process: Process,
+    /// A buildkitd found on this machine.
+    pub program: Option<PathBuf>,
+    /// PATH for it, with the folder that it was found in first.
+    pub path: Option<PathBuf>,
+    /// Its buildkitd.toml.
+    pub configuration: String,
+    /// Its environment.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Choice {
+    /// Chooses.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for a malformed address, [`Kind::Builder`] where there is no builder at all.
+    pub fn make(surroundings: Surroundings<'_>) -> Result<Self> {
+        let Surroundings { option, variable, process, program, path, configuration, environment } =
+            surroundings;
+        let named = option.map(|text| ("--builder", text));
+        if let Some((source, text)) = named.or_else(|| variable.map(|text| ("BUILDKIT_HOST", text))) {
+            let address = text.parse::<Address>().map_err(|error| {
+                Error::new(Kind::Usage, format!("{source}: {text:?} is no builder's address"))
+                    .because(error)
+            })?;
+            return Ok(Self::Given(address));
+        }
+        let Some(program) = program else {
+            return Err(Error::new(Kind::Builder, "there is no BuildKit to build with")
+                .hint("install buildkitd and runc on PATH: sealift starts and keeps it")
+                .hint("or name one that runs: --builder unix:///run/buildkit/buildkitd.sock")
+                .hint("or name a container of it: --builder docker-container://NAME"));
+        };
+        let launch = Launch { program, configuration, environment, tools: path };
+        Ok(Self::Managed { process, launch })
+    }
+
+    /// Connects, after starting the managed builder where it does not run.
+    ///
+    /// # Errors
+    /// [`Kind::Builder`] where it can't be reached or started.
+    pub async fn connect(&self, events: &Events) -> Result<Builder> {
+        let address = match self {
+            Self::Given(address) => address.clone(),
+            Self::Managed { process, launch } => {
+                if process.ensure(launch).await? {
+                    events.note(format!("Started a builder of our own: {}", process.address()));
+                }
+                process.address()
+            }
+        };
+        let unreachable = |error| {
+            Error::new(Kind::Builder, format!("cannot reach the builder at {address}"))
+                .because(error)
+                .hint("see whether it runs there; --builder names another")
+        };
+        let client = Client::connect(&address).await.map_err(unreachable)?;
+        let workers = client.workers().await.map_err(unreachable)?;
+        let mut platforms: Vec<Platform> = Vec::new();
+        for platform in workers.into_iter().flat_map(|worker| worker.platforms) {
+            if !platforms.contains(&platform) {
+                platforms.push(platform);
+            }
+        }
+        let shown = platforms.iter().map(ToString::to_string).collect();
+        events.tell(&Event::Builder { address: address.to_string(), platforms: shown });
+        Ok(Builder { address, client, platforms })
+    }
+}
+
+/// A builder that answers.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    /// Where it is.
+    pub address: Address,
+    /// The connection.
+    pub client: Client,
+    /// The platforms that its workers run.
+    pub platforms: Vec<Platform>,
+}
+
+impl Builder {
+    /// Makes sure that a platform's programs can run.
+    ///
+    /// # Errors
+    /// [`Kind::Emulation`] where no worker lists it or a newer variant of it.
+    pub fn require(&self, platform: &Platform) -> Result<()> {
+        if self.platforms.iter().any(|offered| offered.rank(platform).is_some()) {
+            return Ok(());
+        }
+        let listed: Vec<String> = self.platforms.iter().map(ToString::to_string).collect();
+        let text = format!(
+            "the builder at {} cannot run {platform}; it lists {}",
+            self.address,
+            listed.join(", ")
+        );
+        Err(Error::new(Kind::Emulation, text)
+            .hint("register an emulator on the builder's machine: apt-get install qemu-user-static")
+            .hint("where binfmt_misc is not mounted: mount -t binfmt_misc binfmt_misc \
+                   /proc/sys/fs/binfmt_misc, then systemctl restart systemd-binfmt"))
+    }
+}

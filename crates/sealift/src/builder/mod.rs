@@ -1,0 +1,6 @@
+//! Where BuildKit is: an address that the user names, or a buildkitd that sealift starts and keeps.
+
+pub mod address;
+pub mod process;
+
+pub use address::{Builder, Choice};

@@ -1,0 +1,321 @@
+//! The managed builder: a buildkitd of the user's own, started when first needed, kept between
+//! runs, stopped by `sealift builder stop`. Its folder holds everything:
+//!
+//! ```text
+//! builder/lock            held while it is started or stopped
+//! builder/buildkitd.toml  what it was started with
+//! builder/buildkitd.pid   its process
+//! builder/buildkitd.log   what it says
+//! builder/root/           its cache
+//! ```
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use sealift_buildkit::{Address, Client};
+
+use crate::error::{Error, Kind, Result};
+
+/// How long buildkitd may take to answer for the first time.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long it may take to end by itself.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// `sun_path` holds 108 bytes, the last one a zero; buildkitd appends `.lock` to none of ours.
+const SOCKET_PATH_MAX: usize = 107;
+/// How much of the log an error shows.
+const LOG_TAIL: u64 = 2048;
+
+/// A managed buildkitd, running or not.
+#[derive(Debug, Clone)]
+pub struct Process {
+    folder: PathBuf,
+    socket: PathBuf,
+}
+
+/// How the daemon is to be started.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The program.
+    pub program: PathBuf,
+    /// Text of its buildkitd.toml.
+    pub configuration: String,
+    /// Variables added to its environment.
+    pub environment: Vec<(String, String)>,
+    /// A folder to be put first on its PATH, where runc may lie.
+    pub tools: Option<PathBuf>,
+}
+
+impl Process {
+    /// Names the daemon of this state folder; `runtime` is where its socket goes when the folder's
+    /// path is too long for one.
+    #[must_use]
+    pub fn new(folder: &Path, runtime: &Path) -> Self {
+        let mut socket = folder.join("buildkitd.sock");
+        if socket.as_os_str().len() > SOCKET_PATH_MAX {
+            let digest = sealift_oci::Digest::sha256(folder.as_os_str().as_encoded_bytes());
+            socket = runtime.join(format!("sealift-{}.sock", digest.short()));
+        }
+        Self { folder: folder.to_owned(), socket }
+    }
+
+    /// Returns the address that it listens on.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        Address::unix(&self.socket)
+    }
+
+    /// Returns its log.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("buildkitd.log")
+    }
+
+    /// Returns its process number, if it runs.
+    #[must_use]
+    pub fn running(&self) -> Option<u32> {
+        let text = std::fs::read_to_string(self.folder.join("buildkitd.pid")).ok()?;
+        let pid = text.trim().parse().ok()?;
+        // The number may have gone to another process since: ours names its socket.
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let socket = self.socket.as_os_str().as_encoded_bytes();
+        command.windows(socket.len()).any(|part| part == socket).then_some(pid)
+    }
+
+    /// Makes sure that it runs with this configuration and answers; starts it, or starts it again
+    /// where its configuration changed. Returns whether it was started.
+    ///
+    /// # Errors
+    /// [`Kind::Builder`] where it ends at once or does not answer, with its log's last lines.
+    pub async fn ensure(&self, launch: &Launch) -> Result<bool> {
+        let _lock = self.lock().await?;
+        let wanted = fingerprint(launch);
+        let known = std::fs::read_to_string(self.folder.join("launch")).unwrap_or_default();
+        if self.running().is_some() {
+            if known == wanted && self.answers().await {
+                return Ok(false);
+            }
+            self.terminate().await?;
+        }
+        self.start(launch)?;
+        self.wait().await?;
+        write(&self.folder.join("launch"), &wanted)?;
+        Ok(true)
+    }
+
+    /// Stops it. Returns whether it ran.
+    ///
+    /// # Errors
+    /// [`Kind::Builder`] where it does not end.
+    pub async fn stop(&self) -> Result<bool> {
+        if !self.folder.exists() {
+            return Ok(false);
+        }
+        let _lock = self.lock().await?;
+        self.terminate().await
+    }
+
+    async fn lock(&self) -> Result<File> {
+        std::fs::create_dir_all(&self.folder).map_err(|error| local(&self.folder, error))?;
+        let path = self.folder.join("lock");
+        let file = File::options().create(true).append(true).open(&path);
+        let file = file.map_err(|error| local(&path, error))?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(std::fs::TryLockError::WouldBlock) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(std::fs::TryLockError::Error(error)) => return Err(local(&path, error)),
+            }
+        }
+    }
+
+    fn start(&self, launch: &Launch) -> Result<()> {
+        let configuration = self.folder.join("buildkitd.toml");
+        write(&configuration, &launch.configuration)?;
+        let log = self.log();
+        let open = || File::options().create(true).append(true).open(&log);
+        let mut output = open().map_err(|error| local(&log, error))?;
+        rotate(&mut output, &log)?;
+        let errors = open().map_err(|error| local(&log, error))?;
+        drop(std::fs::remove_file(&self.socket));
+        let mut command = Command::new(&launch.program);
+        command
+            .arg("--root")
+            .arg(self.folder.join("root"))
+            .arg("--addr")
+            .arg(format!("unix://{}", self.socket.display()))
+            .arg("--config")
+            .arg(&configuration)
+            .envs(launch.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            // Out of the terminal's group: Ctrl-C ends our build, not the builder.
+            .process_group(0);
+        if let Some(tools) = &launch.tools {
+            command.env("PATH", tools);
+        }
+        let child = command.spawn().map_err(|error| {
+            let program = launch.program.display();
+            Error::new(Kind::Builder, format!("cannot start {program}")).because(error)
+        })?;
+        write(&self.folder.join("buildkitd.pid"), &child.id().to_string())
+    }
+
+    async fn wait(&self) -> Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < START_LIMIT {
+            if self.answers().await {
+                return Ok(());
+            }
+            if self.running().is_none() {
+                return Err(self.failed("ended right after it was started"));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        drop(self.terminate().await);
+        Err(self.failed(&format!("did not answer within {} s", START_LIMIT.as_secs())))
+    }
+
+    async fn answers(&self) -> bool {
+        if !self.socket.exists() {
+            return false;
+        }
+        match Client::connect(&self.address()).await {
+            Ok(client) => client.workers().await.is_ok_and(|workers| !workers.is_empty()),
+            Err(_) => false,
+        }
+    }
+
+    async fn terminate(&self) -> Result<bool> {
+        let Some(pid) = self.running() else { return Ok(false) };
+        let start = Instant::now();
+        self.signal(pid, Signal::TERM)?;
+        while self.running().is_some() {
+            if start.elapsed() > STOP_LIMIT {
+                self.signal(pid, Signal::KILL)?;
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        drop(std::fs::remove_file(self.folder.join("buildkitd.pid")));
+        Ok(true)
+    }
+
+    fn signal(&self, pid: u32, signal: Signal) -> Result<()> {
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let Some(number) = number else { return Ok(()) };
+        match kill_process(number, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => {
+                let text = format!("cannot stop the builder (process {pid})");
+                Err(Error::new(Kind::Builder, text).because(std::io::Error::from(error)))
+            }
+        }
+    }
+
+    fn failed(&self, what: &str) -> Error {
+        let log = self.log();
+        let tail = tail(&log).unwrap_or_default();
+        let error = Error::new(Kind::Builder, format!("the managed buildkitd {what}"))
+            .excerpt(tail.clone())
+            .hint(format!("its whole log is {}", log.display()));
+        if tail.contains("operation not permitted") || tail.contains("permission denied") {
+            return error.hint("run as root, or name a builder that runs: --builder ADDRESS");
+        }
+        if tail.contains("no worker found") {
+            return error.hint("install runc (Debian: apt-get install runc)");
+        }
+        error
+    }
+}
+
+/// What decides whether a running daemon still fits: its program and configuration, and the
+/// kernel's list of emulators, since buildkitd reads that only when it starts.
+fn fingerprint(launch: &Launch) -> String {
+    let mut emulators: Vec<String> = std::fs::read_dir("/proc/sys/fs/binfmt_misc")
+        .map(|entries| {
+            let names = entries.flatten().map(|entry| entry.file_name());
+            names.map(|name| name.to_string_lossy().into_owned()).collect()
+        })
+        .unwrap_or_default();
+    emulators.retain(|name| name.starts_with("qemu-"));
+    emulators.sort();
+    let text = format!(
+        "{}\n{}\n{:?}\n{:?}\n{emulators:?}",
+        launch.program.display(),
+        launch.configuration,
+        launch.environment,
+        launch.tools
+    );
+    // Proxies in the environment may hold passwords: only a digest is stored.
+    sealift_oci::Digest::sha256(text.as_bytes()).to_string()
+}
+
+fn local(path: &Path, error: std::io::Error) -> Error {
+    Error::new(Kind::Local, format!("cannot use {}", path.display())).because(error)
+}
+
+/// Writes a small file so that a reader sees the old text or the new one.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| local(path, error))?;
+    std::io::Write::write_all(&mut file.as_file(), text.as_bytes())
+        .map_err(|error| local(path, error))?;
+    file.persist(path).map_err(|error| local(path, error.error))?;
+    Ok(())
+}
+
+/// Keeps one older log once this one is large.
+fn rotate(file: &mut File, path: &Path) -> Result<()> {
+    const LIMIT: u64 = 16 << 20;
+    let length = file.metadata().map_err(|error| local(path, error))?.len();
+    if length > LIMIT {
+        std::fs::rename(path, path.with_extension("log.1")).map_err(|error| local(path, error))?;
+        *file = File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(|error| local(path, error))?;
+    }
+    Ok(())
+}
+
+fn tail(path: &Path) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL))).ok()?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_path_moves_the_socket() {
+        let short = Process::new(Path::new("/h/builder"), Path::new("/run/user/0"));
+        assert_eq!(short.socket, Path::new("/h/builder/buildkitd.sock"));
+        let deep = PathBuf::from("/x".repeat(60));
+        let long = Process::new(&deep, Path::new("/run/user/0"));
+        assert_eq!(long.socket.parent(), Some(Path::new("/run/user/0")));
+        assert!(long.socket.as_os_str().len() < SOCKET_PATH_MAX);
+    }
+
+    #[test]
+    fn another_process_with_the_number_is_not_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process::new(folder.path(), folder.path());
+        write(&folder.path().join("buildkitd.pid"), &std::process::id().to_string()).unwrap();
+        assert_eq!(process.running(), None);
+    }
+}

@@ -1,0 +1,46 @@
+//! `sealift pull`: images into the store.
+
+use std::time::Instant;
+
+use clap::Args;
+use sealift_oci::{Platform, Reference};
+
+use super::session::Session;
+use crate::cli::NetworkArgs;
+use crate::error::Result;
+use crate::prefetch::inventory::store_failed;
+use crate::prefetch::Wanted;
+
+/// Options of `sealift pull`.
+#[derive(Debug, Args)]
+pub struct PullArgs {
+    /// The images
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<Reference>,
+    /// Platforms, separated by commas [default: this machine's]
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    platform: Vec<Platform>,
+    #[command(flatten)]
+    network: NetworkArgs,
+}
+
+/// Pulls. A tag that is in the store is asked for again: that is what pulling means.
+///
+/// # Errors
+/// What the registries say.
+pub async fn run(args: PullArgs, session: &Session) -> Result<()> {
+    let start = Instant::now();
+    let store = session.store()?;
+    let _lease = store.lease().map_err(store_failed)?;
+    let platforms =
+        if args.platform.is_empty() { vec![Platform::host()] } else { args.platform };
+    let place = "the command line".to_owned();
+    let wanted = args.images.into_iter().map(|reference| {
+        let (platforms, place) = (platforms.clone(), place.clone());
+        Wanted { reference, platforms, place }
+    });
+    let registries = session.registries(&args.network)?;
+    registries.prefetch(store, true).fetch(wanted.collect()).await?;
+    registries.finish(start);
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! `sealift push`: an image from the store to registries.
+
+use std::time::Instant;
+
+use clap::Args;
+use sealift_oci::Reference;
+
+use super::session::Session;
+use crate::cli::NetworkArgs;
+use crate::error::{Error, Kind, Result};
+use crate::output::push;
+use crate::prefetch::inventory::store_failed;
+
+/// Options of `sealift push`.
+#[derive(Debug, Args)]
+pub struct PushArgs {
+    /// The image's name in the store
+    image: Reference,
+    /// Other names to push it under [default: its own]
+    #[arg(value_name = "NAME:TAG")]
+    destinations: Vec<Reference>,
+    #[command(flatten)]
+    network: NetworkArgs,
+}
+
+/// Pushes.
+///
+/// # Errors
+/// [`Kind::Absent`] where the store does not have it; what the registry says otherwise.
+pub async fn run(args: PushArgs, session: &Session) -> Result<()> {
+    let start = Instant::now();
+    let store = session.store()?;
+    let _lease = store.lease().map_err(store_failed)?;
+    let root = store.resolve(&args.image).map_err(store_failed)?.ok_or_else(|| {
+        Error::new(Kind::Absent, format!("{} is not in the store", args.image))
+            .hint("sealift store ls lists what is")
+    })?;
+    let names =
+        if args.destinations.is_empty() { vec![args.image] } else { args.destinations };
+    let registries = session.registries(&args.network)?;
+    let request = push::request(&root, &names, &[]);
+    registries.push(&store, request).await?;
+    registries.finish(start);
+    Ok(())
+}

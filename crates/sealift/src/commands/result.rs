@@ -1,0 +1,159 @@
+//! The options that say what becomes of a build's result, and the result brought there.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use sealift_oci::{Descriptor, Platform, Reference};
+
+use super::order;
+use super::session::Session;
+use crate::build::Built;
+use crate::error::{Error, Kind, Result};
+use crate::event::Event;
+use crate::index;
+use crate::output::Destination;
+use crate::output::deliver::{Courier, Parcel};
+use crate::plan::Input;
+use crate::prefetch::Prefetch;
+use crate::prefetch::inventory::store_failed;
+
+/// Options that say what becomes of the result.
+#[derive(Debug, Clone, Args)]
+pub struct ResultArgs {
+    /// Names the image [default: localhost/FOLDER:latest]
+    #[arg(short, long, value_name = "NAME:TAG")]
+    tag: Vec<String>,
+    /// Adds a label to the image
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub label: Vec<String>,
+    /// Pushes the image under its names
+    #[arg(long)]
+    push: bool,
+    /// Loads the image of this machine's platform into docker
+    #[arg(long)]
+    load: bool,
+    /// Writes the result: type=oci,dest=FILE, type=docker,dest=FILE or type=local,dest=FOLDER
+    #[arg(short, long, value_name = "OUTPUT")]
+    output: Vec<String>,
+    /// Writes what was built, from which images, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<PathBuf>,
+}
+
+impl ResultArgs {
+    /// Reads where the result goes; publishing comes last.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for outputs that are not supported.
+    pub fn destinations(&self, session: &Session) -> Result<Vec<Destination>> {
+        let here = &session.settings().working_directory;
+        let mut all = Vec::new();
+        for option in &self.output {
+            all.push(Destination::parse(here, option)?);
+        }
+        all.extend(self.load.then_some(Destination::Docker));
+        // Publishing comes last: what could fail on this machine has not.
+        all.retain(|destination| *destination != Destination::Registry || !self.push);
+        all.extend(self.push.then_some(Destination::Registry));
+        Ok(all)
+    }
+
+    /// Reads the image's names; without one it is named after its folder.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for what is no name, and where a push has none.
+    pub fn names(&self, input: &Input, destinations: &[Destination]) -> Result<Vec<Reference>> {
+        let parse = |text: &String| {
+            let wrong = |error| {
+                Error::new(Kind::Usage, format!("-t {text}: this is no name for an image"))
+                    .because(error)
+            };
+            let name = Reference::parse(text).map_err(wrong)?;
+            if name.digest().is_some() {
+                let text = format!("-t {text}: a digest is the result of a build, not its name");
+                return Err(Error::new(Kind::Usage, text));
+            }
+            Ok(name)
+        };
+        let names: Vec<Reference> = self.tag.iter().map(parse).collect::<Result<_>>()?;
+        if !names.is_empty() {
+            return Ok(names);
+        }
+        if destinations.contains(&Destination::Registry) {
+            return Err(Error::new(Kind::Usage, "--push needs a name to push to")
+                .hint("name it: -t registry.example/team/image:tag"));
+        }
+        Ok(vec![order::default_name(&input.component.name)?])
+    }
+}
+
+/// What was asked for, once it is built.
+pub struct Outcome<'a> {
+    /// What was to be built.
+    pub input: &'a Input,
+    /// Its names.
+    pub names: &'a [Reference],
+    /// The images that it was built from.
+    pub bases: &'a [Reference],
+    /// Where it goes.
+    pub destinations: &'a [Destination],
+}
+
+impl Outcome<'_> {
+    /// Joins the platforms, names the image in the store and brings it where it should go.
+    ///
+    /// # Errors
+    /// What the store or a destination refuses.
+    pub async fn deliver(
+        &self,
+        built: &[Built],
+        prefetch: &Prefetch,
+        session: &Session,
+    ) -> Result<Option<Descriptor>> {
+        let images: Vec<_> = built
+            .iter()
+            .filter_map(|built| Some((built.order.platform.clone(), built.manifest.clone()?)))
+            .collect();
+        for destination in self.destinations {
+            if let Destination::Folder(folder) = destination {
+                let (output, destination) = ("folder".to_owned(), folder.display().to_string());
+                session.events().tell(&Event::Delivered { output, destination, digest: None });
+            }
+        }
+        if images.is_empty() {
+            return Ok(None);
+        }
+        let store = &prefetch.store;
+        let root = index::assemble(store, &images)?;
+        let named: Vec<_> = self.names.iter().map(|name| (name.clone(), root.clone())).collect();
+        store.set_names(&named).map_err(store_failed)?;
+        for name in self.names {
+            let (output, destination) = ("store".to_owned(), name.to_string());
+            let digest = Some(root.digest.to_string());
+            session.events().tell(&Event::Delivered { output, destination, digest });
+        }
+        let wanted = match &self.input.platforms[..] {
+            [only] => only.clone(),
+            _ => Platform::host(),
+        };
+        let courier = Courier {
+            store,
+            registries: &prefetch.registries,
+            watch: &prefetch.watch,
+            docker_host: session.settings().variable("DOCKER_HOST"),
+            events: session.events(),
+        };
+        for destination in self.destinations.iter().filter(|destination| destination.is_image()) {
+            let single = match destination {
+                Destination::Docker | Destination::DockerArchive(_) => {
+                    index::select(&images, &wanted)?
+                }
+                _ => root.clone(),
+            };
+            let (names, bases) = (self.names.to_vec(), self.bases.to_vec());
+            let parcel = Parcel { root: root.clone(), single, names, bases };
+            courier.deliver(&parcel, destination).await?;
+        }
+        Ok(Some(root))
+    }
+}

@@ -1,0 +1,143 @@
+//! What every command works with: settings, screen, store, registries, builder.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sealift_content::Store;
+use serde::Serialize;
+
+use super::registries::Registries;
+use crate::builder::address::Surroundings;
+use crate::builder::process::Process;
+use crate::builder::{Builder, Choice};
+use crate::cli::{BuilderArgs, NetworkArgs};
+use crate::error::{Error, Kind, Result};
+use crate::event::Events;
+use crate::prefetch::inventory::store_failed;
+use crate::report::failure_log;
+use crate::settings::Settings;
+use crate::terminal::Terminal;
+
+/// What every command works with.
+pub struct Session {
+    settings: Settings,
+    terminal: Arc<Terminal>,
+    events: Events,
+}
+
+impl Session {
+    /// Begins a run. Failed attempts are logged in the user's state folder until a project says
+    /// where its log is.
+    #[must_use]
+    pub fn new(settings: Settings, terminal: Terminal) -> Self {
+        let terminal = Arc::new(terminal);
+        terminal.log_failures_to(&settings.home.join("failures.log"));
+        let events = Events::new(Arc::clone(&terminal) as Arc<dyn crate::event::Listener>);
+        Self { settings, terminal, events }
+    }
+
+    /// Returns the settings.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns the screen.
+    #[must_use]
+    pub fn terminal(&self) -> &Terminal {
+        &self.terminal
+    }
+
+    /// Returns who is told what happens.
+    #[must_use]
+    pub const fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Logs failed attempts at a project's root.
+    pub fn log_failures_at(&self, root: &Path) {
+        self.terminal.log_failures_to(&root.join(failure_log::FILE_NAME));
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// [`Kind::Local`] or [`Kind::Disk`] where it can't be made.
+    pub fn store(&self) -> Result<Store> {
+        Store::open(self.settings.store()).map_err(store_failed)
+    }
+
+    /// Makes ready to reach registries.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for malformed options, [`Kind::Config`] for a malformed configuration file.
+    pub fn registries(&self, args: &NetworkArgs) -> Result<Registries> {
+        Registries::new(args, &self.settings, &self.events)
+    }
+
+    /// Names the managed builder.
+    #[must_use]
+    pub fn managed_builder(&self) -> Process {
+        let runtime = self.settings.variable("XDG_RUNTIME_DIR").unwrap_or("/tmp");
+        Process::new(&self.settings.builder(), Path::new(runtime))
+    }
+
+    /// Connects to the builder that the options and the environment name.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for a malformed address, [`Kind::Builder`] where there is none to reach.
+    pub async fn builder(&self, args: &BuilderArgs) -> Result<Builder> {
+        let (program, path) = self.find_buildkitd();
+        let choice = Choice::make(Surroundings {
+            option: args.builder.as_deref(),
+            variable: self.settings.variable("BUILDKIT_HOST"),
+            process: self.managed_builder(),
+            program,
+            path,
+            configuration: CONFIGURATION.to_owned(),
+            environment: Vec::new(),
+        })?;
+        choice.connect(&self.events).await
+    }
+
+    /// Finds buildkitd on PATH, else in the `.tools/bin` of the folder that we were started in, of
+    /// those above it, or of those above our own program.
+    fn find_buildkitd(&self) -> (Option<PathBuf>, Option<PathBuf>) {
+        if let Some(program) = self.settings.find_program("buildkitd") {
+            return (Some(program), None);
+        }
+        let here = self.settings.working_directory.ancestors();
+        let beside = self.settings.program.iter().flat_map(|program| program.ancestors());
+        let folders = here.chain(beside).map(|folder| folder.join(".tools/bin"));
+        let found = folders.map(|folder| folder.join("buildkitd")).find(|file| file.is_file());
+        let path = found.as_ref().and_then(|program| program.parent()).map(|folder| {
+            let path = self.settings.variable("PATH").unwrap_or_default();
+            PathBuf::from(format!("{}:{path}", folder.display()))
+        });
+        (found, path)
+    }
+}
+
+/// What the managed buildkitd is started with: RUN steps on the host's network, as the machine's
+/// own tools are, and the entitlement that `--network=host` needs.
+const CONFIGURATION: &str = "\
+# Written by sealift when it starts this buildkitd; changes are overwritten.
+insecure-entitlements = [\"network.host\", \"security.insecure\"]
+
+[worker.oci]
+  enabled = true
+  networkMode = \"host\"
+
+[worker.containerd]
+  enabled = false
+";
+
+/// Writes a value as JSON for people and programs.
+///
+/// # Errors
+/// [`Kind::Local`] where it has no JSON form, which is a bug.
+pub fn json<T: Serialize>(value: &T) -> Result<String> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::new(Kind::Local, "cannot write JSON").because(error))?;
+    Ok(text + "\n")
+}

@@ -1,0 +1,269 @@
+//! What sealift says when it stops: a kind, what failed, why, what to do. The kind alone decides
+//! the exit code; docs/exit-codes.md is held against [`Kind::ALL`] by a test.
+
+use std::fmt;
+
+use sealift_transport::class::Class;
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// The kinds of failure that scripts can tell apart by their exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The build itself failed: a Dockerfile's error or a command's exit status.
+    Build,
+    /// The command line or a project file cannot be understood.
+    Usage,
+    /// The network did not let it through within the budget.
+    Network,
+    /// A registry limits how often it is asked.
+    Rate,
+    /// A registry refuses these credentials, or wants some.
+    Auth,
+    /// An image, a platform or a file is not there.
+    Absent,
+    /// Content does not have the digest that it should have.
+    Corrupt,
+    /// A setting of this machine or network is wrong: TLS, proxy, names.
+    Config,
+    /// The disk is full.
+    Disk,
+    /// A step of the build ran out of memory.
+    Memory,
+    /// This machine cannot run the platform's programs.
+    Emulation,
+    /// BuildKit is not there, or went away.
+    Builder,
+    /// The store or another local file could not be read or written.
+    Local,
+    /// The user stopped it.
+    Interrupted,
+}
+
+impl Kind {
+    /// Every kind, in the order of the documentation.
+    pub const ALL: [Self; 14] = [
+        Self::Build,
+        Self::Usage,
+        Self::Local,
+        Self::Config,
+        Self::Network,
+        Self::Rate,
+        Self::Auth,
+        Self::Absent,
+        Self::Corrupt,
+        Self::Disk,
+        Self::Memory,
+        Self::Emulation,
+        Self::Builder,
+        Self::Interrupted,
+    ];
+
+    /// Returns the exit code. Codes are stable: a new kind takes a new number. Where a kind is a
+    /// class of the failure catalogue, the catalogue says the code.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        let class = match self {
+            Self::Usage => return 2,
+            Self::Local => return 3,
+            Self::Interrupted => return 130,
+            Self::Build => Class::User,
+            Self::Network => Class::Net,
+            Self::Rate => Class::Rate,
+            Self::Auth => Class::Auth,
+            Self::Absent => Class::Absent,
+            Self::Corrupt => Class::Corrupt,
+            Self::Config => Class::Config,
+            Self::Disk => Class::Disk,
+            Self::Memory => Class::Oom,
+            Self::Emulation => Class::Qemu,
+            Self::Builder => Class::Builder,
+        };
+        class.exit_code()
+    }
+
+    /// Returns the word for it in logs and in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Usage => "usage",
+            Self::Network => "network",
+            Self::Rate => "rate",
+            Self::Auth => "auth",
+            Self::Absent => "absent",
+            Self::Corrupt => "corrupt",
+            Self::Config => "config",
+            Self::Disk => "disk",
+            Self::Memory => "memory",
+            Self::Emulation => "emulation",
+            Self::Builder => "builder",
+            Self::Local => "local",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl From<Class> for Kind {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Net => Self::Network,
+            Class::Rate => Self::Rate,
+            Class::Auth => Self::Auth,
+            Class::Absent => Self::Absent,
+            Class::Corrupt => Self::Corrupt,
+            Class::Config => Self::Config,
+            Class::Disk => Self::Disk,
+            Class::Oom => Self::Memory,
+            Class::Qemu => Self::Emulation,
+            Class::Builder => Self::Builder,
+            Class::User => Self::Build,
+        }
+    }
+}
+
+/// One failure, told once, at the top.
+#[derive(Debug)]
+pub struct Error {
+    kind: Kind,
+    message: String,
+    excerpt: Option<String>,
+    hints: Vec<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// Makes an error that says what failed and where.
+    #[must_use]
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        let (excerpt, hints, source) = (None, Vec::new(), None);
+        Self { kind, message: message.into(), excerpt, hints, source }
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn because(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Adds what the user can do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds lines to show as they are: a Dockerfile's, a step's log.
+    #[must_use]
+    pub fn excerpt(mut self, lines: impl Into<String>) -> Self {
+        self.excerpt = Some(lines.into());
+        self
+    }
+
+    /// Returns the kind.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Returns what failed, without causes.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Returns the causes, outermost first, each one that adds words to the one before.
+    #[must_use]
+    pub fn causes(&self) -> Vec<String> {
+        let mut causes: Vec<String> = Vec::new();
+        let mut next: Option<&(dyn std::error::Error + 'static)> =
+            self.source.as_ref().map(|source| &**source as &(dyn std::error::Error + 'static));
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            let told = |before: &str| before.contains(&text);
+            if !told(&self.message) && !causes.last().is_some_and(|last| told(last)) {
+                causes.push(text);
+            }
+            next = cause.source();
+        }
+        causes
+    }
+
+    /// Returns what the user can do.
+    #[must_use]
+    pub fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
+    /// Returns the whole message as it is shown: what failed, why, the lines, what to do.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = format!("error: {}\n", self.message);
+        for cause in self.causes() {
+            text.push_str(&format!("  because: {}\n", cause.replace('\n', "\n           ")));
+        }
+        if let Some(excerpt) = &self.excerpt {
+            text.push('\n');
+            text.push_str(excerpt.trim_end_matches('\n'));
+            text.push_str("\n\n");
+        }
+        for hint in &self.hints {
+            text.push_str(&format!("  try: {}\n", hint.replace('\n', "\n       ")));
+        }
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as &(dyn std::error::Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_each_cause_once_and_hints_last() {
+        let inner = Error::new(Kind::Config, "no route");
+        let middle = Error::new(Kind::Network, "cannot reach a:80: no route").because(inner);
+        let error = Error::new(Kind::Network, "cannot fetch x").because(middle).hint("wait");
+        assert_eq!(
+            error.render(),
+            "error: cannot fetch x\n  because: cannot reach a:80: no route\n  try: wait\n"
+        );
+    }
+
+    #[test]
+    fn exit_codes_are_distinct() {
+        let mut codes: Vec<u8> = Kind::ALL.iter().map(|kind| kind.exit_code()).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), Kind::ALL.len());
+    }
+
+    #[test]
+    fn the_documentation_lists_them_in_order() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/exit-codes.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let rows: Vec<_> = text.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+        assert_eq!(rows.len(), Kind::ALL.len());
+        for (row, kind) in rows.iter().zip(Kind::ALL) {
+            let start = format!("| {} | {} | ", kind.exit_code(), kind.as_str());
+            assert!(row.starts_with(&start), "{row:?} does not start with {start:?}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! What the stages tell while they work, as plain data. `report` turns it into a screen, lines or
+//! JSON; the stages never print.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+/// One thing that happened. Sizes are bytes, times are seconds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Event {
+    /// Something worth a line.
+    Note {
+        /// The line.
+        text: String,
+    },
+    /// Something that the user should change.
+    Warning {
+        /// What, and what to do.
+        text: String,
+    },
+    /// The builder is there.
+    Builder {
+        /// Its address.
+        address: String,
+        /// The platforms that it can run.
+        platforms: Vec<String>,
+    },
+    /// The images that are needed are known.
+    Prefetching {
+        /// How many different references.
+        unique: usize,
+    },
+    /// An image is in the store already.
+    ImageCached {
+        /// The full reference.
+        image: String,
+        /// Its platforms.
+        platforms: Vec<String>,
+    },
+    /// An image begins to be fetched.
+    ImageFetching {
+        /// The full reference.
+        image: String,
+        /// The platforms wanted.
+        platforms: Vec<String>,
+    },
+    /// Bytes of a blob arrived.
+    BlobProgress {
+        /// The full reference.
+        image: String,
+        /// The blob.
+        digest: String,
+        /// Bytes here.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// An image is in the store now.
+    ImageFetched {
+        /// The full reference.
+        image: String,
+        /// Its platforms.
+        platforms: Vec<String>,
+        /// Bytes that came over the network.
+        bytes: u64,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// A request failed.
+    Attempt(Attempt),
+    /// Nothing is sent to a host for a while.
+    Waiting {
+        /// The host.
+        host: String,
+        /// Why.
+        reason: String,
+        /// How long.
+        seconds: f64,
+    },
+    /// A unit begins to be built.
+    BuildStarted {
+        /// The unit.
+        unit: Unit,
+        /// The name of the result.
+        image: String,
+        /// How many images its named contexts serve from the store.
+        contexts: usize,
+    },
+    /// A step of a build changed.
+    Step {
+        /// The unit.
+        unit: Unit,
+        /// BuildKit's digest of the step.
+        id: String,
+        /// What the step does.
+        name: String,
+        /// What became of it.
+        state: StepState,
+        /// How long it took, once it ended.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seconds: Option<f64>,
+    },
+    /// Part of a step progresses.
+    StepProgress {
+        /// The unit.
+        unit: Unit,
+        /// BuildKit's digest of the step.
+        id: String,
+        /// What progresses.
+        name: String,
+        /// How far.
+        done: u64,
+        /// Of how much, 0 where nobody knows.
+        total: u64,
+    },
+    /// A step printed something.
+    StepLog {
+        /// The unit.
+        unit: Unit,
+        /// BuildKit's digest of the step.
+        id: String,
+        /// The text, with its line ends.
+        text: String,
+    },
+    /// A unit is solved again.
+    BuildRepeated {
+        /// The unit.
+        unit: Unit,
+        /// Why.
+        reason: String,
+    },
+    /// A unit is built.
+    BuildFinished {
+        /// The unit.
+        unit: Unit,
+        /// The digest of its manifest, where the result is an image.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
+        /// How long it took.
+        seconds: f64,
+        /// How the build was sealed: `images`, `all` or `off`.
+        seal: String,
+        /// How many blobs BuildKit read from our store.
+        blobs_read: u64,
+        /// How many tokens BuildKit asked us for: 0 in a sealed build.
+        tokens_asked: u64,
+    },
+    /// The image is where it should be.
+    Delivered {
+        /// `store`, `archive`, `docker`, `registry` or `folder`.
+        output: String,
+        /// The name, file or folder.
+        destination: String,
+        /// The digest of the index or manifest there.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
+    },
+    /// Traffic of a host over the whole run.
+    HostTotal(HostTotal),
+    /// The command ended.
+    Finished {
+        /// How long it took.
+        seconds: f64,
+        /// Bytes that came over the network.
+        fetched: u64,
+    },
+}
+
+/// A component for one platform and one target.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Unit {
+    /// The component's name.
+    pub component: String,
+    /// The target stage, `default` where none is named.
+    pub target: String,
+    /// The platform, `linux/arm64`.
+    pub platform: String,
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepState {
+    /// It runs.
+    Started,
+    /// Its result was there.
+    Cached,
+    /// It ended well.
+    Done,
+    /// It failed, with these words.
+    Failed(String),
+}
+
+/// A request that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attempt {
+    /// When, RFC 3339.
+    pub time: String,
+    /// token, resolve, blob, push …
+    pub phase: String,
+    /// What it was for.
+    pub image: String,
+    /// The host asked.
+    pub host: String,
+    /// The class of the failure.
+    pub class: String,
+    /// The failure's own words.
+    pub text: String,
+    /// Which attempt it was, from 1.
+    pub attempt: u32,
+    /// What is done about it.
+    pub decision: String,
+}
+
+/// Traffic of one host.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HostTotal {
+    /// The host.
+    pub host: String,
+    /// Requests sent.
+    pub requests: u64,
+    /// Bytes received.
+    pub bytes: u64,
+    /// Failures by class.
+    pub failures: Vec<(String, u64)>,
+    /// Time lost to failures and waits.
+    pub lost_seconds: f64,
+}
+
+/// Takes events.
+pub trait Listener: Send + Sync {
+    /// Takes one event. It must not block for long and cannot fail.
+    fn event(&self, event: &Event);
+}
+
+/// A handle to whoever listens.
+#[derive(Clone)]
+pub struct Events(Arc<dyn Listener>);
+
+impl Events {
+    /// Makes a handle.
+    #[must_use]
+    pub fn new(listener: Arc<dyn Listener>) -> Self {
+        Self(listener)
+    }
+
+    /// Tells an event.
+    pub fn tell(&self, event: &Event) {
+        self.0.event(event);
+    }
+
+    /// Tells a line.
+    pub fn note(&self, text: impl Into<String>) {
+        self.tell(&Event::Note { text: text.into() });
+    }
+
+    /// Tells a warning.
+    pub fn warn(&self, text: impl Into<String>) {
+        self.tell(&Event::Warning { text: text.into() });
+    }
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Events")
+    }
+}

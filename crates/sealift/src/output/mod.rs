@@ -1,0 +1,9 @@
+//! Where results go, besides the store: archives, folders, docker, registries.
+
+pub mod archive;
+pub mod deliver;
+pub mod destination;
+pub mod docker;
+pub mod push;
+
+pub use destination::Destination;

@@ -1,0 +1,112 @@
+//! The images that a unit needs: the Dockerfile crate's answer in the names of the image
+//! specification, and its errors with the file's lines.
+
+use std::collections::BTreeMap;
+
+use sealift_dockerfile::{self as dockerfile, ImageNeed, Query, Via};
+use sealift_oci::{Platform, Reference};
+use serde::Serialize;
+
+use super::Input;
+use crate::error::{Error, Kind, Result};
+use crate::project::ContextSource;
+
+/// ONBUILD triggers of images whose configuration is known.
+pub type Triggers = BTreeMap<(Reference, Platform), Vec<String>>;
+
+/// An image that a unit needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Need {
+    /// The full reference.
+    pub reference: Reference,
+    /// The platform that it is needed for.
+    #[serde(serialize_with = "as_text")]
+    pub platform: Platform,
+    /// Why.
+    pub via: &'static str,
+    /// The line that asks for it, 0 where no line of the file does.
+    pub line: usize,
+    /// The named context that it stands behind, where it does.
+    #[serde(skip)]
+    pub context: Option<String>,
+}
+
+fn as_text<S: serde::Serializer>(
+    platform: &Platform,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(platform)
+}
+
+impl Need {
+    /// Says where it is asked for: `Dockerfile:3`.
+    #[must_use]
+    pub fn place(&self, shown: &str) -> String {
+        if self.line == 0 { shown.to_owned() } else { format!("{shown}:{}", self.line) }
+    }
+
+    /// Tells whether it is the frontend that reads the Dockerfile.
+    #[must_use]
+    pub fn is_frontend(&self) -> bool {
+        self.via == Via::Syntax.as_str()
+    }
+}
+
+/// Finds the images that a unit needs.
+///
+/// # Errors
+/// What BuildKit would refuse the Dockerfile for, with its lines.
+pub fn needs(input: &Input, platform: &Platform, triggers: &Triggers) -> Result<Vec<Need>> {
+    let file = &input.component.dockerfile;
+    let refused = |error: dockerfile::Error| refused(&error, &file.shown, &file.text);
+    let parsed = dockerfile::parse(&file.text).map_err(refused)?;
+    let mut query = Query::new(&platform.to_string(), &input.build_platform.to_string());
+    query.target.clone_from(&input.target);
+    query.build_args = input.build_args.iter().cloned().collect();
+    query.contexts = input
+        .contexts
+        .iter()
+        .map(|context| {
+            let value = match &context.source {
+                ContextSource::Folder(_) => format!("local:{}", context.name),
+                ContextSource::Image(reference) => format!("docker-image://{reference}"),
+                ContextSource::Remote(url) => url.clone(),
+            };
+            (context.name.clone(), value)
+        })
+        .collect();
+    query.triggers = triggers
+        .iter()
+        .map(|((reference, platform), lines)| {
+            ((reference.to_string(), platform.to_string()), lines.clone())
+        })
+        .collect();
+    let found = dockerfile::images(&parsed, &query).map_err(refused)?;
+    found.into_iter().map(|need| typed(need, &file.shown)).collect()
+}
+
+fn typed(need: ImageNeed, shown: &str) -> Result<Need> {
+    let place = format!("{shown}:{}", need.line);
+    let wrong = |error| {
+        Error::new(Kind::Build, format!("{place}: this image cannot be fetched")).because(error)
+    };
+    Ok(Need {
+        reference: Reference::parse(&need.reference).map_err(wrong)?,
+        platform: Platform::parse(&need.platform).map_err(wrong)?,
+        via: need.via.as_str(),
+        line: need.line,
+        context: need.context,
+    })
+}
+
+fn refused(error: &dockerfile::Error, shown: &str, text: &str) -> Error {
+    let place = match error.line() {
+        Some(line) => format!("{shown}:{line}"),
+        None => shown.to_owned(),
+    };
+    let failed = Error::new(Kind::Build, format!("{place}: {}", error.cause()));
+    match error.excerpt(text, 2) {
+        Some(excerpt) => failed.excerpt(excerpt.to_string()),
+        None => failed,
+    }
+}

@@ -1,0 +1,171 @@
+//! What transport and registries report, told as our events.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use sealift_registry as registry;
+use sealift_transport as transport;
+
+use crate::event::{Attempt, Event, Events, HostTotal};
+
+/// Waits shorter than this are not worth a line, in milliseconds.
+const WAIT_SHOWN: u64 = 5_000;
+
+#[derive(Debug, Default)]
+struct State {
+    /// The image that each blob under way is fetched for.
+    blobs: HashMap<String, String>,
+    /// Images under way.
+    images: HashMap<String, Fetching>,
+}
+
+#[derive(Debug)]
+struct Fetching {
+    since: Instant,
+    platforms: Vec<String>,
+    missing: u64,
+}
+
+/// Translates reports.
+#[derive(Debug)]
+pub struct Watch {
+    events: Events,
+    state: Mutex<State>,
+}
+
+impl Watch {
+    /// Makes one that tells these.
+    #[must_use]
+    pub fn new(events: &Events) -> Self {
+        Self { events: events.clone(), state: Mutex::default() }
+    }
+}
+
+impl transport::Observer for Watch {
+    fn event(&self, event: &transport::Event) {
+        match event {
+            transport::Event::AttemptFailed { subject, attempt, class, text, decision, .. } => {
+                self.events.tell(&Event::Attempt(Attempt {
+                    time: now(),
+                    phase: subject.phase.name().to_owned(),
+                    image: subject.label.to_string(),
+                    host: subject.host.to_string(),
+                    class: class.name().to_owned(),
+                    text: text.clone(),
+                    attempt: *attempt,
+                    decision: decision.to_string(),
+                }));
+            }
+            transport::Event::Waiting { subject, reason, millis } if *millis >= WAIT_SHOWN => {
+                self.events.tell(&Event::Waiting {
+                    host: subject.host.to_string(),
+                    reason: reason_of(reason),
+                    seconds: seconds(*millis),
+                });
+            }
+            transport::Event::BreakerOpened { host, millis } => {
+                self.events.note(format!(
+                    "{host} fails again and again; it is left alone for {}",
+                    crate::size::seconds(seconds(*millis))
+                ));
+            }
+            transport::Event::Quarantined { host, text } => {
+                self.events.warn(format!("{host} is not asked again in this run: {text}"));
+            }
+            transport::Event::RateLimit { host, limit, remaining, .. } if *remaining * 10 < *limit => {
+                self.events.warn(format!(
+                    "{host} allows {remaining} more of {limit} pulls; log in or name a mirror"
+                ));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl registry::Watcher for Watch {
+    fn event(&self, event: &registry::Event) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = match event {
+            registry::Event::Resolved { image, platforms, missing, .. } => {
+                let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+                let (since, missing) = (Instant::now(), *missing);
+                let fetching = Fetching { since, platforms: platforms.clone(), missing };
+                state.images.insert(image.clone(), fetching);
+                Event::ImageFetching { image: image.clone(), platforms }
+            }
+            registry::Event::ImageDone { image, .. } => {
+                let Some(fetching) = state.images.remove(image) else { return };
+                Event::ImageFetched {
+                    image: image.clone(),
+                    platforms: fetching.platforms,
+                    bytes: fetching.missing,
+                    seconds: fetching.since.elapsed().as_secs_f64(),
+                }
+            }
+            registry::Event::BlobMismatch { digest, hosts } => Event::Warning {
+                text: format!("{digest} came wrong from {}; it is fetched again", hosts.join(", ")),
+            },
+            _ => match state.blob(event) {
+                Some(told) => told,
+                None => return,
+            },
+        };
+        drop(state);
+        self.events.tell(&told);
+    }
+}
+
+impl State {
+    fn blob(&mut self, event: &registry::Event) -> Option<Event> {
+        let (digest, done, total) = match event {
+            registry::Event::BlobStarted { image, digest, size, resumed } => {
+                self.blobs.insert(digest.to_string(), image.clone());
+                (digest, *resumed, *size)
+            }
+            registry::Event::BlobProgress { digest, done, size } => (digest, *done, *size),
+            registry::Event::BlobDone { digest, size, cached: false } => (digest, *size, *size),
+            _ => return None,
+        };
+        let digest = digest.to_string();
+        let image = self.blobs.get(&digest)?.clone();
+        Some(Event::BlobProgress { image, digest, done, total })
+    }
+}
+
+/// Tells each host's traffic, and returns the bytes that came in over all of them.
+pub fn totals(transport: &transport::Transport, events: &Events) -> u64 {
+    let mut fetched = 0;
+    for (host, total) in transport.totals() {
+        fetched += total.received;
+        let failures =
+            total.failures.iter().map(|(class, count)| (class.name().to_owned(), *count));
+        events.tell(&Event::HostTotal(HostTotal {
+            host,
+            requests: total.requests,
+            bytes: total.received,
+            failures: failures.collect(),
+            lost_seconds: seconds(total.lost_ms),
+        }));
+    }
+    fetched
+}
+
+fn reason_of(reason: &transport::Reason) -> String {
+    match reason {
+        transport::Reason::Backoff { class } => format!("the last attempt failed ({class})"),
+        transport::Reason::RetryAfter { asked } => format!("it asked for {asked} s"),
+        transport::Reason::Paced => "it limits how often it is asked".to_owned(),
+        transport::Reason::Breaker => "every way to it fails".to_owned(),
+    }
+}
+
+fn now() -> String {
+    // Milliseconds are what a person can compare; more digits hide the rest of the line.
+    format!("{:.3}", jiff::Timestamp::now())
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a wait of 2^53 milliseconds never ends")]
+fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1000.0
+}

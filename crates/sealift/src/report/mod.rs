@@ -1,0 +1,6 @@
+//! What happened, for people and for machines: events in, lines, a live view, JSON and the failure
+//! log out.
+
+pub mod failure_log;
+pub mod live;
+pub mod plain;

@@ -1,0 +1,272 @@
+//! Progress as lines: what a log of a CI job holds. Pure: events in, lines out.
+
+use std::collections::HashMap;
+
+use crate::event::{Event, HostTotal, StepState, Unit};
+use crate::size;
+
+/// Turns events into lines.
+#[derive(Debug, Default)]
+pub struct Plain {
+    verbose: u8,
+    steps: HashMap<(Unit, String), Step>,
+    last_log: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Step {
+    number: usize,
+    named: bool,
+    pending: String,
+}
+
+impl Plain {
+    /// Makes a renderer; `verbose` 1 and more tells each failed attempt.
+    #[must_use]
+    pub fn new(verbose: u8) -> Self {
+        Self { verbose, ..Self::default() }
+    }
+
+    /// Renders one event as no, one or several lines, without line ends.
+    pub fn render(&mut self, event: &Event) -> Vec<String> {
+        match event {
+            Event::Step { unit, id, name, state, seconds } => {
+                self.step((unit, id), name, state, *seconds)
+            }
+            Event::StepLog { unit, id, text } => self.log(unit, id, text),
+            Event::BuildFinished { unit, .. } => {
+                let mut lines = self.flush(unit);
+                lines.extend(self.single(event));
+                lines
+            }
+            _ => self.single(event).into_iter().collect(),
+        }
+    }
+
+    fn single(&self, event: &Event) -> Option<String> {
+        Some(match event {
+            Event::Note { text } => text.clone(),
+            Event::Warning { text } => format!("warning: {text}"),
+            Event::Builder { address, platforms } => {
+                format!("Using builder {address} ({})", platforms.join(", "))
+            }
+            Event::Prefetching { unique: 1 } => "Prefetching 1 unique base image".to_owned(),
+            Event::Prefetching { unique } => format!("Prefetching {unique} unique base images"),
+            Event::ImageCached { image, platforms } => {
+                format!("✓ {image} (cached) [{}]", platforms.join(", "))
+            }
+            Event::ImageFetching { image, platforms } => {
+                format!("↓ {image} [{}]", platforms.join(", "))
+            }
+            Event::ImageFetched { image, platforms, bytes, seconds } => format!(
+                "✓ {image} [{}] {} in {}",
+                platforms.join(", "),
+                size::bytes(*bytes),
+                size::seconds(*seconds)
+            ),
+            Event::BlobProgress { .. } | Event::StepProgress { .. } => return None,
+            Event::Attempt(attempt) if self.verbose > 0 => format!(
+                "retry: {} {} at {}: {} [{}], attempt {}: {}",
+                attempt.phase,
+                attempt.image,
+                attempt.host,
+                attempt.text,
+                attempt.class,
+                attempt.attempt,
+                attempt.decision
+            ),
+            Event::Attempt(_) => return None,
+            Event::Waiting { host, reason, seconds } => {
+                format!("Waiting {} for {host}: {reason}", size::seconds(*seconds))
+            }
+            Event::BuildRepeated { unit, reason } => {
+                format!("Building {} for {} again: {reason}", unit.component, unit.platform)
+            }
+            Event::BuildStarted { unit, image, contexts } => {
+                let Unit { component, target, platform } = unit;
+                format!(
+                    "Building: {component} [{target}] -> {image} ({platform}, {contexts} images \
+                     from the store)"
+                )
+            }
+            Event::BuildFinished { .. } | Event::Delivered { .. } | Event::HostTotal(_) => {
+                return ended(event);
+            }
+            Event::Finished { seconds, fetched } => format!(
+                "Done in {}; {} came over the network",
+                size::seconds(*seconds),
+                size::bytes(*fetched)
+            ),
+            Event::Step { .. } | Event::StepLog { .. } => return None,
+        })
+    }
+
+    fn step(
+        &mut self,
+        key: (&Unit, &str),
+        name: &str,
+        state: &StepState,
+        seconds: Option<f64>,
+    ) -> Vec<String> {
+        let (unit, id) = key;
+        let mut lines = Vec::new();
+        let next = self.steps.len() + 1;
+        let entry = self.steps.entry((unit.clone(), id.to_owned()));
+        let step =
+            entry.or_insert(Step { number: next, named: false, pending: String::new() });
+        let number = step.number;
+        if !step.named {
+            step.named = true;
+            lines.push(format!("#{number} {} {name}", unit.platform));
+        }
+        if !step.pending.is_empty() && *state != StepState::Started {
+            lines.push(format!("#{number} {}", std::mem::take(&mut step.pending)));
+        }
+        let time = seconds.map(|value| format!(" {}", size::seconds(value))).unwrap_or_default();
+        match state {
+            StepState::Started => {}
+            StepState::Cached => lines.push(format!("#{number} CACHED")),
+            StepState::Done => lines.push(format!("#{number} DONE{time}")),
+            StepState::Failed(text) => lines.push(format!("#{number} ERROR{time} {text}")),
+        }
+        lines
+    }
+
+    /// Logs come in pieces that need not end at a line's end.
+    fn log(&mut self, unit: &Unit, id: &str, text: &str) -> Vec<String> {
+        let next = self.steps.len() + 1;
+        let entry = self.steps.entry((unit.clone(), id.to_owned()));
+        let step =
+            entry.or_insert(Step { number: next, named: false, pending: String::new() });
+        self.last_log = Some(step.number);
+        step.pending.push_str(text);
+        let mut lines = Vec::new();
+        while let Some(end) = step.pending.find('\n') {
+            let rest = step.pending.split_off(end + 1);
+            let line = std::mem::replace(&mut step.pending, rest);
+            // A carriage return rewrites the line on a terminal; what stood last counts.
+            let line = line.trim_end_matches(['\n', '\r']);
+            let line = line.rsplit('\r').next().unwrap_or(line);
+            lines.push(format!("#{} {line}", step.number));
+        }
+        lines
+    }
+
+    fn flush(&mut self, unit: &Unit) -> Vec<String> {
+        let steps = self.steps.iter_mut().filter(|((of, _), step)| of == unit && !step.pending.is_empty());
+        let mut rest: Vec<_> =
+            steps.map(|(_, step)| (step.number, std::mem::take(&mut step.pending))).collect();
+        rest.sort();
+        rest.into_iter().map(|(number, text)| format!("#{number} {text}")).collect()
+    }
+}
+
+fn ended(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::BuildFinished { unit, digest, seconds, seal, blobs_read, tokens_asked } => {
+            let digest = digest.as_deref().map(|digest| format!(" {digest}")).unwrap_or_default();
+            let proof = if seal == "off" {
+                "not sealed".to_owned()
+            } else {
+                format!(
+                    "sealed: {blobs_read} blobs read from the store, {tokens_asked} tokens asked \
+                     for"
+                )
+            };
+            let Unit { component, platform, .. } = unit;
+            format!("✓ {component} {platform}{digest} in {} ({proof})", size::seconds(*seconds))
+        }
+        Event::Delivered { output, destination, digest } => {
+            let digest = digest.as_deref().map(|digest| format!(" {digest}")).unwrap_or_default();
+            let verb = match output.as_str() {
+                "registry" => "Pushed",
+                "docker" => "Loaded into docker",
+                "store" => "Stored",
+                _ => "Wrote",
+            };
+            format!("{verb} {destination}{digest}")
+        }
+        Event::HostTotal(total) => host_total(total)?,
+        _ => return None,
+    })
+}
+
+/// Only hosts that failed are worth a line; JSON has them all.
+fn host_total(total: &HostTotal) -> Option<String> {
+    if total.failures.is_empty() {
+        return None;
+    }
+    let failures: Vec<String> =
+        total.failures.iter().map(|(class, count)| format!("{count} {class}")).collect();
+    Some(format!(
+        "{}: {} requests, {}, failures: {}, {} lost to them",
+        total.host,
+        total.requests,
+        size::bytes(total.bytes),
+        failures.join(", "),
+        size::seconds(total.lost_seconds)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit() -> Unit {
+        Unit {
+            component: "gitea".to_owned(),
+            target: "default".to_owned(),
+            platform: "linux/arm64".to_owned(),
+        }
+    }
+
+    #[test]
+    fn says_the_lines_that_people_look_for() {
+        let mut plain = Plain::new(0);
+        let mut line = |event: Event| plain.render(&event).join("|");
+        assert_eq!(line(Event::Prefetching { unique: 3 }), "Prefetching 3 unique base images");
+        let image = "docker.io/library/redis:7".to_owned();
+        let platforms = vec!["linux/arm64".to_owned()];
+        assert_eq!(
+            line(Event::ImageCached { image, platforms }),
+            "✓ docker.io/library/redis:7 (cached) [linux/arm64]"
+        );
+        let image = "ai-infra-gitea:v0.3.8-arm64".to_owned();
+        assert_eq!(
+            line(Event::BuildStarted { unit: unit(), image, contexts: 2 }),
+            "Building: gitea [default] -> ai-infra-gitea:v0.3.8-arm64 (linux/arm64, 2 images from \
+             the store)"
+        );
+    }
+
+    #[test]
+    fn logs_are_cut_into_lines_and_nothing_is_lost() {
+        let mut plain = Plain::new(0);
+        let (unit, id) = (unit(), "sha256:1".to_owned());
+        let step = |state, seconds| Event::Step {
+            unit: unit.clone(),
+            id: id.clone(),
+            name: "[2/2] RUN uname -m".to_owned(),
+            state,
+            seconds,
+        };
+        let log = |text: &str| Event::StepLog {
+            unit: unit.clone(),
+            id: id.clone(),
+            text: text.to_owned(),
+        };
+        let mut lines = Vec::new();
+        for event in [
+            step(StepState::Started, None),
+            log("aar"),
+            log("ch64\n10%\r100%\nno end"),
+            step(StepState::Done, Some(0.44)),
+        ] {
+            lines.extend(plain.render(&event));
+        }
+        assert_eq!(
+            lines,
+            ["#1 linux/arm64 [2/2] RUN uname -m", "#1 aarch64", "#1 100%", "#1 no end", "#1 DONE 0.4s"]
+        );
+    }
+}

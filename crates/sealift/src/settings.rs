@@ -1,0 +1,128 @@
+//! The only reader of the environment: one snapshot of it, and the places that follow from it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Kind, Result};
+
+/// What the machine and its user decide, resolved once at the start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Variables, as they were at the start.
+    pub environment: BTreeMap<String, String>,
+    /// The folder that the command was started in.
+    pub working_directory: PathBuf,
+    /// Where all state of this user lives: `$SEALIFT_HOME`, else `$XDG_CACHE_HOME/sealift`, else
+    /// `~/.cache/sealift`.
+    pub home: PathBuf,
+    /// The path of this program, for what lies beside it.
+    pub program: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] where no home folder can be found, or the working folder is gone.
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads them")]
+    pub fn read() -> Result<Self> {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let working_directory = std::env::current_dir().map_err(|error| {
+            Error::new(Kind::Local, "cannot tell the current folder").because(error)
+        })?;
+        Self::from_environment(environment, working_directory, std::env::current_exe().ok())
+    }
+
+    fn from_environment(
+        environment: BTreeMap<String, String>,
+        working_directory: PathBuf,
+        program: Option<PathBuf>,
+    ) -> Result<Self> {
+        let folder = |name: &str| {
+            let value = environment.get(name).filter(|value| !value.is_empty())?;
+            Some(PathBuf::from(value))
+        };
+        let home = folder("SEALIFT_HOME")
+            .or_else(|| folder("XDG_CACHE_HOME").map(|cache| cache.join("sealift")))
+            .or_else(|| folder("HOME").map(|home| home.join(".cache/sealift")))
+            .ok_or_else(|| {
+                Error::new(Kind::Usage, "no place for the store: HOME is not set")
+                    .hint("set SEALIFT_HOME to a folder")
+            })?;
+        let home = working_directory.join(home);
+        Ok(Self { environment, working_directory, home, program })
+    }
+
+    /// Returns a variable that is set and not empty.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Returns the store's folder.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.home.join("store")
+    }
+
+    /// Returns the folder of the managed builder.
+    #[must_use]
+    pub fn builder(&self) -> PathBuf {
+        self.home.join("builder")
+    }
+
+    /// Returns the folder of what is remembered of the network: tokens, health of endpoints.
+    #[must_use]
+    pub fn network(&self) -> PathBuf {
+        self.home.join("network")
+    }
+
+    /// Returns the user's home folder.
+    #[must_use]
+    pub fn user_home(&self) -> Option<&Path> {
+        self.variable("HOME").map(Path::new)
+    }
+
+    /// Returns Docker's configuration folder.
+    #[must_use]
+    pub fn docker_config(&self) -> Option<PathBuf> {
+        let explicit = self.variable("DOCKER_CONFIG").map(PathBuf::from);
+        explicit.or_else(|| self.user_home().map(|home| home.join(".docker")))
+    }
+
+    /// Finds a program on PATH.
+    #[must_use]
+    pub fn find_program(&self, name: &str) -> Option<PathBuf> {
+        let path = self.variable("PATH")?;
+        std::env::split_paths(path).map(|folder| folder.join(name)).find(|file| file.is_file())
+    }
+
+    /// Tells whether colour is unwanted (no-color.org).
+    #[must_use]
+    pub fn no_color(&self) -> bool {
+        self.variable("NO_COLOR").is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home(variables: &[(&str, &str)]) -> Result<PathBuf> {
+        let environment =
+            variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Settings::from_environment(environment, "/work".into(), None).map(|s| s.home)
+    }
+
+    #[test]
+    fn the_store_moves_with_the_environment() {
+        assert_eq!(home(&[("HOME", "/h")]).unwrap(), Path::new("/h/.cache/sealift"));
+        let xdg = home(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/c")]).unwrap();
+        assert_eq!(xdg, Path::new("/c/sealift"));
+        let own = home(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/c"), ("SEALIFT_HOME", "s")]).unwrap();
+        assert_eq!(own, Path::new("/work/s"));
+        assert!(home(&[("SEALIFT_HOME", "")]).is_err());
+    }
+}

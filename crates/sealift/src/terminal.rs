@@ -1,0 +1,111 @@
+//! The only writer to the screen: results on standard output, progress and errors on standard
+//! error, in the form that was asked for.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use crate::cli::Progress;
+use crate::error::Error;
+use crate::event::{Event, Listener};
+use crate::report::failure_log::FailureLog;
+use crate::report::live::Live;
+use crate::report::plain::Plain;
+
+/// The screen of one run.
+pub struct Terminal {
+    view: Mutex<View>,
+    failures: Mutex<Option<FailureLog>>,
+}
+
+enum View {
+    Plain(Plain),
+    Live(Box<Live>),
+    Json,
+    Quiet,
+}
+
+impl Terminal {
+    /// Opens the screen.
+    #[must_use]
+    pub fn open(progress: Progress, verbose: u8) -> Self {
+        let view = match progress {
+            Progress::Auto if std::io::stderr().is_terminal() => {
+                View::Live(Box::new(Live::new(verbose)))
+            }
+            Progress::Auto | Progress::Plain => View::Plain(Plain::new(verbose)),
+            Progress::Json => View::Json,
+            Progress::Quiet => View::Quiet,
+        };
+        Self { view: Mutex::new(view), failures: Mutex::new(None) }
+    }
+
+    /// Logs failed attempts to this file from now on.
+    pub fn log_failures_to(&self, path: &Path) {
+        *lock(&self.failures) = Some(FailureLog::new(path));
+    }
+
+    /// Writes a result to standard output. A reader that went away ends nothing.
+    pub fn result(&self, text: &str) {
+        drop(anstream::stdout().write_all(text.as_bytes()));
+    }
+
+    /// Shows the error that ended the command.
+    pub fn error(&self, error: &Error) {
+        let mut view = lock(&self.view);
+        if let View::Live(live) = &mut *view {
+            live.clear();
+        }
+        if matches!(*view, View::Json) {
+            let value = serde_json::json!({
+                "event": "error",
+                "kind": error.kind().as_str(),
+                "exit_code": error.kind().exit_code(),
+                "message": error.message(),
+                "causes": error.causes(),
+                "hints": error.hints(),
+            });
+            self.result(&format!("{value}\n"));
+        }
+        drop(anstream::stderr().write_all(error.render().as_bytes()));
+    }
+
+    fn log_failure(&self, event: &Event) -> Option<String> {
+        let Event::Attempt(attempt) = event else { return None };
+        lock(&self.failures).as_mut()?.append(attempt)
+    }
+
+    fn show(&self, event: &Event) {
+        match &mut *lock(&self.view) {
+            View::Plain(plain) => {
+                let mut text = plain.render(event).join("\n");
+                if !text.is_empty() {
+                    text.push('\n');
+                    drop(anstream::stderr().write_all(text.as_bytes()));
+                }
+            }
+            View::Live(live) => live.show(event),
+            View::Json => {
+                if let Ok(line) = serde_json::to_string(event) {
+                    self.result(&format!("{line}\n"));
+                }
+            }
+            View::Quiet => {}
+        }
+    }
+}
+
+impl Listener for Terminal {
+    fn event(&self, event: &Event) {
+        let warning = self.log_failure(event);
+        self.show(event);
+        if let Some(text) = warning {
+            self.show(&Event::Warning { text });
+        }
+    }
+}
+
+/// A panic elsewhere must not take the screen away from the error that it leads to.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,162 @@
+//! Builds that succeed: both platforms, sealed, from every kind of image source.
+
+use sealift_test_support::{Project, busybox, frontend_image};
+use serde_json::Value;
+
+use crate::scene::{BOTH, Scene, platforms, skopeo};
+
+const HELLO: &str = "FROM busybox:1.36\nRUN echo \"machine $(uname -m)\" | tee /machine\n";
+
+#[test]
+fn both_platforms_are_built_joined_and_readable_by_skopeo() {
+    let scene = Scene::new();
+    let project = Project::dockerfile(HELLO);
+    let outcome =
+        scene.build(project.path(), &["--platform", BOTH, "-t", "localhost/hello:1", "."]).success();
+    let lines = &outcome.stderr;
+    assert!(lines.contains("Prefetching 1 unique base image\n"), "{lines}");
+    assert!(lines.contains("machine aarch64"), "{lines}");
+    assert!(lines.contains("machine x86_64"), "{lines}");
+    assert_eq!(lines.matches("0 tokens asked for").count(), 2, "{lines}");
+    let image = format!("oci:{}:localhost/hello:1", scene.store().display());
+    assert_eq!(platforms(&image), ["linux/amd64", "linux/arm64"]);
+    let other = format!("docker://{}/copied:1", scene.registry.host());
+    skopeo(&["copy", "-q", "--all", "--dest-tls-verify=false", &image, &other]);
+    assert_eq!(platforms(&other), ["linux/amd64", "linux/arm64"]);
+    scene.verify_store();
+}
+
+#[test]
+fn the_registry_may_die_after_the_fetch_and_hears_nothing_during_the_build() {
+    let mut scene = Scene::new();
+    let project = Project::dockerfile(HELLO);
+    scene.run(project.path(), &["prefetch"], &["--platform", BOTH]).success();
+    let before = scene.registry.requests().len();
+    scene.registry.stop();
+    let outcome = scene.build(project.path(), &["--platform", BOTH]).success();
+    let cached = "✓ docker.io/library/busybox:1.36 (cached) [linux/amd64, linux/arm64]";
+    assert!(outcome.stderr.contains(cached), "{}", outcome.stderr);
+    assert_eq!(scene.registry.requests().len(), before);
+}
+
+#[test]
+fn every_kind_of_image_source_comes_from_the_store() {
+    let scene = Scene::new();
+    let both = ["linux/amd64", "linux/arm64"];
+    scene.registry.push(&frontend_image(), "docker/dockerfile", "test");
+    scene.registry.push(&busybox(&both), "tools/copy", "1");
+    scene.registry.push(&busybox(&both), "tools/mount", "2");
+    let project = Project::dockerfile(
+        "# syntax=docker/dockerfile:test\n\
+         ARG BASE=busybox\n\
+         FROM --platform=$BUILDPLATFORM ${BASE}:1.36 AS native\n\
+         RUN uname -m > /native\n\
+         FROM ${BASE}:1.36\n\
+         COPY --from=native /native /native\n\
+         COPY --from=ghcr.io/tools/copy:1 /bin/busybox /copied\n\
+         RUN --mount=from=quay.io/tools/mount:2,target=/mnt /mnt/bin/busybox cat /native\n",
+    );
+    let outcome = scene.build(project.path(), &["--platform", BOTH]).success();
+    assert!(outcome.stderr.contains("Prefetching 4 unique base images"), "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.matches("sealed: ").count(), 2, "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("again:"), "{}", outcome.stderr);
+}
+
+#[test]
+fn triggers_of_a_base_image_are_followed() {
+    let scene = Scene::new();
+    let on_build = serde_json::json!(["COPY --from=ghcr.io/tools/copy:1 /bin/busybox /tool"]);
+    let base = sealift_test_support::busybox_builder("linux/amd64").config("OnBuild", on_build);
+    scene.registry.push(&base.build(), "library/base", "1");
+    scene.registry.push(&busybox(&["linux/amd64"]), "tools/copy", "1");
+    let project = Project::dockerfile("FROM base:1\nRUN /tool true\n");
+    let outcome = scene.build(project.path(), &["--platform", "linux/amd64"]).success();
+    assert!(outcome.stderr.contains("ghcr.io/tools/copy:1"), "{}", outcome.stderr);
+    let images = scene.sealift.run(
+        project.path(),
+        &["images", "--json", "--platform", "linux/amd64"],
+    );
+    let images: Value = serde_json::from_str(&images.success().stdout).unwrap();
+    let found = images[0]["images"].as_array().unwrap();
+    assert!(found.iter().any(|image| image["via"] == "onbuild"), "{images}");
+}
+
+#[test]
+fn images_are_listed_as_documented() {
+    let scene = Scene::new();
+    let project = Project::dockerfile(
+        "FROM busybox AS a\nFROM a\nCOPY --from=ghcr.io/x/y:1 / /\n\
+         RUN --mount=from=busybox:1.36,target=/m true\n",
+    );
+    let outcome = scene
+        .sealift
+        .run(project.path(), &["images", "--json", "--platform", "linux/arm64"])
+        .success();
+    let name = project.path().file_name().unwrap().to_str().unwrap();
+    let platform = "linux/arm64";
+    let expected = serde_json::json!([{
+        "component": name,
+        "platform": platform,
+        "images": [
+            {"reference": "docker.io/library/busybox:latest", "platform": platform, "via": "from", "line": 1},
+            {"reference": "ghcr.io/x/y:1", "platform": platform, "via": "copy", "line": 3},
+            {"reference": "docker.io/library/busybox:1.36", "platform": platform, "via": "mount", "line": 4},
+        ],
+    }]);
+    let listed: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(listed, expected);
+    assert_eq!(outcome.stderr, "");
+}
+
+#[test]
+fn two_builds_at_once_share_one_store() {
+    let scene = Scene::new();
+    let projects = [1, 2].map(|number| {
+        Project::dockerfile(&format!("FROM busybox:1.36\nRUN echo {number} > /number\n"))
+    });
+    std::thread::scope(|scope| {
+        for (number, project) in projects.iter().enumerate() {
+            let scene = &scene;
+            scope.spawn(move || {
+                let tag = format!("localhost/at-once:{number}");
+                scene.build(project.path(), &["--platform", BOTH, "-t", &tag]).success();
+            });
+        }
+    });
+    for number in 0..2 {
+        let image = format!("oci:{}:localhost/at-once:{number}", scene.store().display());
+        assert_eq!(platforms(&image), ["linux/amd64", "linux/arm64"]);
+    }
+    scene.verify_store();
+}
+
+#[test]
+fn a_managed_builder_is_started_kept_and_stopped() {
+    let scene = Scene::new();
+    let project = Project::dockerfile(HELLO);
+    let mut arguments = vec!["build".to_owned(), "--progress=plain".to_owned()];
+    arguments.extend(scene.mirrors());
+    let tools = sealift_test_support::program("buildkitd");
+    let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", tools.parent().unwrap().display());
+    let run = |arguments: &[String]| {
+        let output = scene
+            .sealift
+            .command(project.path(), arguments)
+            .env("PATH", &path)
+            .output()
+            .unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{errors}");
+        (String::from_utf8(output.stdout).unwrap(), errors)
+    };
+    let (_, first) = run(&arguments);
+    assert!(first.contains("Started a builder of our own"), "{first}");
+    let (_, second) = run(&arguments);
+    assert!(!second.contains("Started a builder"), "{second}");
+    assert!(second.contains("CACHED"), "{second}");
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let (listed, _) = run(&words(&["builder", "ls"]));
+    assert!(listed.contains("running") && listed.contains("linux/arm64"), "{listed}");
+    assert_eq!(run(&words(&["builder", "stop"])).0, "stopped\n");
+    assert_eq!(run(&words(&["builder", "stop"])).0, "it does not run\n");
+}

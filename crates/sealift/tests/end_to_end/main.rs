@@ -1,0 +1,15 @@
+//! The program with real parts around it: buildkitd with runc and qemu, docker-registry behind a
+//! proxy that issues tokens and fails as told, dockerd, skopeo, an ssh agent.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests write files that nobody else reads, and read the path of the program"
+)]
+
+mod build;
+mod deliver;
+mod failing;
+mod interrupted;
+mod mounts;
+mod network;
+mod scene;
