@@ -132,7 +132,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(form)?;
         let number: u32 = rest[..digits].parse().map_err(|_| form())?;
         rest = &rest[digits..];
-        let letters = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let letters = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
         let unit = match &rest[..letters] {
             "ms" => Duration::from_millis(1),
             "s" => Duration::from_secs(1),
@@ -143,7 +145,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         total += unit * number;
         rest = &rest[letters..];
     }
-    if text.is_empty() { Err(form()) } else { Ok(total) }
+    if text.is_empty() {
+        Err(form())
+    } else {
+        Ok(total)
+    }
 }
 
 #[cfg(test)]

@@ -139,15 +139,18 @@ impl Error {
     #[must_use]
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         let (excerpt, hints, source) = (None, Vec::new(), None);
-        Self { kind, message: message.into(), excerpt, hints, source }
+        Self {
+            kind,
+            message: message.into(),
+            excerpt,
+            hints,
+            source,
+        }
     }
 
     /// Adds the cause.
     #[must_use]
-    pub fn because(
-        mut self,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
@@ -182,8 +185,10 @@ impl Error {
     #[must_use]
     pub fn causes(&self) -> Vec<String> {
         let mut causes: Vec<String> = Vec::new();
-        let mut next: Option<&(dyn std::error::Error + 'static)> =
-            self.source.as_ref().map(|source| &**source as &(dyn std::error::Error + 'static));
+        let mut next: Option<&(dyn std::error::Error + 'static)> = self
+            .source
+            .as_ref()
+            .map(|source| &**source as &(dyn std::error::Error + 'static));
         while let Some(cause) = next {
             let text = cause.to_string();
             let told = |before: &str| before.contains(&text);
@@ -206,7 +211,10 @@ impl Error {
     pub fn render(&self) -> String {
         let mut text = format!("error: {}\n", self.message);
         for cause in self.causes() {
-            text.push_str(&format!("  because: {}\n", cause.replace('\n', "\n           ")));
+            text.push_str(&format!(
+                "  because: {}\n",
+                cause.replace('\n', "\n           ")
+            ));
         }
         if let Some(excerpt) = &self.excerpt {
             text.push('\n');
@@ -228,7 +236,9 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|source| &**source as &(dyn std::error::Error + 'static))
+        self.source
+            .as_ref()
+            .map(|source| &**source as &(dyn std::error::Error + 'static))
     }
 }
 
@@ -240,7 +250,9 @@ mod tests {
     fn shows_each_cause_once_and_hints_last() {
         let inner = Error::new(Kind::Config, "no route");
         let middle = Error::new(Kind::Network, "cannot reach a:80: no route").because(inner);
-        let error = Error::new(Kind::Network, "cannot fetch x").because(middle).hint("wait");
+        let error = Error::new(Kind::Network, "cannot fetch x")
+            .because(middle)
+            .hint("wait");
         assert_eq!(
             error.render(),
             "error: cannot fetch x\n  because: cannot reach a:80: no route\n  try: wait\n"
@@ -259,11 +271,18 @@ mod tests {
     fn the_documentation_lists_them_in_order() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/exit-codes.md");
         let text = std::fs::read_to_string(path).unwrap();
-        let rows: Vec<_> = text.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+        let rows: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with("| "))
+            .skip(2)
+            .collect();
         assert_eq!(rows.len(), Kind::ALL.len());
         for (row, kind) in rows.iter().zip(Kind::ALL) {
             let start = format!("| {} | {} | ", kind.exit_code(), kind.as_str());
-            assert!(row.starts_with(&start), "{row:?} does not start with {start:?}");
+            assert!(
+                row.starts_with(&start),
+                "{row:?} does not start with {start:?}"
+            );
         }
     }
 }

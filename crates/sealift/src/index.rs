@@ -31,13 +31,25 @@ pub fn assemble(store: &Store, built: &[(Platform, Descriptor)]) -> Result<Descr
 /// # Errors
 /// [`Kind::Absent`] where it was not built, naming what was.
 pub fn select(built: &[(Platform, Descriptor)], wanted: &Platform) -> Result<Descriptor> {
-    let ranked = built.iter().filter_map(|(platform, image)| Some((wanted.rank(platform)?, image)));
-    let best = ranked.min_by_key(|(rank, _)| *rank).map(|(_, image)| image.clone());
+    let ranked = built
+        .iter()
+        .filter_map(|(platform, image)| Some((wanted.rank(platform)?, image)));
+    let best = ranked
+        .min_by_key(|(rank, _)| *rank)
+        .map(|(_, image)| image.clone());
     // One platform alone is what the user means, whatever this machine is.
-    let only = (built.len() == 1).then(|| built.first().map(|(_, image)| image.clone())).flatten();
+    let only = (built.len() == 1)
+        .then(|| built.first().map(|(_, image)| image.clone()))
+        .flatten();
     best.or(only).ok_or_else(|| {
-        let there: Vec<String> = built.iter().map(|(platform, _)| platform.to_string()).collect();
-        let text = format!("no image for {wanted} was built, only for {}", there.join(", "));
+        let there: Vec<String> = built
+            .iter()
+            .map(|(platform, _)| platform.to_string())
+            .collect();
+        let text = format!(
+            "no image for {wanted} was built, only for {}",
+            there.join(", ")
+        );
         Error::new(Kind::Absent, text).hint(format!("add it: --platform {wanted}"))
     })
 }

@@ -7,7 +7,10 @@
 
 #![cfg_attr(
     test,
-    allow(clippy::disallowed_methods, reason = "tests write files that nobody else reads")
+    allow(
+        clippy::disallowed_methods,
+        reason = "tests write files that nobody else reads"
+    )
 )]
 
 pub mod build;
@@ -52,7 +55,9 @@ pub fn main() -> ExitCode {
         Ok(settings) => Session::new(settings, terminal),
         Err(error) => return ended(&terminal, &error),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -79,8 +84,10 @@ async fn until_stopped(command: impl Future<Output = Result<()>>) -> Result<()> 
     let watch = |kind| {
         signal(kind).map_err(|error| Error::new(Kind::Local, "cannot watch signals").because(error))
     };
-    let (mut interrupt, mut terminate) =
-        (watch(SignalKind::interrupt())?, watch(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = (
+        watch(SignalKind::interrupt())?,
+        watch(SignalKind::terminate())?,
+    );
     let stopped = || {
         Error::new(Kind::Interrupted, "stopped")
             .hint("run it again: it goes on from what is in the store")

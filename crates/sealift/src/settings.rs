@@ -24,7 +24,10 @@ impl Settings {
     ///
     /// # Errors
     /// [`Kind::Usage`] where no home folder can be found, or the working folder is gone.
-    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads them")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads them"
+    )]
     pub fn read() -> Result<Self> {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -52,13 +55,21 @@ impl Settings {
                     .hint("set SEALIFT_HOME to a folder")
             })?;
         let home = working_directory.join(home);
-        Ok(Self { environment, working_directory, home, program })
+        Ok(Self {
+            environment,
+            working_directory,
+            home,
+            program,
+        })
     }
 
     /// Returns a variable that is set and not empty.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&str> {
-        self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.environment
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 
     /// Returns the store's folder.
@@ -96,7 +107,9 @@ impl Settings {
     #[must_use]
     pub fn find_program(&self, name: &str) -> Option<PathBuf> {
         let path = self.variable("PATH")?;
-        std::env::split_paths(path).map(|folder| folder.join(name)).find(|file| file.is_file())
+        std::env::split_paths(path)
+            .map(|folder| folder.join(name))
+            .find(|file| file.is_file())
     }
 
     /// Tells whether colour is unwanted (no-color.org).
@@ -111,17 +124,27 @@ mod tests {
     use super::*;
 
     fn home(variables: &[(&str, &str)]) -> Result<PathBuf> {
-        let environment =
-            variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let environment = variables
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         Settings::from_environment(environment, "/work".into(), None).map(|s| s.home)
     }
 
     #[test]
     fn the_store_moves_with_the_environment() {
-        assert_eq!(home(&[("HOME", "/h")]).unwrap(), Path::new("/h/.cache/sealift"));
+        assert_eq!(
+            home(&[("HOME", "/h")]).unwrap(),
+            Path::new("/h/.cache/sealift")
+        );
         let xdg = home(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/c")]).unwrap();
         assert_eq!(xdg, Path::new("/c/sealift"));
-        let own = home(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/c"), ("SEALIFT_HOME", "s")]).unwrap();
+        let own = home(&[
+            ("HOME", "/h"),
+            ("XDG_CACHE_HOME", "/c"),
+            ("SEALIFT_HOME", "s"),
+        ])
+        .unwrap();
         assert_eq!(own, Path::new("/work/s"));
         assert!(home(&[("SEALIFT_HOME", "")]).is_err());
     }

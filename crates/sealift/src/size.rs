@@ -43,7 +43,10 @@ pub fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or(0));
     let mut text = String::new();
     for row in rows {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
         let line = cells.collect::<Vec<_>>().join("  ");
         text.push_str(line.trim_end());
         text.push('\n');
@@ -57,9 +60,28 @@ mod tests {
 
     #[test]
     fn sizes_and_times() {
-        let sizes = [0, 999, 1000, 999_949, 999_950, 12_345_678, 5_000_000_000_000_000];
+        let sizes = [
+            0,
+            999,
+            1000,
+            999_949,
+            999_950,
+            12_345_678,
+            5_000_000_000_000_000,
+        ];
         let texts = sizes.map(bytes);
-        assert_eq!(texts, ["0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "12.3 MB", "5000.0 TB"]);
+        assert_eq!(
+            texts,
+            [
+                "0 B",
+                "999 B",
+                "1.0 kB",
+                "999.9 kB",
+                "1.0 MB",
+                "12.3 MB",
+                "5000.0 TB"
+            ]
+        );
         let texts = [0.04, 59.9, 60.0, 125.4, 3725.0].map(seconds);
         assert_eq!(texts, ["0.0s", "59.9s", "1m00s", "2m05s", "1h02m"]);
     }

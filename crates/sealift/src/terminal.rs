@@ -37,7 +37,10 @@ impl Terminal {
             Progress::Json => View::Json,
             Progress::Quiet => View::Quiet,
         };
-        Self { view: Mutex::new(view), failures: Mutex::new(None) }
+        Self {
+            view: Mutex::new(view),
+            failures: Mutex::new(None),
+        }
     }
 
     /// Logs failed attempts to this file from now on.
@@ -71,7 +74,9 @@ impl Terminal {
     }
 
     fn log_failure(&self, event: &Event) -> Option<String> {
-        let Event::Attempt(attempt) = event else { return None };
+        let Event::Attempt(attempt) = event else {
+            return None;
+        };
         lock(&self.failures).as_mut()?.append(attempt)
     }
 

@@ -12,12 +12,23 @@ const CRATES: [(&str, &[&str]); 8] = [
     ("registry", &["oci", "content", "transport"]),
     ("buildkit", &["oci", "content"]),
     ("test-support", &["oci"]),
-    ("sealift", &["dockerfile", "oci", "transport", "content", "registry", "buildkit"]),
+    (
+        "sealift",
+        &[
+            "dockerfile",
+            "oci",
+            "transport",
+            "content",
+            "registry",
+            "buildkit",
+        ],
+    ),
 ];
 
 /// Stages from left to right: each uses only what stands to its left.
-const STAGES: [&str; 9] =
-    ["project", "network", "plan", "prefetch", "builder", "output", "build", "index", "report"];
+const STAGES: [&str; 9] = [
+    "project", "network", "plan", "prefetch", "builder", "output", "build", "index", "report",
+];
 
 /// Values that every stage may use.
 const GROUND: [&str; 3] = ["error", "event", "size"];
@@ -25,7 +36,10 @@ const GROUND: [&str; 3] = ["error", "event", "size"];
 const LINES_MAX: usize = 400;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
 }
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -51,7 +65,14 @@ fn sources() -> Vec<(String, String)> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .map(|path| {
             let text = std::fs::read_to_string(&path).unwrap();
-            (path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(), text)
+            (
+                path.strip_prefix(&root)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned(),
+                text,
+            )
         })
         .collect();
     sources.sort();
@@ -64,13 +85,18 @@ fn before_tests(text: &str) -> &str {
 
 #[test]
 fn crates_depend_only_along_the_arrows() {
-    let allowed: BTreeMap<_, BTreeSet<_>> =
-        CRATES.iter().map(|(name, list)| (*name, list.iter().copied().collect())).collect();
+    let allowed: BTreeMap<_, BTreeSet<_>> = CRATES
+        .iter()
+        .map(|(name, list)| (*name, list.iter().copied().collect()))
+        .collect();
     let folders: BTreeSet<String> = std::fs::read_dir(root().join("crates"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(folders, allowed.keys().map(|name| (*name).to_owned()).collect());
+    assert_eq!(
+        folders,
+        allowed.keys().map(|name| (*name).to_owned()).collect()
+    );
     for (name, list) in allowed {
         let manifest = root().join("crates").join(name).join("Cargo.toml");
         let text = std::fs::read_to_string(manifest).unwrap();
@@ -79,7 +105,10 @@ fn crates_depend_only_along_the_arrows() {
             .lines()
             .filter_map(|line| line.strip_prefix("sealift-")?.split(['.', ' ']).next())
             .collect();
-        assert!(used.is_subset(&list), "{name} uses {used:?}, may use {list:?}");
+        assert!(
+            used.is_subset(&list),
+            "{name} uses {used:?}, may use {list:?}"
+        );
     }
 }
 
@@ -87,7 +116,9 @@ fn crates_depend_only_along_the_arrows() {
 fn stages_use_only_what_stands_to_their_left() {
     let mut faults = Vec::new();
     for (path, text) in sources() {
-        let Some(inside) = path.strip_prefix("crates/sealift/src/") else { continue };
+        let Some(inside) = path.strip_prefix("crates/sealift/src/") else {
+            continue;
+        };
         let module = inside.split('/').next().unwrap().trim_end_matches(".rs");
         let position = STAGES.iter().position(|stage| *stage == module);
         let ground = GROUND.contains(&module);
@@ -95,7 +126,10 @@ fn stages_use_only_what_stands_to_their_left() {
             continue;
         }
         for used in before_tests(&text).split("crate::").skip(1) {
-            let used = used.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
+            let used = used
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .next()
+                .unwrap();
             let place = STAGES.iter().position(|stage| *stage == used);
             let fine = used == module
                 || GROUND.contains(&used)
@@ -120,7 +154,11 @@ fn files_are_short_and_named_for_one_noun() {
             faults.push(format!("{path} does not say what it is for"));
         }
         for part in path.split(['/', '.']) {
-            if ["util", "utils", "common", "helper", "helpers", "misc", "manager"].contains(&part) {
+            if [
+                "util", "utils", "common", "helper", "helpers", "misc", "manager",
+            ]
+            .contains(&part)
+            {
                 faults.push(format!("{path}: {part} says nothing"));
             }
         }
@@ -154,9 +192,18 @@ fn only_settings_reads_the_environment_and_only_terminal_writes() {
 #[test]
 fn one_tls_provider() {
     let lock = std::fs::read_to_string(root().join("Cargo.lock")).unwrap();
-    for banned in ["aws-lc-rs", "aws-lc-sys", "openssl-sys", "native-tls", "serde_yaml"] {
+    for banned in [
+        "aws-lc-rs",
+        "aws-lc-sys",
+        "openssl-sys",
+        "native-tls",
+        "serde_yaml",
+    ] {
         let line = format!("name = \"{banned}\"");
-        assert!(!lock.contains(&line), "{banned} is in Cargo.lock; see deny.toml");
+        assert!(
+            !lock.contains(&line),
+            "{banned} is in Cargo.lock; see deny.toml"
+        );
     }
 }
 
@@ -165,8 +212,17 @@ fn one_tls_provider() {
 #[test]
 fn the_map_equals_the_tree() {
     let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    assert!(text.lines().count() < 250, "ARCHITECTURE.md is to be read in one sitting");
-    let block = text.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(
+        text.lines().count() < 250,
+        "ARCHITECTURE.md is to be read in one sitting"
+    );
+    let block = text
+        .split("```text\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
     let mut folders: Vec<String> = Vec::new();
     let mut mapped = BTreeSet::new();
     for line in block.lines().filter(|line| !line.trim().is_empty()) {
@@ -178,7 +234,10 @@ fn the_map_equals_the_tree() {
         } else {
             for file in entry.split(' ') {
                 let name = format!("{}/{file}.rs", folders.join("/"));
-                assert!(mapped.insert(name.clone()), "{name} stands twice in the map");
+                assert!(
+                    mapped.insert(name.clone()),
+                    "{name} stands twice in the map"
+                );
             }
         }
     }
@@ -189,5 +248,8 @@ fn the_map_equals_the_tree() {
         .collect();
     let missing: Vec<_> = tree.difference(&mapped).collect();
     let gone: Vec<_> = mapped.difference(&tree).collect();
-    assert!(missing.is_empty() && gone.is_empty(), "not in the map: {missing:#?}\nonly there: {gone:#?}");
+    assert!(
+        missing.is_empty() && gone.is_empty(),
+        "not in the map: {missing:#?}\nonly there: {gone:#?}"
+    );
 }

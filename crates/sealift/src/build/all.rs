@@ -57,18 +57,29 @@ async fn with_missed_images(
 ) -> Result<Built> {
     let mut fetched = BTreeSet::new();
     loop {
-        let outcome =
-            build(&builder.client, &order, product, &prefetch.store, &prefetch.events).await;
+        let outcome = build(
+            &builder.client,
+            &order,
+            product,
+            &prefetch.store,
+            &prefetch.events,
+        )
+        .await;
         let failure = match outcome {
             Ok(built) => return Ok(built),
             Err(failure) => failure,
         };
-        let Some(reference) = missed(&failure) else { return Err(failure.error) };
+        let Some(reference) = missed(&failure) else {
+            return Err(failure.error);
+        };
         if !fetched.insert(reference.clone()) {
             return Err(failure.error);
         }
         let reason = format!("it also needs {reference}, which was not found beforehand");
-        prefetch.events.tell(&Event::BuildRepeated { unit: order.unit.clone(), reason });
+        prefetch.events.tell(&Event::BuildRepeated {
+            unit: order.unit.clone(),
+            reason,
+        });
         let wanted = Wanted {
             reference: reference.clone(),
             platforms: vec![order.platform.clone()],

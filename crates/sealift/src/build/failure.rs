@@ -33,7 +33,10 @@ impl Failure {
             buildkit::Error::Failed(failure) => Self::of_solve(*failure, unit, progress, shown),
             buildkit::Error::Canceled => Self::plain(
                 Class::User,
-                Error::new(Kind::Interrupted, format!("the build for {} was stopped", unit.platform)),
+                Error::new(
+                    Kind::Interrupted,
+                    format!("the build for {} was stopped", unit.platform),
+                ),
             ),
             other => {
                 let (class, kind) = match &other {
@@ -55,16 +58,19 @@ impl Failure {
     }
 
     fn plain(class: Class, error: Error) -> Self {
-        Self { class, denied: None, error }
+        Self {
+            class,
+            denied: None,
+            error,
+        }
     }
 
-    fn of_solve(
-        failure: buildkit::Failure,
-        unit: &Unit,
-        progress: &Progress,
-        shown: &str,
-    ) -> Self {
-        let log = failure.vertex.as_deref().map(|id| progress.log_of(id)).unwrap_or_default();
+    fn of_solve(failure: buildkit::Failure, unit: &Unit, progress: &Progress, shown: &str) -> Self {
+        let log = failure
+            .vertex
+            .as_deref()
+            .map(|id| progress.log_of(id))
+            .unwrap_or_default();
         let class = match &failure.kind {
             buildkit::Kind::PolicyDenied { .. } => Class::User,
             buildkit::Kind::Engine => Class::Builder,
@@ -77,7 +83,10 @@ impl Failure {
             buildkit::Kind::Step => classify(Phase::Resolve, &failure.message, None).class,
         };
         let denied = failure.denied_image().map(str::to_owned);
-        let step = failure.vertex.as_deref().and_then(|id| progress.name_of(id));
+        let step = failure
+            .vertex
+            .as_deref()
+            .and_then(|id| progress.name_of(id));
         let what = match step {
             Some(step) => format!("{}: {step}", failed(unit)),
             None => failed(unit),
@@ -87,12 +96,19 @@ impl Failure {
             error = error.excerpt(lines);
         }
         error = hinted(error, class, &failure, unit);
-        Self { class, denied, error: error.because(failure) }
+        Self {
+            class,
+            denied,
+            error: error.because(failure),
+        }
     }
 }
 
 fn failed(unit: &Unit) -> String {
-    format!("{} [{}] does not build for {}", unit.component, unit.target, unit.platform)
+    format!(
+        "{} [{}] does not build for {}",
+        unit.component, unit.target, unit.platform
+    )
 }
 
 /// The end of the step's log, then the Dockerfile's lines.
@@ -121,9 +137,10 @@ fn excerpt(failure: &buildkit::Failure, shown: &str, log: &str) -> Option<String
 
 fn hinted(error: Error, class: Class, failure: &buildkit::Failure, unit: &Unit) -> Error {
     match class {
-        Class::Net => error
-            .hint("the step's own downloads failed, not sealift's; run it again: finished steps \
-                   are cached"),
+        Class::Net => error.hint(
+            "the step's own downloads failed, not sealift's; run it again: finished steps \
+                   are cached",
+        ),
         Class::Oom => error.hint("give the machine more memory, or build one platform at a time"),
         Class::Qemu => error.hint(format!(
             "build {} on a machine of that architecture: --builder names its buildkitd",
@@ -132,9 +149,7 @@ fn hinted(error: Error, class: Class, failure: &buildkit::Failure, unit: &Unit) 
         Class::Builder => error.hint("see the builder's log: sealift builder ls names it"),
         Class::Disk => error.hint("free space; the builder's cache: sealift builder prune"),
         _ => match &failure.kind {
-            buildkit::Kind::PolicyDenied { source }
-                if !source.starts_with("docker-image://") =>
-            {
+            buildkit::Kind::PolicyDenied { source } if !source.starts_with("docker-image://") => {
                 error.hint("--seal=images lets the build fetch URLs and git repositories")
             }
             _ => error,

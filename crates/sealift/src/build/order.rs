@@ -150,12 +150,23 @@ impl Order {
                 solve = solve.resolve(Resolve::Pull);
             }
         } else {
-            for NamedImage { name, platform, digest } in &self.images {
-                let context = Context::Image { store: store.clone(), digest: digest.clone() };
+            for NamedImage {
+                name,
+                platform,
+                digest,
+            } in &self.images
+            {
+                let context = Context::Image {
+                    store: store.clone(),
+                    digest: digest.clone(),
+                };
                 solve = solve.context(name, platform.as_ref(), context);
             }
         }
-        let network = steps.network.as_deref().or((self.seal == Seal::All).then_some("none"));
+        let network = steps
+            .network
+            .as_deref()
+            .or((self.seal == Seal::All).then_some("none"));
         if let Some(mode) = network {
             solve = solve.network(mode);
         }

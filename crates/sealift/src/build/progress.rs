@@ -42,7 +42,11 @@ impl Progress {
         match event {
             buildkit::Event::Vertex(vertex) => self.vertex(&vertex),
             buildkit::Event::Progress(progress) => {
-                let name = if progress.name.is_empty() { progress.id } else { progress.name };
+                let name = if progress.name.is_empty() {
+                    progress.id
+                } else {
+                    progress.name
+                };
                 self.events.tell(&Event::StepProgress {
                     unit: self.unit.clone(),
                     id: progress.vertex,
@@ -64,10 +68,14 @@ impl Progress {
     /// Returns the last lines that a step wrote.
     #[must_use]
     pub fn log_of(&self, vertex: &str) -> String {
-        let Some(log) = self.logs.get(vertex) else { return String::new() };
+        let Some(log) = self.logs.get(vertex) else {
+            return String::new();
+        };
         // What was overwritten on the terminal is not worth a line.
-        let lines: Vec<&str> =
-            log.lines().map(|line| line.rsplit('\r').next().unwrap_or(line)).collect();
+        let lines: Vec<&str> = log
+            .lines()
+            .map(|line| line.rsplit('\r').next().unwrap_or(line))
+            .collect();
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
@@ -89,7 +97,8 @@ impl Progress {
         {
             self.images.push(image.to_owned());
         }
-        self.names.insert(vertex.digest.clone(), vertex.name.clone());
+        self.names
+            .insert(vertex.digest.clone(), vertex.name.clone());
         let failed = || vertex.error.clone().unwrap_or_default();
         let (key, state) = match vertex.state() {
             buildkit::State::Waiting => return,
@@ -136,7 +145,11 @@ mod tests {
 
     #[test]
     fn the_end_of_a_log_is_kept() {
-        let unit = Unit { component: "a".into(), target: "b".into(), platform: "c".into() };
+        let unit = Unit {
+            component: "a".into(),
+            target: "b".into(),
+            platform: "c".into(),
+        };
         let mut progress = Progress::new(&unit, &Events::new(Arc::new(Deaf)));
         for number in 0..100_000 {
             progress.keep("v", &format!("line {number}\n"));

@@ -53,7 +53,10 @@ pub async fn build(
                 let reason = failure.error.causes().pop();
                 let reason = reason.unwrap_or_else(|| failure.error.message().to_owned());
                 let reason = reason.lines().next().unwrap_or_default().to_owned();
-                events.tell(&Event::BuildRepeated { unit: order.unit.clone(), reason });
+                events.tell(&Event::BuildRepeated {
+                    unit: order.unit.clone(),
+                    reason,
+                });
                 tokio::time::sleep(DELAY * 2_u32.pow(repeats)).await;
                 repeats += 1;
             }
@@ -64,14 +67,21 @@ pub async fn build(
     let duration = start.elapsed();
     events.tell(&Event::BuildFinished {
         unit: order.unit.clone(),
-        digest: manifest.as_ref().map(|manifest| manifest.digest.to_string()),
+        digest: manifest
+            .as_ref()
+            .map(|manifest| manifest.digest.to_string()),
         seconds: duration.as_secs_f64(),
         seal: order.seal.as_str().to_owned(),
         blobs_read: solved.traffic.blob_reads,
         tokens_asked: solved.traffic.auth_requests,
     });
     let config = solved.config_digest().map(|digest| digest.to_string());
-    Ok(Built { order: order.clone(), manifest, config, duration })
+    Ok(Built {
+        order: order.clone(),
+        manifest,
+        config,
+        duration,
+    })
 }
 
 async fn once(
@@ -84,7 +94,11 @@ async fn once(
     let mut progress = Progress::new(&order.unit, events);
     let (sender, mut receiver) = mpsc::channel(EVENTS_WAITING);
     // Dropping this future drops the solve, which cancels it; the token is for those who stay.
-    let solve = client.solve(order.solve(product, store), sender, CancellationToken::new());
+    let solve = client.solve(
+        order.solve(product, store),
+        sender,
+        CancellationToken::new(),
+    );
     let follow = async {
         while let Some(event) = receiver.recv().await {
             progress.take(event);

@@ -48,23 +48,41 @@ impl Choice {
     /// # Errors
     /// [`Kind::Usage`] for a malformed address, [`Kind::Builder`] where there is no builder at all.
     pub fn make(surroundings: Surroundings<'_>) -> Result<Self> {
-        let Surroundings { option, variable, process, program, path, configuration, environment } =
-            surroundings;
+        let Surroundings {
+            option,
+            variable,
+            process,
+            program,
+            path,
+            configuration,
+            environment,
+        } = surroundings;
         let named = option.map(|text| ("--builder", text));
-        if let Some((source, text)) = named.or_else(|| variable.map(|text| ("BUILDKIT_HOST", text))) {
+        if let Some((source, text)) = named.or_else(|| variable.map(|text| ("BUILDKIT_HOST", text)))
+        {
             let address = text.parse::<Address>().map_err(|error| {
-                Error::new(Kind::Usage, format!("{source}: {text:?} is no builder's address"))
-                    .because(error)
+                Error::new(
+                    Kind::Usage,
+                    format!("{source}: {text:?} is no builder's address"),
+                )
+                .because(error)
             })?;
             return Ok(Self::Given(address));
         }
         let Some(program) = program else {
-            return Err(Error::new(Kind::Builder, "there is no BuildKit to build with")
-                .hint("install buildkitd and runc on PATH: sealift starts and keeps it")
-                .hint("or name one that runs: --builder unix:///run/buildkit/buildkitd.sock")
-                .hint("or name a container of it: --builder docker-container://NAME"));
+            return Err(
+                Error::new(Kind::Builder, "there is no BuildKit to build with")
+                    .hint("install buildkitd and runc on PATH: sealift starts and keeps it")
+                    .hint("or name one that runs: --builder unix:///run/buildkit/buildkitd.sock")
+                    .hint("or name a container of it: --builder docker-container://NAME"),
+            );
         };
-        let launch = Launch { program, configuration, environment, tools: path };
+        let launch = Launch {
+            program,
+            configuration,
+            environment,
+            tools: path,
+        };
         Ok(Self::Managed { process, launch })
     }
 
@@ -77,15 +95,21 @@ impl Choice {
             Self::Given(address) => address.clone(),
             Self::Managed { process, launch } => {
                 if process.ensure(launch).await? {
-                    events.note(format!("Started a builder of our own: {}", process.address()));
+                    events.note(format!(
+                        "Started a builder of our own: {}",
+                        process.address()
+                    ));
                 }
                 process.address()
             }
         };
         let unreachable = |error| {
-            Error::new(Kind::Builder, format!("cannot reach the builder at {address}"))
-                .because(error)
-                .hint("see whether it runs there; --builder names another")
+            Error::new(
+                Kind::Builder,
+                format!("cannot reach the builder at {address}"),
+            )
+            .because(error)
+            .hint("see whether it runs there; --builder names another")
         };
         let client = Client::connect(&address).await.map_err(unreachable)?;
         let workers = client.workers().await.map_err(unreachable)?;
@@ -96,8 +120,15 @@ impl Choice {
             }
         }
         let shown = platforms.iter().map(ToString::to_string).collect();
-        events.tell(&Event::Builder { address: address.to_string(), platforms: shown });
-        Ok(Builder { address, client, platforms })
+        events.tell(&Event::Builder {
+            address: address.to_string(),
+            platforms: shown,
+        });
+        Ok(Builder {
+            address,
+            client,
+            platforms,
+        })
     }
 }
 
@@ -118,7 +149,11 @@ impl Builder {
     /// # Errors
     /// [`Kind::Emulation`] where no worker lists it or a newer variant of it.
     pub fn require(&self, platform: &Platform) -> Result<()> {
-        if self.platforms.iter().any(|offered| offered.rank(platform).is_some()) {
+        if self
+            .platforms
+            .iter()
+            .any(|offered| offered.rank(platform).is_some())
+        {
             return Ok(());
         }
         let listed: Vec<String> = self.platforms.iter().map(ToString::to_string).collect();
@@ -129,7 +164,9 @@ impl Builder {
         );
         Err(Error::new(Kind::Emulation, text)
             .hint("register an emulator on the builder's machine: apt-get install qemu-user-static")
-            .hint("where binfmt_misc is not mounted: mount -t binfmt_misc binfmt_misc \
-                   /proc/sys/fs/binfmt_misc, then systemctl restart systemd-binfmt"))
+            .hint(
+                "where binfmt_misc is not mounted: mount -t binfmt_misc binfmt_misc \
+                   /proc/sys/fs/binfmt_misc, then systemctl restart systemd-binfmt",
+            ))
     }
 }

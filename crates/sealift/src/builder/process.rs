@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -60,7 +60,10 @@ impl Process {
             let digest = sealift_oci::Digest::sha256(folder.as_os_str().as_encoded_bytes());
             socket = runtime.join(format!("sealift-{}.sock", digest.short()));
         }
-        Self { folder: folder.to_owned(), socket }
+        Self {
+            folder: folder.to_owned(),
+            socket,
+        }
     }
 
     /// Returns the address that it listens on.
@@ -83,7 +86,10 @@ impl Process {
         // The number may have gone to another process since: ours names its socket.
         let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let socket = self.socket.as_os_str().as_encoded_bytes();
-        command.windows(socket.len()).any(|part| part == socket).then_some(pid)
+        command
+            .windows(socket.len())
+            .any(|part| part == socket)
+            .then_some(pid)
     }
 
     /// Makes sure that it runs with this configuration and answers; starts it, or starts it again
@@ -101,8 +107,8 @@ impl Process {
             }
             self.terminate().await?;
         }
-        self.start(launch)?;
-        self.wait().await?;
+        let child = self.start(launch)?;
+        self.wait(child).await?;
         write(&self.folder.join("launch"), &wanted)?;
         Ok(true)
     }
@@ -135,7 +141,7 @@ impl Process {
         }
     }
 
-    fn start(&self, launch: &Launch) -> Result<()> {
+    fn start(&self, launch: &Launch) -> Result<Child> {
         let configuration = self.folder.join("buildkitd.toml");
         write(&configuration, &launch.configuration)?;
         let log = self.log();
@@ -165,22 +171,27 @@ impl Process {
             let program = launch.program.display();
             Error::new(Kind::Builder, format!("cannot start {program}")).because(error)
         })?;
-        write(&self.folder.join("buildkitd.pid"), &child.id().to_string())
+        write(&self.folder.join("buildkitd.pid"), &child.id().to_string())?;
+        Ok(child)
     }
 
-    async fn wait(&self) -> Result<()> {
+    async fn wait(&self, mut child: Child) -> Result<()> {
         let start = Instant::now();
         while start.elapsed() < START_LIMIT {
             if self.answers().await {
                 return Ok(());
             }
-            if self.running().is_none() {
+            // Asked of the child itself: right after its start /proc does not show its words yet.
+            if !matches!(child.try_wait(), Ok(None)) {
                 return Err(self.failed("ended right after it was started"));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         drop(self.terminate().await);
-        Err(self.failed(&format!("did not answer within {} s", START_LIMIT.as_secs())))
+        Err(self.failed(&format!(
+            "did not answer within {} s",
+            START_LIMIT.as_secs()
+        )))
     }
 
     async fn answers(&self) -> bool {
@@ -188,13 +199,18 @@ impl Process {
             return false;
         }
         match Client::connect(&self.address()).await {
-            Ok(client) => client.workers().await.is_ok_and(|workers| !workers.is_empty()),
+            Ok(client) => client
+                .workers()
+                .await
+                .is_ok_and(|workers| !workers.is_empty()),
             Err(_) => false,
         }
     }
 
     async fn terminate(&self) -> Result<bool> {
-        let Some(pid) = self.running() else { return Ok(false) };
+        let Some(pid) = self.running() else {
+            return Ok(false);
+        };
         let start = Instant::now();
         self.signal(pid, Signal::TERM)?;
         while self.running().is_some() {
@@ -243,7 +259,9 @@ fn fingerprint(launch: &Launch) -> String {
     let mut emulators: Vec<String> = std::fs::read_dir("/proc/sys/fs/binfmt_misc")
         .map(|entries| {
             let names = entries.flatten().map(|entry| entry.file_name());
-            names.map(|name| name.to_string_lossy().into_owned()).collect()
+            names
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect()
         })
         .unwrap_or_default();
     emulators.retain(|name| name.starts_with("qemu-"));
@@ -269,7 +287,8 @@ fn write(path: &Path, text: &str) -> Result<()> {
     let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| local(path, error))?;
     std::io::Write::write_all(&mut file.as_file(), text.as_bytes())
         .map_err(|error| local(path, error))?;
-    file.persist(path).map_err(|error| local(path, error.error))?;
+    file.persist(path)
+        .map_err(|error| local(path, error.error))?;
     Ok(())
 }
 
@@ -291,7 +310,8 @@ fn rotate(file: &mut File, path: &Path) -> Result<()> {
 fn tail(path: &Path) -> Option<String> {
     let mut file = File::open(path).ok()?;
     let length = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL))).ok()?;
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL)))
+        .ok()?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
@@ -315,7 +335,11 @@ mod tests {
     fn another_process_with_the_number_is_not_ours() {
         let folder = tempfile::tempdir().unwrap();
         let process = Process::new(folder.path(), folder.path());
-        write(&folder.path().join("buildkitd.pid"), &std::process::id().to_string()).unwrap();
+        write(
+            &folder.path().join("buildkitd.pid"),
+            &std::process::id().to_string(),
+        )
+        .unwrap();
         assert_eq!(process.running(), None);
     }
 }

@@ -93,10 +93,18 @@ pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
             (Some(plan), pins)
         }
     };
-    let orders = Orders { input: &input, plan: plan.as_ref(), pins: &pins, seal: args.seal.into() };
+    let orders = Orders {
+        input: &input,
+        plan: plan.as_ref(),
+        pins: &pins,
+        seal: args.seal.into(),
+    };
     let made = orders.make(surroundings, &names, &destinations)?;
     let built = build::build_all(&builder, made.orders, &prefetch).await?;
-    let bases: Vec<_> = pins.keys().map(|(reference, _)| reference.clone()).collect();
+    let bases: Vec<_> = pins
+        .keys()
+        .map(|(reference, _)| reference.clone())
+        .collect();
     let outcome = Outcome {
         input: &input,
         names: &names,
@@ -106,7 +114,10 @@ pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
     let root = outcome.deliver(&built, &prefetch, session).await?;
     if let Some(file) = &args.result.metadata_file {
         let file = session.settings().working_directory.join(file);
-        metadata::write(&file, &metadata::describe(&names, root.as_ref(), &built, &pins))?;
+        metadata::write(
+            &file,
+            &metadata::describe(&names, root.as_ref(), &built, &pins),
+        )?;
     }
     registries.finish(start);
     Ok(())

@@ -44,7 +44,11 @@ pub async fn run(command: BuilderCommand, session: &Session) -> Result<()> {
         BuilderCommand::Ls(args) => list(&args, session).await,
         BuilderCommand::Stop => {
             let stopped = session.managed_builder().stop().await?;
-            let text = if stopped { "stopped\n" } else { "it does not run\n" };
+            let text = if stopped {
+                "stopped\n"
+            } else {
+                "it does not run\n"
+            };
             session.terminal().result(text);
             Ok(())
         }
@@ -58,7 +62,10 @@ async fn list(args: &LsArgs, session: &Session) -> Result<()> {
     let mut rows = vec![match process.running() {
         Some(pid) => {
             let state = format!("running (process {pid})");
-            Row { log, ..ask("managed", &address.to_string(), state).await }
+            Row {
+                log,
+                ..ask("managed", &address.to_string(), state).await
+            }
         }
         None => Row {
             name: "managed",
@@ -78,7 +85,13 @@ async fn list(args: &LsArgs, session: &Session) -> Result<()> {
     let mut table = vec![["NAME", "STATE", "PLATFORMS", "ADDRESS", "LOG"].map(str::to_owned)];
     table.extend(rows.into_iter().map(|row| {
         let log = row.log.unwrap_or_default();
-        [row.name.to_owned(), row.state, row.platforms.join(","), row.address, log]
+        [
+            row.name.to_owned(),
+            row.state,
+            row.platforms.join(","),
+            row.address,
+            log,
+        ]
     }));
     session.terminal().result(&columns(&table));
     Ok(())
@@ -88,7 +101,13 @@ async fn list(args: &LsArgs, session: &Session) -> Result<()> {
 async fn ask(name: &'static str, address: &str, state: String) -> Row {
     let row = |state, platforms| {
         let address = address.to_owned();
-        Row { name, address, state, platforms, log: None }
+        Row {
+            name,
+            address,
+            state,
+            platforms,
+            log: None,
+        }
     };
     let workers = async {
         let client = Client::connect(&address.parse()?).await?;

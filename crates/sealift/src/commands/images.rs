@@ -57,9 +57,19 @@ pub async fn run(args: ImagesArgs, session: &Session) -> Result<()> {
     let mut table = vec![["IMAGE", "PLATFORM", "VIA", "LINE", "FOR"].map(str::to_owned)];
     for unit in plan.units {
         table.extend(unit.images.into_iter().map(|need| {
-            let line = if need.line == 0 { String::new() } else { need.line.to_string() };
+            let line = if need.line == 0 {
+                String::new()
+            } else {
+                need.line.to_string()
+            };
             let (image, platform) = (need.reference.to_string(), need.platform.to_string());
-            [image, platform, need.via.to_owned(), line, unit.platform.clone()]
+            [
+                image,
+                platform,
+                need.via.to_owned(),
+                line,
+                unit.platform.clone(),
+            ]
         }));
     }
     session.terminal().result(&columns(&table));

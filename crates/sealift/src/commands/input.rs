@@ -16,7 +16,10 @@ use crate::settings::Settings;
 pub fn read(args: &InputArgs, settings: &Settings) -> Result<Input> {
     let here = &settings.working_directory;
     let component = Component::find(here, &args.path, args.file.as_deref())?;
-    let contexts = args.build_context.iter().map(|option| NamedContext::parse(here, option));
+    let contexts = args
+        .build_context
+        .iter()
+        .map(|option| NamedContext::parse(here, option));
     let mut platforms: Vec<Platform> = Vec::new();
     for platform in &args.platform {
         if !platforms.contains(platform) {

@@ -64,7 +64,8 @@ pub fn write(path: &Path, value: &Value) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(failed)?;
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(super::session::json(value)?.as_bytes()).map_err(failed)?;
+    file.write_all(super::session::json(value)?.as_bytes())
+        .map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
 }

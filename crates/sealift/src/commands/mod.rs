@@ -36,7 +36,9 @@ pub async fn run(cli: Cli, session: &Session) -> Result<()> {
         Command::Store(command) => store::run(command, session).await,
         Command::Builder(command) => builder::run(command, session).await,
         Command::Version => {
-            session.terminal().result(concat!("sealift ", env!("CARGO_PKG_VERSION"), "\n"));
+            session
+                .terminal()
+                .result(concat!("sealift ", env!("CARGO_PKG_VERSION"), "\n"));
             Ok(())
         }
         Command::Completions(args) => {

@@ -81,13 +81,20 @@ impl Orders<'_> {
                 orders.push((order, Product::Image));
             }
         }
-        Ok(Made { orders, standard_input })
+        Ok(Made {
+            orders,
+            standard_input,
+        })
     }
 
     fn unit(&self, platform: &Platform) -> Unit {
         Unit {
             component: self.input.component.name.clone(),
-            target: self.input.target.clone().unwrap_or_else(|| "default".to_owned()),
+            target: self
+                .input
+                .target
+                .clone()
+                .unwrap_or_else(|| "default".to_owned()),
             platform: platform.to_string(),
         }
     }
@@ -96,20 +103,35 @@ impl Orders<'_> {
     fn images(&self, platform: &Platform) -> Vec<NamedImage> {
         let platform_text = platform.to_string();
         let units = self.plan.iter().flat_map(|plan| &plan.units);
-        let needs = units.filter(|unit| unit.platform == platform_text).flat_map(|u| &u.images);
+        let needs = units
+            .filter(|unit| unit.platform == platform_text)
+            .flat_map(|u| &u.images);
         let mut images = Vec::new();
         for need in needs {
             let key = (need.reference.clone(), need.platform.clone());
-            let Some(manifest) = self.pins.get(&key) else { continue };
-            let name = need.context.clone().unwrap_or_else(|| need.reference.familiar());
+            let Some(manifest) = self.pins.get(&key) else {
+                continue;
+            };
+            let name = need
+                .context
+                .clone()
+                .unwrap_or_else(|| need.reference.familiar());
             let digest = manifest.digest.clone();
             // The frontend's own image is looked up for the machine that builds, whose platform
             // may be spelt otherwise there: it stands under its bare name too.
             if need.is_frontend() {
                 let (name, digest) = (name.clone(), digest.clone());
-                images.push(NamedImage { name, platform: None, digest });
+                images.push(NamedImage {
+                    name,
+                    platform: None,
+                    digest,
+                });
             }
-            images.push(NamedImage { name, platform: Some(need.platform.clone()), digest });
+            images.push(NamedImage {
+                name,
+                platform: Some(need.platform.clone()),
+                digest,
+            });
         }
         images
     }
@@ -135,11 +157,18 @@ impl Orders<'_> {
             return Ok((folder.join(&file.file_name), None));
         }
         let failed = |error: std::io::Error| {
-            Error::new(Kind::Local, "cannot keep the Dockerfile from standard input").because(error)
+            Error::new(
+                Kind::Local,
+                "cannot keep the Dockerfile from standard input",
+            )
+            .because(error)
         };
         let folder = tempfile::tempdir().map_err(failed)?;
         let path = folder.path().join(&file.file_name);
-        let mut kept = std::fs::File::options().write(true).create_new(true).open(&path);
+        let mut kept = std::fs::File::options()
+            .write(true)
+            .create_new(true)
+            .open(&path);
         kept.as_mut()
             .map_err(|error| std::io::Error::new(error.kind(), error.to_string()))
             .and_then(|kept| std::io::Write::write_all(kept, file.text.as_bytes()))
@@ -156,7 +185,13 @@ impl Orders<'_> {
 pub fn default_name(folder: &str) -> Result<Reference> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.' || c == '_';
     let mut name = String::new();
-    for c in folder.chars().map(|c| if allowed(c) { c.to_ascii_lowercase() } else { '-' }) {
+    for c in folder.chars().map(|c| {
+        if allowed(c) {
+            c.to_ascii_lowercase()
+        } else {
+            '-'
+        }
+    }) {
         let separator = !c.is_ascii_alphanumeric();
         if !(separator && name.ends_with(|last: char| !last.is_ascii_alphanumeric())) {
             name.push(c);

@@ -8,8 +8,8 @@ use super::input;
 use super::session::Session;
 use crate::cli::{InputArgs, NetworkArgs};
 use crate::error::Result;
-use crate::prefetch::inventory::store_failed;
 use crate::prefetch::complete;
+use crate::prefetch::inventory::store_failed;
 
 /// Options of `sealift prefetch`.
 #[derive(Debug, Args)]

@@ -8,8 +8,8 @@ use sealift_oci::{Platform, Reference};
 use super::session::Session;
 use crate::cli::NetworkArgs;
 use crate::error::Result;
-use crate::prefetch::inventory::store_failed;
 use crate::prefetch::Wanted;
+use crate::prefetch::inventory::store_failed;
 
 /// Options of `sealift pull`.
 #[derive(Debug, Args)]
@@ -32,15 +32,25 @@ pub async fn run(args: PullArgs, session: &Session) -> Result<()> {
     let start = Instant::now();
     let store = session.store()?;
     let _lease = store.lease().map_err(store_failed)?;
-    let platforms =
-        if args.platform.is_empty() { vec![Platform::host()] } else { args.platform };
+    let platforms = if args.platform.is_empty() {
+        vec![Platform::host()]
+    } else {
+        args.platform
+    };
     let place = "the command line".to_owned();
     let wanted = args.images.into_iter().map(|reference| {
         let (platforms, place) = (platforms.clone(), place.clone());
-        Wanted { reference, platforms, place }
+        Wanted {
+            reference,
+            platforms,
+            place,
+        }
     });
     let registries = session.registries(&args.network)?;
-    registries.prefetch(store, true).fetch(wanted.collect()).await?;
+    registries
+        .prefetch(store, true)
+        .fetch(wanted.collect())
+        .await?;
     registries.finish(start);
     Ok(())
 }

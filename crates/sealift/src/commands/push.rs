@@ -31,12 +31,18 @@ pub async fn run(args: PushArgs, session: &Session) -> Result<()> {
     let start = Instant::now();
     let store = session.store()?;
     let _lease = store.lease().map_err(store_failed)?;
-    let root = store.resolve(&args.image).map_err(store_failed)?.ok_or_else(|| {
-        Error::new(Kind::Absent, format!("{} is not in the store", args.image))
-            .hint("sealift store ls lists what is")
-    })?;
-    let names =
-        if args.destinations.is_empty() { vec![args.image] } else { args.destinations };
+    let root = store
+        .resolve(&args.image)
+        .map_err(store_failed)?
+        .ok_or_else(|| {
+            Error::new(Kind::Absent, format!("{} is not in the store", args.image))
+                .hint("sealift store ls lists what is")
+        })?;
+    let names = if args.destinations.is_empty() {
+        vec![args.image]
+    } else {
+        args.destinations
+    };
     let registries = session.registries(&args.network)?;
     let request = push::request(&root, &names, &[]);
     registries.push(&store, request).await?;

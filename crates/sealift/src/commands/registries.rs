@@ -42,7 +42,10 @@ impl Registries {
             attempts: args.retries.map(|retries| retries.saturating_add(1)),
             ..Retry::default()
         };
-        let own = sealift_transport::Settings { retry, ..Default::default() };
+        let own = sealift_transport::Settings {
+            retry,
+            ..Default::default()
+        };
         let observer = Arc::clone(&watch) as Arc<dyn sealift_transport::Observer>;
         let transport = Transport::new(own, observer);
         let health = settings.network().join("health.json");
@@ -57,7 +60,13 @@ impl Registries {
             ..Config::default()
         };
         let client = Client::new(transport.clone(), config);
-        Ok(Self { transport, client, watch, events: events.clone(), health })
+        Ok(Self {
+            transport,
+            client,
+            watch,
+            events: events.clone(),
+            health,
+        })
     }
 
     /// Returns what brings images in.
@@ -87,7 +96,8 @@ impl Registries {
         let seconds = start.elapsed().as_secs_f64();
         self.events.tell(&Event::Finished { seconds, fetched });
         if let Err(error) = self.remember() {
-            self.events.warn(format!("the health of endpoints is forgotten: {error}"));
+            self.events
+                .warn(format!("the health of endpoints is forgotten: {error}"));
         }
     }
 
@@ -126,8 +136,11 @@ fn routes(options: &[String]) -> Result<std::collections::HashMap<String, Route>
         .into_iter()
         .map(|(registry, list)| {
             let origin = sealift_registry::origin(&registry).map_err(|error| {
-                Error::new(Kind::Usage, format!("--mirror {registry}: no such registry"))
-                    .because(error)
+                Error::new(
+                    Kind::Usage,
+                    format!("--mirror {registry}: no such registry"),
+                )
+                .because(error)
             })?;
             Ok((registry, Route::new(list, origin)))
         })
@@ -144,5 +157,11 @@ fn credentials(settings: &Settings) -> Result<Credentials> {
         files.extend(read);
     }
     let path = settings.variable("PATH").map(Into::into);
-    Ok(Credentials::new(files, Helpers { path, ..Helpers::default() }))
+    Ok(Credentials::new(
+        files,
+        Helpers {
+            path,
+            ..Helpers::default()
+        },
+    ))
 }

@@ -65,8 +65,11 @@ impl ResultArgs {
     pub fn names(&self, input: &Input, destinations: &[Destination]) -> Result<Vec<Reference>> {
         let parse = |text: &String| {
             let wrong = |error| {
-                Error::new(Kind::Usage, format!("-t {text}: this is no name for an image"))
-                    .because(error)
+                Error::new(
+                    Kind::Usage,
+                    format!("-t {text}: this is no name for an image"),
+                )
+                .because(error)
             };
             let name = Reference::parse(text).map_err(wrong)?;
             if name.digest().is_some() {
@@ -117,7 +120,11 @@ impl Outcome<'_> {
         for destination in self.destinations {
             if let Destination::Folder(folder) = destination {
                 let (output, destination) = ("folder".to_owned(), folder.display().to_string());
-                session.events().tell(&Event::Delivered { output, destination, digest: None });
+                session.events().tell(&Event::Delivered {
+                    output,
+                    destination,
+                    digest: None,
+                });
             }
         }
         if images.is_empty() {
@@ -125,12 +132,20 @@ impl Outcome<'_> {
         }
         let store = &prefetch.store;
         let root = index::assemble(store, &images)?;
-        let named: Vec<_> = self.names.iter().map(|name| (name.clone(), root.clone())).collect();
+        let named: Vec<_> = self
+            .names
+            .iter()
+            .map(|name| (name.clone(), root.clone()))
+            .collect();
         store.set_names(&named).map_err(store_failed)?;
         for name in self.names {
             let (output, destination) = ("store".to_owned(), name.to_string());
             let digest = Some(root.digest.to_string());
-            session.events().tell(&Event::Delivered { output, destination, digest });
+            session.events().tell(&Event::Delivered {
+                output,
+                destination,
+                digest,
+            });
         }
         let wanted = match &self.input.platforms[..] {
             [only] => only.clone(),
@@ -143,7 +158,11 @@ impl Outcome<'_> {
             docker_host: session.settings().variable("DOCKER_HOST"),
             events: session.events(),
         };
-        for destination in self.destinations.iter().filter(|destination| destination.is_image()) {
+        for destination in self
+            .destinations
+            .iter()
+            .filter(|destination| destination.is_image())
+        {
             let single = match destination {
                 Destination::Docker | Destination::DockerArchive(_) => {
                     index::select(&images, &wanted)?
@@ -151,7 +170,12 @@ impl Outcome<'_> {
                 _ => root.clone(),
             };
             let (names, bases) = (self.names.to_vec(), self.bases.to_vec());
-            let parcel = Parcel { root: root.clone(), single, names, bases };
+            let parcel = Parcel {
+                root: root.clone(),
+                single,
+                names,
+                bases,
+            };
             courier.deliver(&parcel, destination).await?;
         }
         Ok(Some(root))

@@ -33,7 +33,11 @@ impl Session {
         let terminal = Arc::new(terminal);
         terminal.log_failures_to(&settings.home.join("failures.log"));
         let events = Events::new(Arc::clone(&terminal) as Arc<dyn crate::event::Listener>);
-        Self { settings, terminal, events }
+        Self {
+            settings,
+            terminal,
+            events,
+        }
     }
 
     /// Returns the settings.
@@ -56,7 +60,8 @@ impl Session {
 
     /// Logs failed attempts at a project's root.
     pub fn log_failures_at(&self, root: &Path) {
-        self.terminal.log_failures_to(&root.join(failure_log::FILE_NAME));
+        self.terminal
+            .log_failures_to(&root.join(failure_log::FILE_NAME));
     }
 
     /// Opens the store.
@@ -107,13 +112,22 @@ impl Session {
             return (Some(program), None);
         }
         let here = self.settings.working_directory.ancestors();
-        let beside = self.settings.program.iter().flat_map(|program| program.ancestors());
+        let beside = self
+            .settings
+            .program
+            .iter()
+            .flat_map(|program| program.ancestors());
         let folders = here.chain(beside).map(|folder| folder.join(".tools/bin"));
-        let found = folders.map(|folder| folder.join("buildkitd")).find(|file| file.is_file());
-        let path = found.as_ref().and_then(|program| program.parent()).map(|folder| {
-            let path = self.settings.variable("PATH").unwrap_or_default();
-            PathBuf::from(format!("{}:{path}", folder.display()))
-        });
+        let found = folders
+            .map(|folder| folder.join("buildkitd"))
+            .find(|file| file.is_file());
+        let path = found
+            .as_ref()
+            .and_then(|program| program.parent())
+            .map(|folder| {
+                let path = self.settings.variable("PATH").unwrap_or_default();
+                PathBuf::from(format!("{}:{path}", folder.display()))
+            });
         (found, path)
     }
 }

@@ -40,10 +40,17 @@ pub fn read(args: &StepArgs, settings: &Settings) -> Result<Surroundings> {
     let secrets = args.secret.iter().map(|option| secret(option, settings));
     let agents = args.ssh.iter().map(|option| agent(option, settings));
     let hosts = args.add_host.iter().map(|option| host(option));
-    let mut entitlements = args.allow.iter().map(|o| entitlement(o)).collect::<Result<Vec<_>>>()?;
+    let mut entitlements = args
+        .allow
+        .iter()
+        .map(|o| entitlement(o))
+        .collect::<Result<Vec<_>>>()?;
     if let Some(mode) = &args.network {
         if !["default", "host", "none"].contains(&mode.as_str()) {
-            return Err(wrong(&format!("--network {mode}"), "it is default, host or none"));
+            return Err(wrong(
+                &format!("--network {mode}"),
+                "it is default, host or none",
+            ));
         }
         if mode == "host" && !entitlements.contains(&Entitlement::NetworkHost) {
             entitlements.push(Entitlement::NetworkHost);
@@ -75,7 +82,12 @@ fn secret(option: &str, settings: &Settings) -> Result<(String, Secret)> {
             Some(("src" | "source", value)) => file = Some(value),
             Some(("env", value)) => variable = Some(value),
             Some(("type", "file" | "env")) => {}
-            _ => return Err(wrong(&shown, "write id=NAME,src=FILE or id=NAME,env=VARIABLE")),
+            _ => {
+                return Err(wrong(
+                    &shown,
+                    "write id=NAME,src=FILE or id=NAME,env=VARIABLE",
+                ));
+            }
         }
     }
     let id = id.or(file).or(variable).filter(|id| !id.is_empty());
@@ -96,7 +108,10 @@ fn secret(option: &str, settings: &Settings) -> Result<(String, Secret)> {
     };
     if bytes.len() > Secret::LIMIT {
         let limit = crate::size::bytes(Secret::LIMIT as u64);
-        return Err(wrong(&shown, &format!("BuildKit takes secrets of at most {limit}")));
+        return Err(wrong(
+            &shown,
+            &format!("BuildKit takes secrets of at most {limit}"),
+        ));
     }
     Ok((id.to_owned(), Secret::new(bytes)))
 }
@@ -121,11 +136,11 @@ fn agent(option: &str, settings: &Settings) -> Result<(String, PathBuf)> {
     let kind = path.metadata().map(|metadata| metadata.file_type());
     match kind {
         Ok(kind) if std::os::unix::fs::FileTypeExt::is_socket(&kind) => Ok((id.to_owned(), path)),
-        Ok(_) => Err(wrong(&shown, &format!("{} is no agent's socket", path.display()))
-            .hint("keys are not read: add the key to an agent with ssh-add")),
-        Err(error) => {
-            Err(wrong(&shown, &format!("there is no {}", path.display())).because(error))
-        }
+        Ok(_) => Err(
+            wrong(&shown, &format!("{} is no agent's socket", path.display()))
+                .hint("keys are not read: add the key to an agent with ssh-add"),
+        ),
+        Err(error) => Err(wrong(&shown, &format!("there is no {}", path.display())).because(error)),
     }
 }
 
@@ -148,7 +163,10 @@ fn entitlement(option: &str) -> Result<Entitlement> {
     match option {
         "network.host" => Ok(Entitlement::NetworkHost),
         "security.insecure" => Ok(Entitlement::SecurityInsecure),
-        _ => Err(wrong(&format!("--allow {option}"), "it is network.host or security.insecure")),
+        _ => Err(wrong(
+            &format!("--allow {option}"),
+            "it is network.host or security.insecure",
+        )),
     }
 }
 

@@ -108,18 +108,34 @@ fn list(store: &Store, args: &LsArgs) -> Result<String> {
     let mut table = vec![["IMAGE", "DIGEST", "PLATFORMS", "SIZE"].map(str::to_owned)];
     table.extend(rows.into_iter().map(|row| {
         let digest = row.digest.chars().take("sha256:".len() + 12).collect();
-        [row.name, digest, row.platforms.join(","), size::bytes(row.size)]
+        [
+            row.name,
+            digest,
+            row.platforms.join(","),
+            size::bytes(row.size),
+        ]
     }));
     Ok(columns(&table))
 }
 
 fn verify(store: &Store, args: &VerifyArgs) -> Result<String> {
-    let repair = if args.repair { Repair::MoveAside } else { Repair::Report };
+    let repair = if args.repair {
+        Repair::MoveAside
+    } else {
+        Repair::Report
+    };
     let found = store.verify(repair, |_| {}).map_err(store_failed)?;
     let mut text = String::new();
     for corrupt in &found.corrupt {
-        let Corrupt { digest, actual, path } = corrupt;
-        text += &format!("corrupt: {digest} has the digest {actual}: {}\n", path.display());
+        let Corrupt {
+            digest,
+            actual,
+            path,
+        } = corrupt;
+        text += &format!(
+            "corrupt: {digest} has the digest {actual}: {}\n",
+            path.display()
+        );
     }
     for missing in &found.missing {
         let image = missing.reference.as_ref().map(ToString::to_string);
@@ -162,10 +178,14 @@ fn remove(store: &Store, args: &RmArgs) -> Result<String> {
     let known = store.names().map_err(store_failed)?;
     for image in &args.images {
         if !known.iter().any(|(name, _)| name == image) {
-            return Err(Error::new(Kind::Absent, format!("{image} is not in the store"))
-                .hint("sealift store ls lists what is"));
+            return Err(
+                Error::new(Kind::Absent, format!("{image} is not in the store"))
+                    .hint("sealift store ls lists what is"),
+            );
         }
     }
     let count = store.remove_names(&args.images).map_err(store_failed)?;
-    Ok(format!("removed {count} names; sealift store gc frees their space\n"))
+    Ok(format!(
+        "removed {count} names; sealift store gc frees their space\n"
+    ))
 }

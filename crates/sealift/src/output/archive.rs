@@ -19,7 +19,10 @@ pub fn write_oci(
     names: &[Reference],
     path: &Path,
 ) -> Result<()> {
-    let named: Vec<_> = names.iter().map(|name| (name.clone(), image.clone())).collect();
+    let named: Vec<_> = names
+        .iter()
+        .map(|name| (name.clone(), image.clone()))
+        .collect();
     whole(path, |file| sealift_content::write_oci(store, &named, file))
 }
 
@@ -33,7 +36,9 @@ pub fn write_docker(
     names: &[Reference],
     path: &Path,
 ) -> Result<()> {
-    whole(path, |file| sealift_content::write_docker(store, manifest, names, file))
+    whole(path, |file| {
+        sealift_content::write_docker(store, manifest, names, file)
+    })
 }
 
 fn whole(
@@ -45,7 +50,9 @@ fn whole(
         let kind = if full { Kind::Disk } else { Kind::Local };
         Error::new(kind, format!("cannot write {}", path.display())).because(error)
     };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(failed)?;
     let file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;

@@ -87,7 +87,9 @@ impl Courier<'_> {
         let (store, owned, target) = (self.store.clone(), parcel.clone(), path.to_owned());
         tokio::task::spawn_blocking(move || write(&store, &owned, &target))
             .await
-            .map_err(|error| Error::new(Kind::Local, "writing an archive ended early").because(error))??;
+            .map_err(|error| {
+                Error::new(Kind::Local, "writing an archive ended early").because(error)
+            })??;
         self.told("archive", &path.display().to_string(), &parcel.root);
         Ok(())
     }

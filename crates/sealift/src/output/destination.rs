@@ -56,7 +56,9 @@ impl Destination {
             (Some("local"), Some(dest)) => Ok(Self::Folder(dest)),
             (Some("registry"), None) => Ok(Self::Registry),
             (Some("image"), None) if push => Ok(Self::Registry),
-            (Some("image"), None) => Err(wrong("type=image needs push=true; the store has it anyway")),
+            (Some("image"), None) => {
+                Err(wrong("type=image needs push=true; the store has it anyway"))
+            }
             (Some("oci" | "local"), None) => Err(wrong("dest is missing")),
             (Some(kind), _) => Err(wrong(&format!("the type {kind} is not supported"))),
             (None, _) => Err(wrong("type is missing")),
@@ -78,8 +80,14 @@ mod tests {
     fn forms_of_buildx() {
         let parse = |option: &str| Destination::parse(Path::new("/w"), option);
         for (option, wanted) in [
-            ("type=oci,dest=a.tar", Destination::OciArchive("/w/a.tar".into())),
-            ("dest=/x.tar,type=docker", Destination::DockerArchive("/x.tar".into())),
+            (
+                "type=oci,dest=a.tar",
+                Destination::OciArchive("/w/a.tar".into()),
+            ),
+            (
+                "dest=/x.tar,type=docker",
+                Destination::DockerArchive("/x.tar".into()),
+            ),
             ("type=docker", Destination::Docker),
             ("type=local,dest=out", Destination::Folder("/w/out".into())),
             ("out", Destination::Folder("/w/out".into())),
@@ -88,9 +96,16 @@ mod tests {
         ] {
             assert_eq!(parse(option).unwrap(), wanted, "{option}");
         }
-        for option in ["-", "type=oci", "type=tar,dest=x", "type=image", "dest=x", "type=oci,x",
-            "type=oci,dest=-", "type=oci,dest=a,compression=zstd"]
-        {
+        for option in [
+            "-",
+            "type=oci",
+            "type=tar,dest=x",
+            "type=image",
+            "dest=x",
+            "type=oci,x",
+            "type=oci,dest=-",
+            "type=oci,dest=a,compression=zstd",
+        ] {
             assert_eq!(parse(option).unwrap_err().kind(), Kind::Usage, "{option}");
         }
     }

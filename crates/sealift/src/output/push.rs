@@ -22,11 +22,18 @@ pub async fn push(
     watcher: Arc<dyn Watcher>,
     events: &Events,
 ) -> Result<()> {
-    let pushed = registries.push(store, request, watcher).await.map_err(registry_failed)?;
+    let pushed = registries
+        .push(store, request, watcher)
+        .await
+        .map_err(registry_failed)?;
     for name in &pushed.destinations {
         let digest = Some(pushed.root.digest.to_string());
         let (output, destination) = ("registry".to_owned(), name.to_string());
-        events.tell(&Event::Delivered { output, destination, digest });
+        events.tell(&Event::Delivered {
+            output,
+            destination,
+            digest,
+        });
     }
     Ok(())
 }
@@ -37,5 +44,9 @@ pub fn request(root: &Descriptor, names: &[Reference], bases: &[Reference]) -> P
     let mut mounts: Vec<Repository> = bases.iter().map(|base| base.repository().clone()).collect();
     mounts.sort();
     mounts.dedup();
-    PushRequest { root: root.clone(), destinations: names.to_vec(), mounts }
+    PushRequest {
+        root: root.clone(),
+        destinations: names.to_vec(),
+        mounts,
+    }
 }

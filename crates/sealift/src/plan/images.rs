@@ -42,7 +42,11 @@ impl Need {
     /// Says where it is asked for: `Dockerfile:3`.
     #[must_use]
     pub fn place(&self, shown: &str) -> String {
-        if self.line == 0 { shown.to_owned() } else { format!("{shown}:{}", self.line) }
+        if self.line == 0 {
+            shown.to_owned()
+        } else {
+            format!("{shown}:{}", self.line)
+        }
     }
 
     /// Tells whether it is the frontend that reads the Dockerfile.
@@ -82,13 +86,20 @@ pub fn needs(input: &Input, platform: &Platform, triggers: &Triggers) -> Result<
         })
         .collect();
     let found = dockerfile::images(&parsed, &query).map_err(refused)?;
-    found.into_iter().map(|need| typed(need, &file.shown)).collect()
+    found
+        .into_iter()
+        .map(|need| typed(need, &file.shown))
+        .collect()
 }
 
 fn typed(need: ImageNeed, shown: &str) -> Result<Need> {
     let place = format!("{shown}:{}", need.line);
     let wrong = |error| {
-        Error::new(Kind::Build, format!("{place}: this image cannot be fetched")).because(error)
+        Error::new(
+            Kind::Build,
+            format!("{place}: this image cannot be fetched"),
+        )
+        .because(error)
     };
     Ok(Need {
         reference: Reference::parse(&need.reference).map_err(wrong)?,

@@ -16,7 +16,11 @@ pub fn store_failed(error: sealift_content::Error) -> Error {
     let full = matches!(error, sealift_content::Error::DiskFull { .. });
     let kind = if full { Kind::Disk } else { Kind::Local };
     let failed = Error::new(kind, "the content store failed").because(error);
-    if full { failed.hint("free space: sealift store gc") } else { failed }
+    if full {
+        failed.hint("free space: sealift store gc")
+    } else {
+        failed
+    }
 }
 
 /// Finds the complete image of a platform under a name.
@@ -24,8 +28,12 @@ pub fn store_failed(error: sealift_content::Error) -> Error {
 /// # Errors
 /// [`Kind::Local`] where the store can't be read.
 pub fn find(store: &Store, name: &Reference, platform: &Platform) -> Result<Option<Descriptor>> {
-    let Some(root) = store.resolve(name).map_err(store_failed)? else { return Ok(None) };
-    let Some(manifest) = select(store, &root, platform)? else { return Ok(None) };
+    let Some(root) = store.resolve(name).map_err(store_failed)? else {
+        return Ok(None);
+    };
+    let Some(manifest) = select(store, &root, platform)? else {
+        return Ok(None);
+    };
     Ok(is_whole(store, &manifest)?.then_some(manifest))
 }
 
@@ -33,11 +41,7 @@ pub fn find(store: &Store, name: &Reference, platform: &Platform) -> Result<Opti
 ///
 /// # Errors
 /// [`Kind::Local`] where the store can't be read.
-pub fn select(
-    store: &Store,
-    root: &Descriptor,
-    platform: &Platform,
-) -> Result<Option<Descriptor>> {
+pub fn select(store: &Store, root: &Descriptor, platform: &Platform) -> Result<Option<Descriptor>> {
     if !store.contains(&root.digest) {
         return Ok(None);
     }
@@ -56,7 +60,9 @@ pub fn select(
 /// # Errors
 /// [`Kind::Local`] where it can't be read, [`Kind::Corrupt`] where it is none.
 pub fn index(store: &Store, descriptor: &Descriptor) -> Result<Index> {
-    let bytes = store.read_blob(&descriptor.digest, DOCUMENT_LIMIT).map_err(store_failed)?;
+    let bytes = store
+        .read_blob(&descriptor.digest, DOCUMENT_LIMIT)
+        .map_err(store_failed)?;
     Index::parse(&bytes).map_err(|error| malformed(descriptor, error))
 }
 
@@ -65,15 +71,22 @@ pub fn index(store: &Store, descriptor: &Descriptor) -> Result<Index> {
 /// # Errors
 /// As [`index`].
 pub fn config(store: &Store, manifest: &Descriptor) -> Result<ImageConfig> {
-    let bytes = store.read_blob(&manifest.digest, DOCUMENT_LIMIT).map_err(store_failed)?;
+    let bytes = store
+        .read_blob(&manifest.digest, DOCUMENT_LIMIT)
+        .map_err(store_failed)?;
     let parsed = Manifest::parse(&bytes).map_err(|error| malformed(manifest, error))?;
-    let bytes = store.read_blob(&parsed.config.digest, DOCUMENT_LIMIT).map_err(store_failed)?;
+    let bytes = store
+        .read_blob(&parsed.config.digest, DOCUMENT_LIMIT)
+        .map_err(store_failed)?;
     ImageConfig::parse(&bytes).map_err(|error| malformed(&parsed.config, error))
 }
 
 fn malformed(descriptor: &Descriptor, error: sealift_oci::Error) -> Error {
-    Error::new(Kind::Corrupt, format!("{} in the store makes no sense", descriptor.digest))
-        .because(error)
+    Error::new(
+        Kind::Corrupt,
+        format!("{} in the store makes no sense", descriptor.digest),
+    )
+    .because(error)
 }
 
 /// Tells whether a manifest's configuration and layers are all there.
@@ -81,7 +94,9 @@ fn is_whole(store: &Store, manifest: &Descriptor) -> Result<bool> {
     if !store.contains(&manifest.digest) {
         return Ok(false);
     }
-    let bytes = store.read_blob(&manifest.digest, DOCUMENT_LIMIT).map_err(store_failed)?;
+    let bytes = store
+        .read_blob(&manifest.digest, DOCUMENT_LIMIT)
+        .map_err(store_failed)?;
     let parsed = Manifest::parse(&bytes).map_err(|error| malformed(manifest, error))?;
     Ok(parsed.blobs().all(|blob| store.contains(&blob.digest)))
 }
@@ -91,12 +106,17 @@ fn is_whole(store: &Store, manifest: &Descriptor) -> Result<bool> {
 /// # Errors
 /// As [`index`].
 pub fn origin(store: &Store, name: &Reference) -> Result<Option<Digest>> {
-    let Some(root) = store.resolve(name).map_err(store_failed)? else { return Ok(None) };
+    let Some(root) = store.resolve(name).map_err(store_failed)? else {
+        return Ok(None);
+    };
     if !root.media_type.is_index() || !store.contains(&root.digest) {
         return Ok(None);
     }
     let index = index(store, &root)?;
-    Ok(index.annotations.get(ORIGIN).and_then(|text| Digest::parse(text).ok()))
+    Ok(index
+        .annotations
+        .get(ORIGIN)
+        .and_then(|text| Digest::parse(text).ok()))
 }
 
 /// Names what was fetched. Platforms of the same original that were fetched before stay.
@@ -125,11 +145,17 @@ pub fn record(
             }
         }
     }
-    entries.sort_by(|a, b| a.platform.cmp(&b.platform).then_with(|| a.digest.cmp(&b.digest)));
+    entries.sort_by(|a, b| {
+        a.platform
+            .cmp(&b.platform)
+            .then_with(|| a.digest.cmp(&b.digest))
+    });
     let mut index = Index::new(entries);
     index.annotations.insert(ORIGIN.to_owned(), of.to_string());
     let root = put_index(store, &index)?;
-    store.set_names(&[(name.clone(), root)]).map_err(store_failed)
+    store
+        .set_names(&[(name.clone(), root)])
+        .map_err(store_failed)
 }
 
 fn push_new(entries: &mut Vec<Descriptor>, entry: Descriptor) {
@@ -145,7 +171,9 @@ fn push_new(entries: &mut Vec<Descriptor>, entry: Descriptor) {
 pub fn put_index(store: &Store, index: &Index) -> Result<Descriptor> {
     let bytes = serde_json::to_vec_pretty(index)
         .map_err(|error| Error::new(Kind::Local, "cannot write an index").because(error))?;
-    store.put(sealift_oci::MediaType::OCI_INDEX, &bytes).map_err(store_failed)
+    store
+        .put(sealift_oci::MediaType::OCI_INDEX, &bytes)
+        .map_err(store_failed)
 }
 
 #[cfg(test)]
@@ -159,9 +187,13 @@ mod tests {
             "os": platform.os, "architecture": platform.architecture,
             "rootfs": {"type": "layers", "diff_ids": []},
         });
-        let config = store.put(MediaType::OCI_CONFIG, config.to_string().as_bytes()).unwrap();
+        let config = store
+            .put(MediaType::OCI_CONFIG, config.to_string().as_bytes())
+            .unwrap();
         let manifest = serde_json::json!({"schemaVersion": 2, "config": config, "layers": []});
-        let manifest = store.put(MediaType::OCI_MANIFEST, manifest.to_string().as_bytes()).unwrap();
+        let manifest = store
+            .put(MediaType::OCI_MANIFEST, manifest.to_string().as_bytes())
+            .unwrap();
         (platform, manifest)
     }
 
@@ -189,7 +221,13 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         let name = Reference::parse("busybox:1").unwrap();
         let (platform, manifest) = image(&store, "linux/amd64");
-        record(&store, &name, &manifest.digest, &[(platform.clone(), manifest)]).unwrap();
+        record(
+            &store,
+            &name,
+            &manifest.digest,
+            &[(platform.clone(), manifest)],
+        )
+        .unwrap();
         let config = find(&store, &name, &platform).unwrap().unwrap();
         let bytes = store.read_blob(&config.digest, 1 << 20).unwrap();
         let parsed = Manifest::parse(&bytes).unwrap();

@@ -111,14 +111,19 @@ impl Prefetch {
         let (origin, manifests) = (&pulled.origin.digest, &pulled.manifests);
         inventory::record(&self.store, &want.reference, origin, manifests)?;
         let pins = pulled.manifests.into_iter();
-        Ok(pins.map(|(platform, found)| ((want.reference.clone(), platform), found)).collect())
+        Ok(pins
+            .map(|(platform, found)| ((want.reference.clone(), platform), found))
+            .collect())
     }
 }
 
 fn cannot_fetch(want: &Wanted, error: sealift_registry::Error) -> Error {
     let hint = error.hint();
     let kind = Kind::from(error.class());
-    let text = format!("{} needs {}, which cannot be fetched", want.place, want.reference);
+    let text = format!(
+        "{} needs {}, which cannot be fetched",
+        want.place, want.reference
+    );
     let failed = Error::new(kind, text).because(error);
     match hint {
         Some(hint) => failed.hint(hint),
@@ -139,7 +144,11 @@ pub async fn complete(prefetch: &Prefetch, input: &Input) -> Result<(Plan, Pins)
         prefetch.events.tell(&Event::Prefetching { unique });
     }
     loop {
-        let missing = plan.images.iter().filter_map(|image| want(image, &pins)).collect();
+        let missing = plan
+            .images
+            .iter()
+            .filter_map(|image| want(image, &pins))
+            .collect();
         pins.extend(prefetch.fetch(missing).await?);
         let next = Plan::make(input, &triggers(&prefetch.store, &plan, &pins)?)?;
         if next == plan {
@@ -158,7 +167,11 @@ fn want(image: &PlannedImage, pins: &Pins) -> Option<Wanted> {
         .filter(|platform| !pins.contains_key(&(image.reference.clone(), platform.clone())))
         .collect();
     let (reference, place) = (image.reference.clone(), image.place.clone());
-    (!platforms.is_empty()).then_some(Wanted { reference, platforms, place })
+    (!platforms.is_empty()).then_some(Wanted {
+        reference,
+        platforms,
+        place,
+    })
 }
 
 fn triggers(store: &Store, plan: &Plan, pins: &Pins) -> Result<Triggers> {

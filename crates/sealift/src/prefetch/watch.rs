@@ -38,14 +38,24 @@ impl Watch {
     /// Makes one that tells these.
     #[must_use]
     pub fn new(events: &Events) -> Self {
-        Self { events: events.clone(), state: Mutex::default() }
+        Self {
+            events: events.clone(),
+            state: Mutex::default(),
+        }
     }
 }
 
 impl transport::Observer for Watch {
     fn event(&self, event: &transport::Event) {
         match event {
-            transport::Event::AttemptFailed { subject, attempt, class, text, decision, .. } => {
+            transport::Event::AttemptFailed {
+                subject,
+                attempt,
+                class,
+                text,
+                decision,
+                ..
+            } => {
                 self.events.tell(&Event::Attempt(Attempt {
                     time: now(),
                     phase: subject.phase.name().to_owned(),
@@ -57,7 +67,11 @@ impl transport::Observer for Watch {
                     decision: decision.to_string(),
                 }));
             }
-            transport::Event::Waiting { subject, reason, millis } if *millis >= WAIT_SHOWN => {
+            transport::Event::Waiting {
+                subject,
+                reason,
+                millis,
+            } if *millis >= WAIT_SHOWN => {
                 self.events.tell(&Event::Waiting {
                     host: subject.host.to_string(),
                     reason: reason_of(reason),
@@ -71,9 +85,15 @@ impl transport::Observer for Watch {
                 ));
             }
             transport::Event::Quarantined { host, text } => {
-                self.events.warn(format!("{host} is not asked again in this run: {text}"));
+                self.events
+                    .warn(format!("{host} is not asked again in this run: {text}"));
             }
-            transport::Event::RateLimit { host, limit, remaining, .. } if *remaining * 10 < *limit => {
+            transport::Event::RateLimit {
+                host,
+                limit,
+                remaining,
+                ..
+            } if *remaining * 10 < *limit => {
                 self.events.warn(format!(
                     "{host} allows {remaining} more of {limit} pulls; log in or name a mirror"
                 ));
@@ -87,15 +107,29 @@ impl registry::Watcher for Watch {
     fn event(&self, event: &registry::Event) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let told = match event {
-            registry::Event::Resolved { image, platforms, missing, .. } => {
+            registry::Event::Resolved {
+                image,
+                platforms,
+                missing,
+                ..
+            } => {
                 let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
                 let (since, missing) = (Instant::now(), *missing);
-                let fetching = Fetching { since, platforms: platforms.clone(), missing };
+                let fetching = Fetching {
+                    since,
+                    platforms: platforms.clone(),
+                    missing,
+                };
                 state.images.insert(image.clone(), fetching);
-                Event::ImageFetching { image: image.clone(), platforms }
+                Event::ImageFetching {
+                    image: image.clone(),
+                    platforms,
+                }
             }
             registry::Event::ImageDone { image, .. } => {
-                let Some(fetching) = state.images.remove(image) else { return };
+                let Some(fetching) = state.images.remove(image) else {
+                    return;
+                };
                 Event::ImageFetched {
                     image: image.clone(),
                     platforms: fetching.platforms,
@@ -104,7 +138,10 @@ impl registry::Watcher for Watch {
                 }
             }
             registry::Event::BlobMismatch { digest, hosts } => Event::Warning {
-                text: format!("{digest} came wrong from {}; it is fetched again", hosts.join(", ")),
+                text: format!(
+                    "{digest} came wrong from {}; it is fetched again",
+                    hosts.join(", ")
+                ),
             },
             _ => match state.blob(event) {
                 Some(told) => told,
@@ -119,17 +156,31 @@ impl registry::Watcher for Watch {
 impl State {
     fn blob(&mut self, event: &registry::Event) -> Option<Event> {
         let (digest, done, total) = match event {
-            registry::Event::BlobStarted { image, digest, size, resumed } => {
+            registry::Event::BlobStarted {
+                image,
+                digest,
+                size,
+                resumed,
+            } => {
                 self.blobs.insert(digest.to_string(), image.clone());
                 (digest, *resumed, *size)
             }
             registry::Event::BlobProgress { digest, done, size } => (digest, *done, *size),
-            registry::Event::BlobDone { digest, size, cached: false } => (digest, *size, *size),
+            registry::Event::BlobDone {
+                digest,
+                size,
+                cached: false,
+            } => (digest, *size, *size),
             _ => return None,
         };
         let digest = digest.to_string();
         let image = self.blobs.get(&digest)?.clone();
-        Some(Event::BlobProgress { image, digest, done, total })
+        Some(Event::BlobProgress {
+            image,
+            digest,
+            done,
+            total,
+        })
     }
 }
 
@@ -138,8 +189,10 @@ pub fn totals(transport: &transport::Transport, events: &Events) -> u64 {
     let mut fetched = 0;
     for (host, total) in transport.totals() {
         fetched += total.received;
-        let failures =
-            total.failures.iter().map(|(class, count)| (class.name().to_owned(), *count));
+        let failures = total
+            .failures
+            .iter()
+            .map(|(class, count)| (class.name().to_owned(), *count));
         events.tell(&Event::HostTotal(HostTotal {
             host,
             requests: total.requests,
@@ -165,7 +218,10 @@ fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a wait of 2^53 milliseconds never ends")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a wait of 2^53 milliseconds never ends"
+)]
 fn seconds(millis: u64) -> f64 {
     millis as f64 / 1000.0
 }

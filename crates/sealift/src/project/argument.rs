@@ -35,10 +35,12 @@ pub fn build_args<'a>(
 pub fn pairs(flag: &str, options: &[String]) -> Result<Vec<(String, String)>> {
     options
         .iter()
-        .map(|option| match option.split_once('=').unwrap_or((option, "")) {
-            ("", _) => Err(malformed(flag, option)),
-            (name, value) => Ok((name.to_owned(), value.to_owned())),
-        })
+        .map(
+            |option| match option.split_once('=').unwrap_or((option, "")) {
+                ("", _) => Err(malformed(flag, option)),
+                (name, value) => Ok((name.to_owned(), value.to_owned())),
+            },
+        )
         .collect()
 }
 
@@ -58,7 +60,12 @@ mod tests {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(
             build_args(&options, home).unwrap(),
-            [pair("B", "x=y"), pair("HOME", "/h"), pair("A", "2"), pair("E", "")]
+            [
+                pair("B", "x=y"),
+                pair("HOME", "/h"),
+                pair("A", "2"),
+                pair("E", "")
+            ]
         );
         assert!(build_args(&["=x".to_owned()], home).is_err());
         assert!(pairs("--label", &[String::new()]).is_err());

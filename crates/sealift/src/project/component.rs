@@ -42,13 +42,18 @@ impl Component {
         refuse_remote(path)?;
         let joined = working_directory.join(path);
         let context = joined.canonicalize().map_err(|error| {
-            Error::new(Kind::Usage, format!("the build context {} is not there", path.display()))
-                .because(error)
+            Error::new(
+                Kind::Usage,
+                format!("the build context {} is not there", path.display()),
+            )
+            .because(error)
         })?;
         if !context.is_dir() {
             let text = format!("the build context {} is not a folder", path.display());
-            return Err(Error::new(Kind::Usage, text)
-                .hint(format!("name its folder, and the Dockerfile with -f {}", path.display())));
+            return Err(Error::new(Kind::Usage, text).hint(format!(
+                "name its folder, and the Dockerfile with -f {}",
+                path.display()
+            )));
         }
         let dockerfile = match file {
             Some(file) if file == Path::new("-") => Dockerfile::read_from(std::io::stdin().lock())?,
@@ -56,33 +61,57 @@ impl Component {
             None => {
                 let lower = context.join("dockerfile");
                 let usual = context.join("Dockerfile");
-                let chosen = if !usual.exists() && lower.exists() { lower } else { usual };
+                let chosen = if !usual.exists() && lower.exists() {
+                    lower
+                } else {
+                    usual
+                };
                 Dockerfile::read(working_directory, &chosen)?
             }
         };
-        let name = context.file_name().map(|name| name.to_string_lossy().into_owned());
-        Ok(Self { name: name.unwrap_or_else(|| "image".to_owned()), context, dockerfile })
+        let name = context
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        Ok(Self {
+            name: name.unwrap_or_else(|| "image".to_owned()),
+            context,
+            dockerfile,
+        })
     }
 }
 
 fn refuse_remote(path: &Path) -> Result<()> {
     let text = path.to_string_lossy();
-    let remote = ["http://", "https://", "git://", "ssh://", "git@", "github.com/"];
+    let remote = [
+        "http://",
+        "https://",
+        "git://",
+        "ssh://",
+        "git@",
+        "github.com/",
+    ];
     if remote.iter().any(|prefix| text.starts_with(prefix)) && !path.exists() {
         let message = format!("the build context {text} is not on this machine");
         return Err(Error::new(Kind::Usage, message)
             .hint("clone it first: sealift does not let BuildKit fetch contexts"));
     }
     if text == "-" {
-        return Err(Error::new(Kind::Usage, "a build context on standard input is not supported")
-            .hint("unpack it into a folder and name that"));
+        return Err(Error::new(
+            Kind::Usage,
+            "a build context on standard input is not supported",
+        )
+        .hint("unpack it into a folder and name that"));
     }
     Ok(())
 }
 
 impl Dockerfile {
     fn read(working_directory: &Path, path: &Path) -> Result<Self> {
-        let shown = path.strip_prefix(working_directory).unwrap_or(path).display().to_string();
+        let shown = path
+            .strip_prefix(working_directory)
+            .unwrap_or(path)
+            .display()
+            .to_string();
         let failed = |error: std::io::Error| {
             if error.kind() == std::io::ErrorKind::NotFound {
                 Error::new(Kind::Absent, format!("there is no Dockerfile at {shown}"))
@@ -93,39 +122,66 @@ impl Dockerfile {
         };
         let metadata = path.metadata().map_err(failed)?;
         if metadata.is_dir() {
-            return Err(Error::new(Kind::Usage, format!("{shown} is a folder, not a Dockerfile")));
+            return Err(Error::new(
+                Kind::Usage,
+                format!("{shown} is a folder, not a Dockerfile"),
+            ));
         }
         if metadata.len() > DOCKERFILE_MAX {
             return Err(too_large(&shown));
         }
         let bytes = std::fs::read(path).map_err(failed)?;
         let part = |part: Option<&std::ffi::OsStr>| {
-            part.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+            part.map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default()
         };
         // The folder of the name that was given, not of what a link points to: the ignore file
         // `NAME.dockerignore` stands beside the name.
         let folder = path.parent().map(Path::to_owned);
-        let (file_name, text) = (part(path.file_name()), String::from_utf8_lossy(&bytes).into());
-        Ok(Self { shown, folder, file_name, text })
+        let (file_name, text) = (
+            part(path.file_name()),
+            String::from_utf8_lossy(&bytes).into(),
+        );
+        Ok(Self {
+            shown,
+            folder,
+            file_name,
+            text,
+        })
     }
 
     fn read_from(reader: impl Read) -> Result<Self> {
         let mut bytes = Vec::new();
-        reader.take(DOCKERFILE_MAX + 1).read_to_end(&mut bytes).map_err(|error| {
-            Error::new(Kind::Local, "cannot read the Dockerfile from standard input").because(error)
-        })?;
+        reader
+            .take(DOCKERFILE_MAX + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| {
+                Error::new(
+                    Kind::Local,
+                    "cannot read the Dockerfile from standard input",
+                )
+                .because(error)
+            })?;
         if bytes.len() as u64 > DOCKERFILE_MAX {
             return Err(too_large("standard input"));
         }
         let text = String::from_utf8_lossy(&bytes).into();
         let (shown, file_name) = ("-".to_owned(), "Dockerfile".to_owned());
-        Ok(Self { shown, folder: None, file_name, text })
+        Ok(Self {
+            shown,
+            folder: None,
+            file_name,
+            text,
+        })
     }
 }
 
 fn too_large(shown: &str) -> Error {
     let limit = crate::size::bytes(DOCKERFILE_MAX);
-    Error::new(Kind::Usage, format!("{shown} is larger than {limit}; that is no Dockerfile"))
+    Error::new(
+        Kind::Usage,
+        format!("{shown} is larger than {limit}; that is no Dockerfile"),
+    )
 }
 
 #[cfg(test)]
@@ -146,7 +202,10 @@ mod tests {
         std::fs::write(context.join("Dockerfile"), "FROM a").unwrap();
         std::fs::write(folder.path().join("Other"), "FROM b").unwrap();
         let component = find(None).unwrap();
-        assert_eq!((component.name.as_str(), component.dockerfile.text.as_str()), ("app", "FROM a"));
+        assert_eq!(
+            (component.name.as_str(), component.dockerfile.text.as_str()),
+            ("app", "FROM a")
+        );
         let component = find(Some("Other")).unwrap();
         assert_eq!(component.dockerfile.text, "FROM b");
         assert_eq!(component.dockerfile.shown, "Other");

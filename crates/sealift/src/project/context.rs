@@ -39,7 +39,9 @@ impl NamedContext {
             .split_once('=')
             .filter(|(name, source)| !name.is_empty() && !source.is_empty())
             .ok_or_else(|| {
-                wrong(format!("--build-context {option:?} is not of the form NAME=SOURCE"))
+                wrong(format!(
+                    "--build-context {option:?} is not of the form NAME=SOURCE"
+                ))
             })?;
         let source = if let Some(image) = source.strip_prefix("docker-image://") {
             let reference = Reference::parse(image).map_err(|error| {
@@ -47,10 +49,14 @@ impl NamedContext {
             })?;
             ContextSource::Image(reference)
         } else if source.starts_with("oci-layout://") {
-            return Err(wrong(format!("--build-context {name}: oci-layout:// is not supported"))
-                .hint("copy the layout into the store: skopeo copy oci:DIR oci:STORE:NAME"));
+            return Err(wrong(format!(
+                "--build-context {name}: oci-layout:// is not supported"
+            ))
+            .hint("copy the layout into the store: skopeo copy oci:DIR oci:STORE:NAME"));
         } else if source.starts_with("target:") {
-            return Err(wrong(format!("--build-context {name}: target: belongs in bake files")));
+            return Err(wrong(format!(
+                "--build-context {name}: target: belongs in bake files"
+            )));
         } else if ["http://", "https://", "git://", "ssh://", "git@"]
             .iter()
             .any(|scheme| source.starts_with(scheme))
@@ -59,11 +65,16 @@ impl NamedContext {
         } else {
             let folder = working_directory.join(source);
             if !folder.is_dir() {
-                return Err(wrong(format!("--build-context {name}: {source} is not a folder")));
+                return Err(wrong(format!(
+                    "--build-context {name}: {source} is not a folder"
+                )));
             }
             ContextSource::Folder(folder)
         };
-        Ok(Self { name: name.to_owned(), source })
+        Ok(Self {
+            name: name.to_owned(),
+            source,
+        })
     }
 }
 
@@ -77,12 +88,26 @@ mod tests {
         std::fs::create_dir(folder.path().join("src")).unwrap();
         let parse = |option: &str| NamedContext::parse(folder.path(), option);
         let source = |option: &str| parse(option).unwrap().source;
-        assert_eq!(source("a=src"), ContextSource::Folder(folder.path().join("src")));
+        assert_eq!(
+            source("a=src"),
+            ContextSource::Folder(folder.path().join("src"))
+        );
         let image = Reference::parse("alpine:3").unwrap();
-        assert_eq!(source("a=docker-image://alpine:3"), ContextSource::Image(image));
+        assert_eq!(
+            source("a=docker-image://alpine:3"),
+            ContextSource::Image(image)
+        );
         let url = "https://host/x.git".to_owned();
         assert_eq!(source("a=https://host/x.git"), ContextSource::Remote(url));
-        for option in ["a", "=b", "a=", "a=gone", "a=docker-image://A", "a=target:x", "a=oci-layout://d"] {
+        for option in [
+            "a",
+            "=b",
+            "a=",
+            "a=gone",
+            "a=docker-image://A",
+            "a=target:x",
+            "a=oci-layout://d",
+        ] {
             assert_eq!(parse(option).unwrap_err().kind(), Kind::Usage, "{option}");
         }
     }

@@ -22,7 +22,11 @@ impl FailureLog {
     /// Makes a log that will stand at this path.
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), file: None, broken: false }
+        Self {
+            path: path.to_owned(),
+            file: None,
+            broken: false,
+        }
     }
 
     /// Appends a line. Returns a warning for the user the first time that it can't.
@@ -34,7 +38,10 @@ impl FailureLog {
             Ok(()) => None,
             Err(error) => {
                 self.broken = true;
-                Some(format!("failures cannot be logged to {}: {error}", self.path.display()))
+                Some(format!(
+                    "failures cannot be logged to {}: {error}",
+                    self.path.display()
+                ))
             }
         }
     }
@@ -42,9 +49,12 @@ impl FailureLog {
     fn try_append(&mut self, line: &str) -> std::io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            none => {
-                none.insert(OpenOptions::new().create(true).append(true).open(&self.path)?)
-            }
+            none => none.insert(
+                OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .open(&self.path)?,
+            ),
         };
         // One write a line: lines of two processes do not mix.
         file.write_all(line.as_bytes())
@@ -52,8 +62,11 @@ impl FailureLog {
 }
 
 fn line(attempt: &Attempt) -> String {
-    let text: String =
-        attempt.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text: String = attempt
+        .text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     format!(
         "{} phase={} image={} host={} class={} attempt={} decision={:?} text={:?}\n",
         attempt.time,

@@ -40,7 +40,12 @@ impl Live {
     pub fn show(&mut self, event: &Event) {
         match event {
             Event::ImageFetching { image, .. } => self.image(image),
-            Event::BlobProgress { image, digest, done, total } => {
+            Event::BlobProgress {
+                image,
+                digest,
+                done,
+                total,
+            } => {
                 self.blob(image, digest, (*done, *total));
             }
             Event::ImageFetched { image, .. } => {
@@ -49,13 +54,20 @@ impl Live {
                 }
                 self.lines(event);
             }
-            Event::Step { unit, id, name, state, .. } => {
+            Event::Step {
+                unit,
+                id,
+                name,
+                state,
+                ..
+            } => {
                 self.step(unit, id, (name, state));
                 self.lines(event);
             }
             Event::StepLog { unit, id, text } => {
                 let last = text.lines().rev().find(|line| !line.trim().is_empty());
-                if let (Some(bar), Some(line)) = (self.steps.get(&(unit.clone(), id.clone())), last) {
+                if let (Some(bar), Some(line)) = (self.steps.get(&(unit.clone(), id.clone())), last)
+                {
                     bar.set_message(line.trim().to_owned());
                 }
                 self.lines(event);
@@ -92,11 +104,19 @@ impl Live {
         }
         bar.set_prefix(name.to_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
-        self.images.insert(name.to_owned(), Image { bar, blobs: BTreeMap::new() });
+        self.images.insert(
+            name.to_owned(),
+            Image {
+                bar,
+                blobs: BTreeMap::new(),
+            },
+        );
     }
 
     fn blob(&mut self, name: &str, digest: &str, state: (u64, u64)) {
-        let Some(image) = self.images.get_mut(name) else { return };
+        let Some(image) = self.images.get_mut(name) else {
+            return;
+        };
         image.blobs.insert(digest.to_owned(), state);
         let sum = |pick: fn(&(u64, u64)) -> u64| image.blobs.values().map(pick).sum();
         image.bar.set_length(sum(|(_, total)| *total));
@@ -107,7 +127,8 @@ impl Live {
         let key = (unit.clone(), id.to_owned());
         if *state == StepState::Started {
             let bar = self.screen.add(ProgressBar::new_spinner());
-            let style = ProgressStyle::with_template("{spinner} {prefix} {elapsed} {wide_msg:.dim}");
+            let style =
+                ProgressStyle::with_template("{spinner} {prefix} {elapsed} {wide_msg:.dim}");
             if let Ok(style) = style {
                 bar.set_style(style);
             }

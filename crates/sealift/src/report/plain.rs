@@ -24,15 +24,22 @@ impl Plain {
     /// Makes a renderer; `verbose` 1 and more tells each failed attempt.
     #[must_use]
     pub fn new(verbose: u8) -> Self {
-        Self { verbose, ..Self::default() }
+        Self {
+            verbose,
+            ..Self::default()
+        }
     }
 
     /// Renders one event as no, one or several lines, without line ends.
     pub fn render(&mut self, event: &Event) -> Vec<String> {
         match event {
-            Event::Step { unit, id, name, state, seconds } => {
-                self.step((unit, id), name, state, *seconds)
-            }
+            Event::Step {
+                unit,
+                id,
+                name,
+                state,
+                seconds,
+            } => self.step((unit, id), name, state, *seconds),
             Event::StepLog { unit, id, text } => self.log(unit, id, text),
             Event::BuildFinished { unit, .. } => {
                 let mut lines = self.flush(unit);
@@ -58,7 +65,12 @@ impl Plain {
             Event::ImageFetching { image, platforms } => {
                 format!("↓ {image} [{}]", platforms.join(", "))
             }
-            Event::ImageFetched { image, platforms, bytes, seconds } => format!(
+            Event::ImageFetched {
+                image,
+                platforms,
+                bytes,
+                seconds,
+            } => format!(
                 "✓ {image} [{}] {} in {}",
                 platforms.join(", "),
                 size::bytes(*bytes),
@@ -76,14 +88,29 @@ impl Plain {
                 attempt.decision
             ),
             Event::Attempt(_) => return None,
-            Event::Waiting { host, reason, seconds } => {
+            Event::Waiting {
+                host,
+                reason,
+                seconds,
+            } => {
                 format!("Waiting {} for {host}: {reason}", size::seconds(*seconds))
             }
             Event::BuildRepeated { unit, reason } => {
-                format!("Building {} for {} again: {reason}", unit.component, unit.platform)
+                format!(
+                    "Building {} for {} again: {reason}",
+                    unit.component, unit.platform
+                )
             }
-            Event::BuildStarted { unit, image, contexts } => {
-                let Unit { component, target, platform } = unit;
+            Event::BuildStarted {
+                unit,
+                image,
+                contexts,
+            } => {
+                let Unit {
+                    component,
+                    target,
+                    platform,
+                } = unit;
                 format!(
                     "Building: {component} [{target}] -> {image} ({platform}, {contexts} images \
                      from the store)"
@@ -112,8 +139,11 @@ impl Plain {
         let mut lines = Vec::new();
         let next = self.steps.len() + 1;
         let entry = self.steps.entry((unit.clone(), id.to_owned()));
-        let step =
-            entry.or_insert(Step { number: next, named: false, pending: String::new() });
+        let step = entry.or_insert(Step {
+            number: next,
+            named: false,
+            pending: String::new(),
+        });
         let number = step.number;
         if !step.named {
             step.named = true;
@@ -122,7 +152,9 @@ impl Plain {
         if !step.pending.is_empty() && *state != StepState::Started {
             lines.push(format!("#{number} {}", std::mem::take(&mut step.pending)));
         }
-        let time = seconds.map(|value| format!(" {}", size::seconds(value))).unwrap_or_default();
+        let time = seconds
+            .map(|value| format!(" {}", size::seconds(value)))
+            .unwrap_or_default();
         match state {
             StepState::Started => {}
             StepState::Cached => lines.push(format!("#{number} CACHED")),
@@ -136,8 +168,11 @@ impl Plain {
     fn log(&mut self, unit: &Unit, id: &str, text: &str) -> Vec<String> {
         let next = self.steps.len() + 1;
         let entry = self.steps.entry((unit.clone(), id.to_owned()));
-        let step =
-            entry.or_insert(Step { number: next, named: false, pending: String::new() });
+        let step = entry.or_insert(Step {
+            number: next,
+            named: false,
+            pending: String::new(),
+        });
         self.last_log = Some(step.number);
         step.pending.push_str(text);
         let mut lines = Vec::new();
@@ -153,18 +188,34 @@ impl Plain {
     }
 
     fn flush(&mut self, unit: &Unit) -> Vec<String> {
-        let steps = self.steps.iter_mut().filter(|((of, _), step)| of == unit && !step.pending.is_empty());
-        let mut rest: Vec<_> =
-            steps.map(|(_, step)| (step.number, std::mem::take(&mut step.pending))).collect();
+        let steps = self
+            .steps
+            .iter_mut()
+            .filter(|((of, _), step)| of == unit && !step.pending.is_empty());
+        let mut rest: Vec<_> = steps
+            .map(|(_, step)| (step.number, std::mem::take(&mut step.pending)))
+            .collect();
         rest.sort();
-        rest.into_iter().map(|(number, text)| format!("#{number} {text}")).collect()
+        rest.into_iter()
+            .map(|(number, text)| format!("#{number} {text}"))
+            .collect()
     }
 }
 
 fn ended(event: &Event) -> Option<String> {
     Some(match event {
-        Event::BuildFinished { unit, digest, seconds, seal, blobs_read, tokens_asked } => {
-            let digest = digest.as_deref().map(|digest| format!(" {digest}")).unwrap_or_default();
+        Event::BuildFinished {
+            unit,
+            digest,
+            seconds,
+            seal,
+            blobs_read,
+            tokens_asked,
+        } => {
+            let digest = digest
+                .as_deref()
+                .map(|digest| format!(" {digest}"))
+                .unwrap_or_default();
             let proof = if seal == "off" {
                 "not sealed".to_owned()
             } else {
@@ -173,11 +224,25 @@ fn ended(event: &Event) -> Option<String> {
                      for"
                 )
             };
-            let Unit { component, platform, .. } = unit;
-            format!("✓ {component} {platform}{digest} in {} ({proof})", size::seconds(*seconds))
+            let Unit {
+                component,
+                platform,
+                ..
+            } = unit;
+            format!(
+                "✓ {component} {platform}{digest} in {} ({proof})",
+                size::seconds(*seconds)
+            )
         }
-        Event::Delivered { output, destination, digest } => {
-            let digest = digest.as_deref().map(|digest| format!(" {digest}")).unwrap_or_default();
+        Event::Delivered {
+            output,
+            destination,
+            digest,
+        } => {
+            let digest = digest
+                .as_deref()
+                .map(|digest| format!(" {digest}"))
+                .unwrap_or_default();
             let verb = match output.as_str() {
                 "registry" => "Pushed",
                 "docker" => "Loaded into docker",
@@ -196,8 +261,11 @@ fn host_total(total: &HostTotal) -> Option<String> {
     if total.failures.is_empty() {
         return None;
     }
-    let failures: Vec<String> =
-        total.failures.iter().map(|(class, count)| format!("{count} {class}")).collect();
+    let failures: Vec<String> = total
+        .failures
+        .iter()
+        .map(|(class, count)| format!("{count} {class}"))
+        .collect();
     Some(format!(
         "{}: {} requests, {}, failures: {}, {} lost to them",
         total.host,
@@ -224,7 +292,10 @@ mod tests {
     fn says_the_lines_that_people_look_for() {
         let mut plain = Plain::new(0);
         let mut line = |event: Event| plain.render(&event).join("|");
-        assert_eq!(line(Event::Prefetching { unique: 3 }), "Prefetching 3 unique base images");
+        assert_eq!(
+            line(Event::Prefetching { unique: 3 }),
+            "Prefetching 3 unique base images"
+        );
         let image = "docker.io/library/redis:7".to_owned();
         let platforms = vec!["linux/arm64".to_owned()];
         assert_eq!(
@@ -233,7 +304,11 @@ mod tests {
         );
         let image = "ai-infra-gitea:v0.3.8-arm64".to_owned();
         assert_eq!(
-            line(Event::BuildStarted { unit: unit(), image, contexts: 2 }),
+            line(Event::BuildStarted {
+                unit: unit(),
+                image,
+                contexts: 2
+            }),
             "Building: gitea [default] -> ai-infra-gitea:v0.3.8-arm64 (linux/arm64, 2 images from \
              the store)"
         );
@@ -266,7 +341,13 @@ mod tests {
         }
         assert_eq!(
             lines,
-            ["#1 linux/arm64 [2/2] RUN uname -m", "#1 aarch64", "#1 100%", "#1 no end", "#1 DONE 0.4s"]
+            [
+                "#1 linux/arm64 [2/2] RUN uname -m",
+                "#1 aarch64",
+                "#1 100%",
+                "#1 no end",
+                "#1 DONE 0.4s"
+            ]
         );
     }
 }

@@ -11,17 +11,31 @@ const HELLO: &str = "FROM busybox:1.36\nRUN echo \"machine $(uname -m)\" | tee /
 fn both_platforms_are_built_joined_and_readable_by_skopeo() {
     let scene = Scene::new();
     let project = Project::dockerfile(HELLO);
-    let outcome =
-        scene.build(project.path(), &["--platform", BOTH, "-t", "localhost/hello:1", "."]).success();
+    let outcome = scene
+        .build(
+            project.path(),
+            &["--platform", BOTH, "-t", "localhost/hello:1", "."],
+        )
+        .success();
     let lines = &outcome.stderr;
-    assert!(lines.contains("Prefetching 1 unique base image\n"), "{lines}");
+    assert!(
+        lines.contains("Prefetching 1 unique base image\n"),
+        "{lines}"
+    );
     assert!(lines.contains("machine aarch64"), "{lines}");
     assert!(lines.contains("machine x86_64"), "{lines}");
     assert_eq!(lines.matches("0 tokens asked for").count(), 2, "{lines}");
     let image = format!("oci:{}:localhost/hello:1", scene.store().display());
     assert_eq!(platforms(&image), ["linux/amd64", "linux/arm64"]);
     let other = format!("docker://{}/copied:1", scene.registry.host());
-    skopeo(&["copy", "-q", "--all", "--dest-tls-verify=false", &image, &other]);
+    skopeo(&[
+        "copy",
+        "-q",
+        "--all",
+        "--dest-tls-verify=false",
+        &image,
+        &other,
+    ]);
     assert_eq!(platforms(&other), ["linux/amd64", "linux/arm64"]);
     scene.verify_store();
 }
@@ -30,7 +44,9 @@ fn both_platforms_are_built_joined_and_readable_by_skopeo() {
 fn the_registry_may_die_after_the_fetch_and_hears_nothing_during_the_build() {
     let mut scene = Scene::new();
     let project = Project::dockerfile(HELLO);
-    scene.run(project.path(), &["prefetch"], &["--platform", BOTH]).success();
+    scene
+        .run(project.path(), &["prefetch"], &["--platform", BOTH])
+        .success();
     let before = scene.registry.requests().len();
     scene.registry.stop();
     let outcome = scene.build(project.path(), &["--platform", BOTH]).success();
@@ -43,7 +59,9 @@ fn the_registry_may_die_after_the_fetch_and_hears_nothing_during_the_build() {
 fn every_kind_of_image_source_comes_from_the_store() {
     let scene = Scene::new();
     let both = ["linux/amd64", "linux/arm64"];
-    scene.registry.push(&frontend_image(), "docker/dockerfile", "test");
+    scene
+        .registry
+        .push(&frontend_image(), "docker/dockerfile", "test");
     scene.registry.push(&busybox(&both), "tools/copy", "1");
     scene.registry.push(&busybox(&both), "tools/mount", "2");
     let project = Project::dockerfile(
@@ -57,8 +75,17 @@ fn every_kind_of_image_source_comes_from_the_store() {
          RUN --mount=from=quay.io/tools/mount:2,target=/mnt /mnt/bin/busybox cat /native\n",
     );
     let outcome = scene.build(project.path(), &["--platform", BOTH]).success();
-    assert!(outcome.stderr.contains("Prefetching 4 unique base images"), "{}", outcome.stderr);
-    assert_eq!(outcome.stderr.matches("sealed: ").count(), 2, "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("Prefetching 4 unique base images"),
+        "{}",
+        outcome.stderr
+    );
+    assert_eq!(
+        outcome.stderr.matches("sealed: ").count(),
+        2,
+        "{}",
+        outcome.stderr
+    );
     assert!(!outcome.stderr.contains("again:"), "{}", outcome.stderr);
 }
 
@@ -68,17 +95,28 @@ fn triggers_of_a_base_image_are_followed() {
     let on_build = serde_json::json!(["COPY --from=ghcr.io/tools/copy:1 /bin/busybox /tool"]);
     let base = sealift_test_support::busybox_builder("linux/amd64").config("OnBuild", on_build);
     scene.registry.push(&base.build(), "library/base", "1");
-    scene.registry.push(&busybox(&["linux/amd64"]), "tools/copy", "1");
+    scene
+        .registry
+        .push(&busybox(&["linux/amd64"]), "tools/copy", "1");
     let project = Project::dockerfile("FROM base:1\nRUN /tool true\n");
-    let outcome = scene.build(project.path(), &["--platform", "linux/amd64"]).success();
-    assert!(outcome.stderr.contains("ghcr.io/tools/copy:1"), "{}", outcome.stderr);
+    let outcome = scene
+        .build(project.path(), &["--platform", "linux/amd64"])
+        .success();
+    assert!(
+        outcome.stderr.contains("ghcr.io/tools/copy:1"),
+        "{}",
+        outcome.stderr
+    );
     let images = scene.sealift.run(
         project.path(),
         &["images", "--json", "--platform", "linux/amd64"],
     );
     let images: Value = serde_json::from_str(&images.success().stdout).unwrap();
     let found = images[0]["images"].as_array().unwrap();
-    assert!(found.iter().any(|image| image["via"] == "onbuild"), "{images}");
+    assert!(
+        found.iter().any(|image| image["via"] == "onbuild"),
+        "{images}"
+    );
 }
 
 #[test]
@@ -90,7 +128,10 @@ fn images_are_listed_as_documented() {
     );
     let outcome = scene
         .sealift
-        .run(project.path(), &["images", "--json", "--platform", "linux/arm64"])
+        .run(
+            project.path(),
+            &["images", "--json", "--platform", "linux/arm64"],
+        )
         .success();
     let name = project.path().file_name().unwrap().to_str().unwrap();
     let platform = "linux/arm64";
@@ -119,7 +160,9 @@ fn two_builds_at_once_share_one_store() {
             let scene = &scene;
             scope.spawn(move || {
                 let tag = format!("localhost/at-once:{number}");
-                scene.build(project.path(), &["--platform", BOTH, "-t", &tag]).success();
+                scene
+                    .build(project.path(), &["--platform", BOTH, "-t", &tag])
+                    .success();
             });
         }
     });
@@ -137,7 +180,10 @@ fn a_managed_builder_is_started_kept_and_stopped() {
     let mut arguments = vec!["build".to_owned(), "--progress=plain".to_owned()];
     arguments.extend(scene.mirrors());
     let tools = sealift_test_support::program("buildkitd");
-    let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", tools.parent().unwrap().display());
+    let path = format!(
+        "{}:/usr/sbin:/usr/bin:/sbin:/bin",
+        tools.parent().unwrap().display()
+    );
     let run = |arguments: &[String]| {
         let output = scene
             .sealift
@@ -154,9 +200,17 @@ fn a_managed_builder_is_started_kept_and_stopped() {
     let (_, second) = run(&arguments);
     assert!(!second.contains("Started a builder"), "{second}");
     assert!(second.contains("CACHED"), "{second}");
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let words = |words: &[&str]| {
+        words
+            .iter()
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<_>>()
+    };
     let (listed, _) = run(&words(&["builder", "ls"]));
-    assert!(listed.contains("running") && listed.contains("linux/arm64"), "{listed}");
+    assert!(
+        listed.contains("running") && listed.contains("linux/arm64"),
+        "{listed}"
+    );
     assert_eq!(run(&words(&["builder", "stop"])).0, "stopped\n");
     assert_eq!(run(&words(&["builder", "stop"])).0, "it does not run\n");
 }

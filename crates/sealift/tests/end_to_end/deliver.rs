@@ -1,6 +1,6 @@
 //! Results: registries, docker, archives, folders, metadata.
 
-use sealift_test_support::{Dockerd, DockerRegistry, Project};
+use sealift_test_support::{DockerRegistry, Dockerd, Project};
 use serde_json::Value;
 
 use crate::scene::{BOTH, Scene, platforms, skopeo};
@@ -13,23 +13,43 @@ fn pushed_with_its_base_mounted_and_its_tags_last() {
     let tags = ["1", "latest"].map(|tag| format!("{host}/team/app:{tag}"));
     // The base comes from the registry that the result goes to: its layers need not travel.
     let base = format!("{host}/library/busybox:1.36");
-    let project = project.file("Dockerfile", format!("FROM {base}\nRUN echo built > /built\n"));
+    let project = project.file(
+        "Dockerfile",
+        format!("FROM {base}\nRUN echo built > /built\n"),
+    );
     scene
-        .build(project.path(), &["--platform", BOTH, "-t", &tags[0], "-t", &tags[1], "--push"])
+        .build(
+            project.path(),
+            &["--platform", BOTH, "-t", &tags[0], "-t", &tags[1], "--push"],
+        )
         .success();
     for tag in &tags {
-        assert_eq!(platforms(&format!("docker://{tag}")), ["linux/amd64", "linux/arm64"]);
+        assert_eq!(
+            platforms(&format!("docker://{tag}")),
+            ["linux/amd64", "linux/arm64"]
+        );
     }
     let requests = scene.registry.requests();
-    let mounted = requests.iter().filter(|access| access.path.contains("mount=sha256")).count();
+    let mounted = requests
+        .iter()
+        .filter(|access| access.path.contains("mount=sha256"))
+        .count();
     assert!(mounted >= 2, "the base's layers are mounted: {requests:?}");
     let puts: Vec<&str> = requests
         .iter()
         .filter(|access| access.method == "PUT" && access.path.contains("/team/app/manifests/"))
         .map(|access| access.path.rsplit('/').next().unwrap())
         .collect();
-    let first_tag = puts.iter().position(|name| !name.starts_with("sha256:")).unwrap();
-    assert!(puts[first_tag..].iter().all(|name| !name.starts_with("sha256:")), "{puts:?}");
+    let first_tag = puts
+        .iter()
+        .position(|name| !name.starts_with("sha256:"))
+        .unwrap();
+    assert!(
+        puts[first_tag..]
+            .iter()
+            .all(|name| !name.starts_with("sha256:")),
+        "{puts:?}"
+    );
     assert_eq!(puts.len() - first_tag, 2, "{puts:?}");
 }
 
@@ -38,16 +58,35 @@ fn a_stored_image_is_pushed_later_and_again() {
     let scene = Scene::new();
     let other = DockerRegistry::start();
     let project = Project::dockerfile("FROM busybox:1.36\nRUN echo later > /later\n");
-    scene.build(project.path(), &["--platform", BOTH, "-t", "localhost/later:1"]).success();
+    scene
+        .build(
+            project.path(),
+            &["--platform", BOTH, "-t", "localhost/later:1"],
+        )
+        .success();
     let target = format!("{}/later:1", other.host());
     for _ in 0..2 {
-        scene.run(project.path(), &["push"], &["localhost/later:1", &target]).success();
+        scene
+            .run(project.path(), &["push"], &["localhost/later:1", &target])
+            .success();
     }
-    assert_eq!(platforms(&format!("docker://{target}")), ["linux/amd64", "linux/arm64"]);
-    let uploads = other.requests().iter().filter(|access| access.method == "POST").count();
+    assert_eq!(
+        platforms(&format!("docker://{target}")),
+        ["linux/amd64", "linux/arm64"]
+    );
+    let uploads = other
+        .requests()
+        .iter()
+        .filter(|access| access.method == "POST")
+        .count();
     let blobs = 4;
-    assert!(uploads <= blobs, "the second push uploads nothing: {uploads}");
-    let outcome = scene.run(project.path(), &["push"], &["localhost/absent:1"]).failure();
+    assert!(
+        uploads <= blobs,
+        "the second push uploads nothing: {uploads}"
+    );
+    let outcome = scene
+        .run(project.path(), &["push"], &["localhost/absent:1"])
+        .failure();
     assert_eq!(outcome.status, Some(14), "{}", outcome.stderr);
 }
 
@@ -55,9 +94,16 @@ fn a_stored_image_is_pushed_later_and_again() {
 fn loaded_into_docker() {
     let scene = Scene::new();
     let dockerd = Dockerd::start();
-    let project = Project::dockerfile("FROM busybox:1.36\nRUN echo loaded > /loaded\nCMD [\"x\"]\n");
+    let project =
+        Project::dockerfile("FROM busybox:1.36\nRUN echo loaded > /loaded\nCMD [\"x\"]\n");
     let arguments = scene.build_arguments(&[
-        "--platform", BOTH, "-t", "localhost/loaded:1", "-t", "loaded:2", "--load",
+        "--platform",
+        BOTH,
+        "-t",
+        "localhost/loaded:1",
+        "-t",
+        "loaded:2",
+        "--load",
     ]);
     let output = scene
         .sealift
@@ -65,7 +111,11 @@ fn loaded_into_docker() {
         .env("DOCKER_HOST", dockerd.address())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     for name in ["localhost/loaded:1", "loaded:2"] {
         let image = dockerd.get(&format!("/images/{name}/json"));
         let image: Value = serde_json::from_slice(&image.body).unwrap();
@@ -77,10 +127,21 @@ fn loaded_into_docker() {
 #[test]
 fn archives_and_folders() {
     let scene = Scene::new();
-    let project = Project::dockerfile("FROM busybox:1.36 AS made\nRUN echo made > /made\nFROM scratch\nCOPY --from=made /made /\n");
+    let project = Project::dockerfile(
+        "FROM busybox:1.36 AS made\nRUN echo made > /made\nFROM scratch\nCOPY --from=made /made /\n",
+    );
     let arguments = [
-        "--platform", BOTH, "-t", "localhost/made:1", "-o", "type=oci,dest=out/made.tar", "-o",
-        "type=docker,dest=out/docker.tar", "-o", "type=local,dest=out/files", "--metadata-file",
+        "--platform",
+        BOTH,
+        "-t",
+        "localhost/made:1",
+        "-o",
+        "type=oci,dest=out/made.tar",
+        "-o",
+        "type=docker,dest=out/docker.tar",
+        "-o",
+        "type=local,dest=out/files",
+        "--metadata-file",
         "out/metadata.json",
     ];
     scene.build(project.path(), &arguments).success();
@@ -97,8 +158,16 @@ fn archives_and_folders() {
     let metadata = std::fs::read(out.join("metadata.json")).unwrap();
     let metadata: Value = serde_json::from_slice(&metadata).unwrap();
     assert_eq!(metadata["image.name"], "localhost/made:1");
-    assert!(metadata["containerimage.digest"].as_str().unwrap().starts_with("sha256:"));
+    assert!(
+        metadata["containerimage.digest"]
+            .as_str()
+            .unwrap()
+            .starts_with("sha256:")
+    );
     let base = &metadata["sealift"]["images"][0];
     assert_eq!(base["reference"], "docker.io/library/busybox:1.36");
-    assert!(base["digest"].as_str().unwrap().starts_with("sha256:"), "{metadata}");
+    assert!(
+        base["digest"].as_str().unwrap().starts_with("sha256:"),
+        "{metadata}"
+    );
 }

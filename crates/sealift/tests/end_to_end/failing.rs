@@ -7,12 +7,23 @@ use crate::scene::{BOTH, Scene};
 #[test]
 fn an_image_that_lacks_a_platform_names_those_it_has() {
     let scene = Scene::new();
-    scene.registry.push(&busybox(&["linux/amd64"]), "library/half", "1");
+    scene
+        .registry
+        .push(&busybox(&["linux/amd64"]), "library/half", "1");
     let project = Project::dockerfile("FROM half:1\n");
     let outcome = scene.build(project.path(), &["--platform", BOTH]).failure();
     assert_eq!(outcome.status, Some(14), "{}", outcome.stderr);
-    for words in ["docker.io/library/half:1", "linux/arm64", "linux/amd64", "Dockerfile:1"] {
-        assert!(outcome.stderr.contains(words), "{words}: {}", outcome.stderr);
+    for words in [
+        "docker.io/library/half:1",
+        "linux/arm64",
+        "linux/amd64",
+        "Dockerfile:1",
+    ] {
+        assert!(
+            outcome.stderr.contains(words),
+            "{words}: {}",
+            outcome.stderr
+        );
     }
 }
 
@@ -31,11 +42,19 @@ fn an_absent_image_costs_one_request() {
 #[test]
 fn a_failing_step_shows_the_lines_and_its_log() {
     let scene = Scene::new();
-    let project = Project::dockerfile("FROM busybox:1.36\nRUN echo before\nRUN echo oh no; exit 7\n");
-    let outcome = scene.build(project.path(), &["--platform", "linux/amd64"]).failure();
+    let project =
+        Project::dockerfile("FROM busybox:1.36\nRUN echo before\nRUN echo oh no; exit 7\n");
+    let outcome = scene
+        .build(project.path(), &["--platform", "linux/amd64"])
+        .failure();
     assert_eq!(outcome.status, Some(1), "{}", outcome.stderr);
     let error = outcome.stderr.split("error: ").nth(1).unwrap();
-    for words in ["[3/3] RUN echo oh no; exit 7", "| oh no", "Dockerfile:3", "exit code: 7"] {
+    for words in [
+        "[3/3] RUN echo oh no; exit 7",
+        "| oh no",
+        "Dockerfile:3",
+        "exit code: 7",
+    ] {
         assert!(error.contains(words), "{words}: {error}");
     }
 }
@@ -47,7 +66,11 @@ fn a_malformed_dockerfile_is_refused_before_anything_is_fetched() {
     let before = scene.registry.requests().len();
     let outcome = scene.build(project.path(), &[]).failure();
     assert_eq!(outcome.status, Some(1), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("Dockerfile:2"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("Dockerfile:2"),
+        "{}",
+        outcome.stderr
+    );
     assert!(outcome.stderr.contains("RUNN"), "{}", outcome.stderr);
     assert_eq!(scene.registry.requests().len(), before);
 }
@@ -56,16 +79,31 @@ fn a_malformed_dockerfile_is_refused_before_anything_is_fetched() {
 #[test]
 fn fifty_builds_of_fifty_succeed_while_tokens_fail() {
     let scene = Scene::new();
-    let faults = Faults { seed: 7, ..Faults::default() }.with(Fault::TokenReset, 0.8);
+    let faults = Faults {
+        seed: 7,
+        ..Faults::default()
+    }
+    .with(Fault::TokenReset, 0.8);
     scene.proxy.set_faults(faults);
     let project = Project::dockerfile("FROM busybox:1.36\nRUN true\n");
     for number in 0..50 {
         std::fs::remove_dir_all(scene.sealift.store_home()).ok();
         let outcome = scene.build(project.path(), &["--platform", "linux/arm64"]);
-        assert_eq!(outcome.status, Some(0), "build {number}: {}", outcome.stderr);
+        assert_eq!(
+            outcome.status,
+            Some(0),
+            "build {number}: {}",
+            outcome.stderr
+        );
     }
     let log = std::fs::read_to_string(project.path().join(".build-failures.log")).unwrap();
-    let failed = log.lines().filter(|line| line.contains("phase=token")).count();
+    let failed = log
+        .lines()
+        .filter(|line| line.contains("phase=token"))
+        .count();
     assert!(failed > 50, "{failed} failures of tokens are logged");
-    assert!(log.lines().all(|line| line.contains(" class=NET ")), "{log}");
+    assert!(
+        log.lines().all(|line| line.contains(" class=NET ")),
+        "{log}"
+    );
 }

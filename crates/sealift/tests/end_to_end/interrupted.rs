@@ -9,7 +9,10 @@ use crate::scene::Scene;
 /// Kills a run once `ready` says so, then checks that it was still running.
 fn kill_when(mut child: std::process::Child, mut ready: impl FnMut() -> bool) {
     for _ in 0..1200 {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it could be killed"
+        );
         if ready() {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -27,20 +30,33 @@ fn killed_while_fetching_the_next_run_fetches_no_finished_blob_again() {
     let image = random_image(3, &["linux/amd64"], &[300_000, 400_000, 3_000_000]);
     scene.registry.push(&image, "library/large", "1");
     // Slow enough that the large layer is under way when the small ones are done.
-    scene.proxy.set_faults(Faults { bytes_per_second: Some(600_000), ..Faults::default() });
+    scene.proxy.set_faults(Faults {
+        bytes_per_second: Some(600_000),
+        ..Faults::default()
+    });
     let project = Project::dockerfile("FROM large:1\nCOPY Dockerfile /\n");
     let arguments = scene.build_arguments(&["--platform", "linux/amd64"]);
     let blobs = scene.store().join("blobs/sha256");
     let count = || std::fs::read_dir(&blobs).map_or(0, |entries| entries.flatten().count());
     // Manifest, configuration and two layers; the third one is on its way.
-    kill_when(scene.sealift.spawn(project.path(), &arguments), || count() >= 4);
+    kill_when(scene.sealift.spawn(project.path(), &arguments), || {
+        count() >= 4
+    });
     scene.verify_store();
     scene.proxy.set_faults(Faults::default());
     let before = scene.registry.requests().len();
-    scene.build(project.path(), &["--platform", "linux/amd64"]).success();
+    scene
+        .build(project.path(), &["--platform", "linux/amd64"])
+        .success();
     let again: Vec<_> = scene.registry.requests().split_off(before);
-    let fetched = again.iter().filter(|access| access.path.contains("/blobs/")).count();
-    assert!(fetched <= 1, "only the layer that was under way may be fetched: {again:?}");
+    let fetched = again
+        .iter()
+        .filter(|access| access.path.contains("/blobs/"))
+        .count();
+    assert!(
+        fetched <= 1,
+        "only the layer that was under way may be fetched: {again:?}"
+    );
     scene.verify_store();
 }
 
@@ -59,7 +75,9 @@ fn killed_while_building_the_next_run_succeeds_without_fetching() {
         since > 20
     });
     let before = scene.registry.requests().len();
-    scene.build(project.path(), &["--platform", "linux/amd64"]).success();
+    scene
+        .build(project.path(), &["--platform", "linux/amd64"])
+        .success();
     assert_eq!(scene.registry.requests().len(), before);
     scene.verify_store();
 }
@@ -70,17 +88,28 @@ fn a_stopped_run_says_how_to_go_on() {
     let project = Project::dockerfile("FROM busybox:1.36\nRUN sleep 60\n");
     let arguments = scene.build_arguments(&["--platform", "linux/amd64"]);
     let mut command = scene.sealift.command(project.path(), &arguments);
-    let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let child = command
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     let layout = scene.store().join("index.json");
     while !std::fs::read_to_string(&layout).is_ok_and(|text| text.contains("busybox")) {
         std::thread::sleep(Duration::from_millis(25));
     }
     std::thread::sleep(Duration::from_millis(500));
     let pid = child.id().to_string();
-    let status = std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    let status = std::process::Command::new("kill")
+        .args(["-INT", &pid])
+        .status()
+        .unwrap();
     assert!(status.success());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(errors.ends_with("error: stopped\n  try: run it again: it goes on from what is in the store\n"), "{errors}");
+    assert!(
+        errors.ends_with(
+            "error: stopped\n  try: run it again: it goes on from what is in the store\n"
+        ),
+        "{errors}"
+    );
 }

@@ -20,8 +20,14 @@ fn secrets_reach_the_step_and_nothing_else() {
         .command(
             project.path(),
             &scene.build_arguments(&[
-                AMD64[0], AMD64[1], "--secret", "id=token,src=token.txt", "--secret",
-                "id=other,env=PLANTED", "-v", "-v",
+                AMD64[0],
+                AMD64[1],
+                "--secret",
+                "id=token,src=token.txt",
+                "--secret",
+                "id=other,env=PLANTED",
+                "-v",
+                "-v",
             ]),
         )
         .env("PLANTED", "planted-in-a-variable")
@@ -42,7 +48,9 @@ fn secrets_reach_the_step_and_nothing_else() {
 fn an_absent_secret_is_an_error_at_once() {
     let scene = Scene::new();
     let project = Project::dockerfile("FROM busybox:1.36\n");
-    let outcome = scene.build(project.path(), &["--secret", "id=x,src=gone.txt"]).failure();
+    let outcome = scene
+        .build(project.path(), &["--secret", "id=x,src=gone.txt"])
+        .failure();
     assert_eq!(outcome.status, Some(2), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("gone.txt"), "{}", outcome.stderr);
 }
@@ -53,7 +61,9 @@ fn an_ssh_agent_is_forwarded() {
     let agent = SshAgent::start();
     let busybox = busybox_builder("linux/amd64");
     // ssh-add speaks to the agent from inside of the step; it comes with what it needs.
-    scene.registry.push(&crate::mounts::with_ssh_add(busybox), "library/ssh", "1");
+    scene
+        .registry
+        .push(&crate::mounts::with_ssh_add(busybox), "library/ssh", "1");
     let project = Project::dockerfile("FROM ssh:1\nRUN --mount=type=ssh /usr/bin/ssh-add -L\n");
     let arguments = scene.build_arguments(&[AMD64[0], AMD64[1], "--ssh", "default"]);
     let output = scene
@@ -72,15 +82,28 @@ fn an_ssh_agent_is_forwarded() {
 /// Adds this machine's ssh-add and the libraries that it loads.
 fn with_ssh_add(image: sealift_test_support::ImageBuilder) -> sealift_test_support::Image {
     let program = sealift_test_support::program("ssh-add");
-    let listed = std::process::Command::new("ldd").arg(&program).output().unwrap();
+    let listed = std::process::Command::new("ldd")
+        .arg(&program)
+        .output()
+        .unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
-    let libraries = listed.split_whitespace().filter(|word| word.starts_with('/'));
-    let mut files = vec![("usr/bin/ssh-add".to_owned(), std::fs::read(&program).unwrap())];
+    let libraries = listed
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'));
+    let mut files = vec![(
+        "usr/bin/ssh-add".to_owned(),
+        std::fs::read(&program).unwrap(),
+    )];
     for library in libraries {
-        files.push((library.trim_start_matches('/').to_owned(), std::fs::read(library).unwrap()));
+        files.push((
+            library.trim_start_matches('/').to_owned(),
+            std::fs::read(library).unwrap(),
+        ));
     }
-    let files: Vec<_> =
-        files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice(), 0o755)).collect();
+    let files: Vec<_> = files
+        .iter()
+        .map(|(path, bytes)| (path.as_str(), bytes.as_slice(), 0o755))
+        .collect();
     image.files(&files).build()
 }
 
@@ -101,9 +124,20 @@ fn arguments_hosts_labels_and_contexts() {
         .build(
             project.path(),
             &[
-                "--platform", "linux/amd64", "--target", "base", "--build-arg", "WHO=you",
-                "--add-host", "apphub:10.1.2.3", "--label", "made=here", "--build-context",
-                "extra=more", "-t", "localhost/arguments:1",
+                "--platform",
+                "linux/amd64",
+                "--target",
+                "base",
+                "--build-arg",
+                "WHO=you",
+                "--add-host",
+                "apphub:10.1.2.3",
+                "--label",
+                "made=here",
+                "--build-context",
+                "extra=more",
+                "-t",
+                "localhost/arguments:1",
             ],
         )
         .success();
@@ -119,6 +153,9 @@ fn an_image_may_stand_in_for_another() {
     let project = Project::dockerfile("FROM ubuntu:24.04\nRUN busybox true\n");
     let context = "ubuntu:24.04=docker-image://busybox:1.36";
     scene
-        .build(project.path(), &[AMD64[0], AMD64[1], "--build-context", context])
+        .build(
+            project.path(),
+            &[AMD64[0], AMD64[1], "--build-context", context],
+        )
         .success();
 }

@@ -10,21 +10,35 @@ fn seal_all_denies_urls_and_says_how_to_allow_them() {
     let url = format!("{}/v2/", scene.registry.url());
     let project = Project::dockerfile(&format!("FROM busybox:1.36\nADD {url} /x\n"));
     let arguments = ["--platform", "linux/amd64", "--seal"];
-    let all = scene.build(project.path(), &[arguments[0], arguments[1], arguments[2], "all"]);
+    let all = scene.build(
+        project.path(),
+        &[arguments[0], arguments[1], arguments[2], "all"],
+    );
     let all = all.failure();
     assert!(all.stderr.contains("denied by policy"), "{}", all.stderr);
     assert!(all.stderr.contains("--seal=images"), "{}", all.stderr);
-    scene.build(project.path(), &[arguments[0], arguments[1], arguments[2], "images"]).success();
+    scene
+        .build(
+            project.path(),
+            &[arguments[0], arguments[1], arguments[2], "images"],
+        )
+        .success();
 }
 
 #[test]
 fn seal_all_gives_steps_no_network() {
     let scene = Scene::new();
-    let project = Project::dockerfile("FROM busybox:1.36\nRUN ip link | grep -c ^ > /links; cat /links\n");
-    let outcome =
-        scene.build(project.path(), &["--platform", "linux/amd64", "--seal=all"]).success();
+    let project =
+        Project::dockerfile("FROM busybox:1.36\nRUN ip link | grep -c ^ > /links; cat /links\n");
+    let outcome = scene
+        .build(project.path(), &["--platform", "linux/amd64", "--seal=all"])
+        .success();
     // Loopback alone takes two lines.
-    assert!(outcome.stderr.lines().any(|line| line.ends_with(" 2")), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.lines().any(|line| line.ends_with(" 2")),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]
@@ -32,8 +46,17 @@ fn an_unsealed_build_lets_buildkit_fetch() {
     let scene = Scene::new();
     let image = format!("{}/library/busybox:1.36", scene.registry.host());
     let project = Project::dockerfile(&format!("FROM {image}\nRUN true\n"));
-    let outcome =
-        scene.build(project.path(), &["--platform", "linux/amd64", "--seal=off"]).success();
-    assert!(outcome.stderr.contains("(not sealed)"), "{}", outcome.stderr);
-    assert!(!outcome.stderr.contains("Prefetching"), "{}", outcome.stderr);
+    let outcome = scene
+        .build(project.path(), &["--platform", "linux/amd64", "--seal=off"])
+        .success();
+    assert!(
+        outcome.stderr.contains("(not sealed)"),
+        "{}",
+        outcome.stderr
+    );
+    assert!(
+        !outcome.stderr.contains("Prefetching"),
+        "{}",
+        outcome.stderr
+    );
 }

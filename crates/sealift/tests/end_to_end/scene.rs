@@ -28,11 +28,20 @@ impl Scene {
     /// Makes a world whose docker.io has `busybox:1.36` for both platforms.
     pub fn new() -> Self {
         let registry = DockerRegistry::start();
-        registry.push(&busybox(&["linux/amd64", "linux/arm64"]), "library/busybox", "1.36");
+        registry.push(
+            &busybox(&["linux/amd64", "linux/arm64"]),
+            "library/busybox",
+            "1.36",
+        );
         let proxy = TokenProxy::start(registry.address());
         let buildkitd = Buildkitd::start();
         let sealift = Sealift::new(env!("CARGO_BIN_EXE_sealift"));
-        Self { registry, proxy, buildkitd, sealift }
+        Self {
+            registry,
+            proxy,
+            buildkitd,
+            sealift,
+        }
     }
 
     /// Returns the options that send docker.io, ghcr.io and quay.io to the proxy.
@@ -74,13 +83,18 @@ impl Scene {
 
     /// Checks that the store is whole.
     pub fn verify_store(&self) {
-        self.sealift.run(Path::new("/"), &["store", "verify"]).success();
+        self.sealift
+            .run(Path::new("/"), &["store", "verify"])
+            .success();
     }
 }
 
 /// Runs skopeo, which must succeed, and returns what it prints.
 pub fn skopeo(arguments: &[&str]) -> String {
-    let output = Command::new(program("skopeo")).args(arguments).output().unwrap();
+    let output = Command::new(program("skopeo"))
+        .args(arguments)
+        .output()
+        .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "skopeo {arguments:?}: {errors}");
     String::from_utf8(output.stdout).unwrap()
