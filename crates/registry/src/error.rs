@@ -32,6 +32,14 @@ pub enum Error {
         /// What is wrong with it.
         source: Arc<transport::Cause>,
     },
+    /// A configuration forbids the image, or names an endpoint for it that can't be used.
+    #[error("{image} can't be asked for")]
+    Forbidden {
+        /// The image.
+        image: String,
+        /// Why.
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
     /// The registry says that there is no such image.
     #[error("{image} does not exist{}", said(source))]
     Absent {
@@ -170,9 +178,10 @@ impl Error {
             | Self::ReadBack { .. } => Class::Corrupt,
             Self::Store(_) => Class::Disk,
             Self::ForeignLayer { .. } | Self::Incomplete { .. } => Class::Absent,
-            Self::Credentials { .. } | Self::Address { .. } | Self::Immutable { .. } => {
-                Class::Config
-            }
+            Self::Credentials { .. }
+            | Self::Address { .. }
+            | Self::Forbidden { .. }
+            | Self::Immutable { .. } => Class::Config,
             Self::Interrupted { .. } => Class::Net,
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::{HeaderName, HeaderValue};
 use url::Url;
 
 use crate::error::Cause;
@@ -32,7 +33,9 @@ struct Inner {
     host: Arc<str>,
     port: Option<u16>,
     base: String,
+    strip: String,
     query: Option<String>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     tls: Option<Tls>,
     proxy: Option<ProxyChoice>,
     mirror: bool,
@@ -58,7 +61,9 @@ impl Endpoint {
             host: url.host_str().ok_or_else(wrong)?.into(),
             port: url.port().or(written.filter(|port| *port == 443)),
             base: String::new(),
+            strip: String::new(),
             query: None,
+            headers: Vec::new(),
             tls: None,
             proxy: None,
             mirror: false,
@@ -81,7 +86,9 @@ impl Endpoint {
             host: url.host_str().ok_or_else(wrong)?.into(),
             port: url.port(),
             base: url.path().trim_end_matches('/').to_owned(),
+            strip: String::new(),
             query: None,
+            headers: Vec::new(),
             tls: None,
             proxy: None,
             mirror: false,
@@ -109,6 +116,22 @@ impl Endpoint {
             format!("/{base}")
         };
         self.with(|inner| inner.base = base)
+    }
+
+    /// Takes a prefix of whole segments off every request's path, for a mirror that has a part of the
+    /// origin's names under names of its own.
+    #[must_use]
+    pub fn with_strip(self, prefix: &str) -> Self {
+        let prefix = prefix.trim_matches('/').to_owned();
+        self.with(|inner| inner.strip = prefix)
+    }
+
+    /// Adds a header to every request to the endpoint itself; redirects elsewhere do not get it. Its
+    /// value is treated as a secret.
+    #[must_use]
+    pub fn with_header(self, name: HeaderName, mut value: HeaderValue) -> Self {
+        value.set_sensitive(true);
+        self.with(|inner| inner.headers.push((name, value)))
     }
 
     /// Adds a query to every request, such as containerd's `ns=docker.io` for mirrors.
@@ -168,6 +191,12 @@ impl Endpoint {
         &self.inner.base
     }
 
+    /// The headers of every request to it.
+    #[must_use]
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.inner.headers
+    }
+
     /// Whether it is a mirror.
     #[must_use]
     pub fn is_mirror(&self) -> bool {
@@ -195,7 +224,7 @@ impl Endpoint {
             Scheme::Http => "http",
             Scheme::Https | Scheme::HttpsElseHttp => "https",
         };
-        let path = path.trim_start_matches('/');
+        let path = self.renamed(path.trim_start_matches('/'));
         let text = format!("{scheme}://{}{}/{path}", self.authority(), self.base());
         let mut url = Url::parse(&text).map_err(|_| Cause::Url { text: text.clone() })?;
         let inside = url.path().strip_prefix(self.base());
@@ -210,6 +239,12 @@ impl Endpoint {
             url.set_query(Some(&joined));
         }
         Ok(url)
+    }
+
+    fn renamed<'a>(&self, path: &'a str) -> &'a str {
+        let strip = self.inner.strip.as_str();
+        let rest = path.strip_prefix(strip).filter(|_| !strip.is_empty());
+        rest.and_then(|rest| rest.strip_prefix('/')).unwrap_or(path)
     }
 
     /// The name under which its health is remembered: scheme, authority and base.
@@ -319,6 +354,15 @@ mod tests {
             endpoint.url("%2e%2e/%2e%2e/secret").is_err(),
             "leaves the base, encoded"
         );
+    }
+
+    #[test]
+    fn names_are_stripped_by_whole_segments() {
+        let endpoint = Endpoint::new(Scheme::Https, "m").unwrap().with_base("/v2/hub");
+        let endpoint = endpoint.with_strip("library");
+        let url = |path| endpoint.url(path).unwrap().to_string();
+        assert_eq!(url("library/busybox/manifests/1"), "https://m/v2/hub/busybox/manifests/1");
+        assert_eq!(url("librarybusybox/manifests/1"), "https://m/v2/hub/librarybusybox/manifests/1");
     }
 
     #[test]

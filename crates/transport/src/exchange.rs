@@ -423,6 +423,9 @@ impl Exchange<'_> {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
+        for (name, value) in self.endpoint.headers().iter().filter(|_| hop.home) {
+            headers.append(name, value.clone());
+        }
         if let Some(range) = self.range {
             headers.insert(RANGE, range.clone());
         }

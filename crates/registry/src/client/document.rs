@@ -40,7 +40,7 @@ impl Client {
     /// # Errors
     /// [`Error::Absent`], [`Error::Request`], [`Error::Address`].
     pub async fn resolve(&self, reference: &Reference) -> Result<Resolved> {
-        let route = self.route(reference.registry())?;
+        let route = self.route(reference)?;
         self.resolve_at(&route, reference).await
     }
 
@@ -63,7 +63,7 @@ impl Client {
     /// # Errors
     /// As [`Client::resolve`].
     pub async fn head(&self, reference: &Reference) -> Result<Option<Digest>> {
-        let route = self.route(reference.registry())?;
+        let route = self.route(reference)?;
         self.head_at(&route, reference, Selector::of(reference))
             .await
     }
@@ -102,7 +102,7 @@ impl Client {
             digest: Some(of.digest.clone()),
             size: Some(of.size),
         };
-        let route = self.route(reference.registry())?;
+        let route = self.content_route(reference)?;
         self.document(&route, reference, selector, expected).await
     }
 

@@ -22,12 +22,40 @@ pub use self::push::{PushRequest, Pushed};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 
+/// Knows the routes of images that depend on more than the registry's name: wildcards, prefixes
+/// with paths, images that are forbidden, mirrors that serve tags or digests alone.
+pub trait Routes: std::fmt::Debug + Send + Sync {
+    /// Returns the route on which a reference is resolved; nothing where it has no rule.
+    ///
+    /// # Errors
+    /// Why the image must not or cannot be asked for.
+    fn resolve(&self, reference: &Reference) -> RouteAnswer;
+
+    /// Returns the route on which an image's content comes: manifests by digest, and blobs.
+    ///
+    /// # Errors
+    /// As [`Routes::resolve`].
+    fn content(&self, reference: &Reference) -> RouteAnswer;
+
+    /// Returns the route on which a repository is written to; only its origin is used.
+    ///
+    /// # Errors
+    /// As [`Routes::resolve`].
+    fn push(&self, repository: &Repository) -> RouteAnswer;
+}
+
+/// What [`Routes`] knows of an image.
+pub type RouteAnswer =
+    std::result::Result<Option<Route>, Arc<dyn std::error::Error + Send + Sync>>;
+
 /// What a client is told about registries.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The route to each registry that has mirrors or ways of its own, by the name that references
     /// have (`docker.io`, `registry.example:5000`). All others are asked at [`origin`] alone.
     pub routes: HashMap<String, Route>,
+    /// Routes by image, asked before `routes`.
+    pub finder: Option<Arc<dyn Routes>>,
     /// Stored credentials.
     pub credentials: Credentials,
     /// Where tokens are kept between runs; nothing keeps them in memory only.
@@ -42,6 +70,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             routes: HashMap::new(),
+            finder: None,
             credentials: Credentials::default(),
             token_folder: None,
             blobs_side_by_side: 8,
@@ -84,11 +113,44 @@ impl Client {
         &self.inner.transport
     }
 
-    /// Returns the route to a registry: the one configured, else its origin alone.
+    /// Returns the route on which a reference is resolved: the one configured, else the registry
+    /// itself alone.
     ///
     /// # Errors
-    /// [`Error::Address`] where the name can't be made into an address.
-    pub fn route(&self, registry: &str) -> Result<Route> {
+    /// [`Error::Address`] where the name can't be made into an address, [`Error::Forbidden`].
+    pub fn route(&self, reference: &Reference) -> Result<Route> {
+        let finder = self.inner.config.finder.as_ref();
+        let found = finder.map(|finder| finder.resolve(reference));
+        self.found(reference.repository(), found)
+    }
+
+    /// Returns the route on which an image's content comes.
+    ///
+    /// # Errors
+    /// As [`Client::route`].
+    pub fn content_route(&self, reference: &Reference) -> Result<Route> {
+        let finder = self.inner.config.finder.as_ref();
+        let found = finder.map(|finder| finder.content(reference));
+        self.found(reference.repository(), found)
+    }
+
+    /// Returns the route for writing: the origin, since mirrors only read.
+    fn origin_route(&self, repository: &Repository) -> Result<Route> {
+        let finder = self.inner.config.finder.as_ref();
+        let found = finder.map(|finder| finder.push(repository));
+        let route = self.found(repository, found)?;
+        Ok(Route::direct(route.origin().clone()))
+    }
+
+    fn found(&self, repository: &Repository, found: Option<RouteAnswer>) -> Result<Route> {
+        let forbidden = |source| Error::Forbidden {
+            image: repository.to_string(),
+            source,
+        };
+        if let Some(route) = found.transpose().map_err(forbidden)?.flatten() {
+            return Ok(route);
+        }
+        let registry = repository.registry();
         match self.inner.config.routes.get(registry) {
             Some(route) => Ok(route.clone()),
             None => origin(registry).map(Route::direct),

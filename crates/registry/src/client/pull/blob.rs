@@ -125,7 +125,7 @@ impl Client {
             .scope(&scope_of(reference.repository(), Action::Pull))
             .size(descriptor.size);
         let access = self.access(reference.registry(), &label);
-        let mut blame = Blame::new(self.route(reference.registry())?, descriptor.size);
+        let mut blame = Blame::new(self.content_route(reference)?, descriptor.size);
         for _ in 0..MISMATCHES {
             let route = blame.route();
             let download = self.transport().download(&route, &request, &sink, &access);
@@ -173,7 +173,7 @@ impl Client {
             digest: descriptor.digest.clone(),
             reason,
         };
-        let registry = self.route(reference.registry())?;
+        let registry = self.content_route(reference)?;
         let label = label_of(reference);
         let sink = BlobSink::new(ingest.clone(), transfer.watcher.clone(), descriptor.size);
         let mut reason = "it has no address".to_owned();

@@ -93,7 +93,7 @@ impl Client {
         let request = Request::head(path.to_string())
             .of(Phase::Push, &job.label)
             .scope(&scope_of(repository, Action::Push));
-        let route = self.origin_route(repository.registry())?;
+        let route = self.origin_route(repository)?;
         let access = self.access(repository.registry(), &job.label);
         match self
             .transport()
@@ -123,7 +123,7 @@ impl Client {
             // Asked twice, it is mounted once, or one of two open uploads is left to expire.
             .repeatable(true)
             .scope(&format!("{} {reading}", scope_of(repository, Action::Push)));
-        let route = self.origin_route(repository.registry())?;
+        let route = self.origin_route(repository)?;
         let access = self.access(repository.registry(), &job.label);
         let sent = self
             .transport()

@@ -43,7 +43,7 @@ impl Client {
     /// Reads a root back by its digest before any tag points at it.
     pub(super) async fn read_back(&self, job: &RootJob) -> Result<()> {
         let reference = job.reference.with_digest(&job.digest);
-        let route = self.origin_route(reference.registry())?;
+        let route = self.origin_route(reference.repository())?;
         let mut patience = PATIENCE.iter();
         loop {
             let error = match self.resolve_at(&route, &reference).await {
@@ -121,7 +121,7 @@ impl Client {
     /// Asks what a tag stands for; nothing where it does not exist.
     async fn tag(&self, reference: &Reference) -> Result<Option<Digest>> {
         let tag = Selector::Tag(reference.tag().unwrap_or_default().to_owned());
-        let route = self.origin_route(reference.registry())?;
+        let route = self.origin_route(reference.repository())?;
         match self.head_at(&route, reference, tag).await {
             Err(Error::Absent { .. }) => Ok(None),
             other => other,
@@ -143,7 +143,7 @@ impl Client {
             .of(Phase::Push, &label)
             .header(CONTENT_TYPE, media_type)
             .scope(&scope_of(reference.repository(), Action::Push));
-        let route = self.origin_route(reference.registry())?;
+        let route = self.origin_route(reference.repository())?;
         let access = self.access(reference.registry(), &label);
         let payload = Payload::Bytes(bytes.clone());
         let sent = self

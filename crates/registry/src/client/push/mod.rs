@@ -11,7 +11,6 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt as _};
 use sealift_content::Store;
 use sealift_oci::{Descriptor, Reference, Repository};
-use sealift_transport::{Endpoint, Route};
 
 use self::plan::Plan;
 use super::{Client, Watcher};
@@ -121,13 +120,6 @@ impl Client {
             }
         };
         Ok(requests.into_iter().map(outcome).collect())
-    }
-
-    /// Returns the route for writing: the origin, since mirrors only read.
-    fn origin_route(&self, registry: &str) -> Result<Route> {
-        let route = self.route(registry)?;
-        let origin: &Endpoint = route.origin();
-        Ok(Route::direct(origin.clone()))
     }
 }
 

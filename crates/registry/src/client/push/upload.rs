@@ -77,7 +77,7 @@ impl<'a> Upload<'a> {
             shipment,
             job,
             repository,
-            route: client.origin_route(repository.registry())?,
+            route: client.origin_route(repository)?,
             access: client.access(repository.registry(), &job.label),
             scope: scope_of(repository, Action::Push),
             file: Arc::new(file),
