@@ -36,8 +36,10 @@ impl fmt::Display for Scheme {
 pub struct Serves {
     /// Manifests by tag (containerd's `resolve`).
     pub tags: bool,
-    /// Manifests by digest (containerd's `pull`).
+    /// References by digest (containerd's `pull`).
     pub digests: bool,
+    /// What an image consists of, once it is resolved: manifests by digest, and blobs.
+    pub content: bool,
     /// Pushes.
     pub push: bool,
 }
@@ -47,12 +49,14 @@ impl Serves {
     pub const READS: Self = Self {
         tags: true,
         digests: true,
+        content: true,
         push: false,
     };
     /// What an origin serves.
     pub const ALL: Self = Self {
         tags: true,
         digests: true,
+        content: true,
         push: true,
     };
 }
@@ -205,8 +209,7 @@ impl Endpoint {
     /// Tells whether two endpoints lead to the same content under the same names.
     #[must_use]
     pub fn same_place(&self, other: &Self) -> bool {
-        let host = |endpoint: &Self| endpoint.host.server();
-        host(self) == host(other)
+        self.host == other.host
             && self.api == other.api
             && self.prefix == other.prefix
             && self.strip == other.strip

@@ -81,6 +81,12 @@ pub enum Error {
         /// The mistakes, in the order in which the sources are read.
         problems: Vec<Problem>,
     },
+    /// A registry whose name is no host.
+    #[error("{registry} is no registry's host")]
+    Host {
+        /// The name.
+        registry: String,
+    },
     /// An image that registries.conf forbids.
     #[error("{reference} is blocked by {at}")]
     Blocked {

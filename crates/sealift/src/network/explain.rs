@@ -6,6 +6,7 @@ use sealift_oci::Reference;
 use serde::Serialize;
 
 use super::Network;
+use super::endpoint::Endpoint;
 use super::error::Error;
 use super::overview::View;
 
@@ -38,59 +39,104 @@ impl Network {
     /// [`Error::Blocked`] where registries.conf forbids the image.
     pub fn explain(&self, reference: &Reference) -> Result<Explanation, Error> {
         let hops = self.hops(reference)?;
-        let last = hops.endpoints.len().saturating_sub(1);
         let mut requests = Vec::new();
-        for (number, endpoint) in hops.endpoints.iter().enumerate() {
-            let name = endpoint.repository(&hops.repository);
-            let base = endpoint.base();
-            let origin = number == last;
-            let view = || self.view(endpoint, origin, &name);
-            let mirrored = !endpoint.is_for(reference.registry());
-            let query = if mirrored {
-                format!("?ns={}", reference.registry())
-            } else {
-                String::new()
-            };
-            let first = match number {
-                0 => "first".to_owned(),
-                _ => format!("if endpoint {number} fails or does not have it"),
-            };
-            let identifier = reference.identifier();
-            requests.push(Step {
-                method: "GET",
-                url: format!("{base}/{name}/manifests/{identifier}{query}"),
-                when: first,
-                endpoint: view(),
-            });
-            requests.push(Step {
-                method: "GET",
-                url: format!(
-                    "<realm of {}>?service=<service>&scope=repository:{name}:pull",
-                    endpoint.host
-                ),
-                when: "where that was answered 401 with a Bearer challenge; then the same again"
-                    .to_owned(),
-                endpoint: view(),
-            });
-            requests.push(Step {
-                method: "GET",
-                url: format!("{base}/{name}/manifests/<digest of the platform's manifest>{query}"),
-                when: "for each platform wanted, where the first answer is an index".to_owned(),
-                endpoint: view(),
-            });
-            requests.push(Step {
-                method: "GET",
-                url: format!("{base}/{name}/blobs/<digest>{query}"),
-                when: "for the configuration and every layer that the store does not have"
-                    .to_owned(),
-                endpoint: view(),
-            });
+        let mut number = 0;
+        let mut before = None;
+        for endpoint in &hops.mirrors {
+            let (resolves, serves) = (
+                hops.resolves(endpoint.serves),
+                hops.has_content(endpoint.serves),
+            );
+            if resolves || serves {
+                let ask = Ask {
+                    reference,
+                    endpoint,
+                    origin: false,
+                    resolves,
+                    serves,
+                };
+                self.ask(&ask, before, &mut requests);
+                number += 1;
+                before = resolves.then_some(number).or(before);
+            }
         }
+        let endpoint = &hops.origin;
+        let ask = Ask {
+            reference,
+            endpoint,
+            origin: true,
+            resolves: true,
+            serves: true,
+        };
+        self.ask(&ask, before, &mut requests);
         Ok(Explanation {
             image: reference.to_string(),
             requests,
         })
     }
+
+    fn ask(&self, ask: &Ask<'_>, before: Option<usize>, requests: &mut Vec<Step>) {
+        let Ask {
+            reference,
+            endpoint,
+            ..
+        } = *ask;
+        let name = endpoint.repository(reference.repository().path());
+        let base = endpoint.base();
+        // A mirror may serve several registries; like containerd, we tell it which one is meant.
+        let query = if endpoint.is_for(reference.registry()) {
+            String::new()
+        } else {
+            format!("?ns={}", reference.registry())
+        };
+        let mut step = |url: String, when: String| {
+            let endpoint = self.view(endpoint, ask.origin, &name);
+            requests.push(Step {
+                method: "GET",
+                url,
+                when,
+                endpoint,
+            });
+        };
+        if ask.resolves {
+            let when = match before {
+                None => "first".to_owned(),
+                Some(before) => format!("if endpoint {before} fails or does not have it"),
+            };
+            step(
+                format!("{base}/{name}/manifests/{}{query}", reference.identifier()),
+                when,
+            );
+        }
+        step(
+            format!(
+                "<realm of {}>?service=<service>&scope=repository:{name}:pull",
+                endpoint.host
+            ),
+            "where a request was answered 401 with a Bearer challenge; then it is sent again"
+                .to_owned(),
+        );
+        if ask.serves {
+            step(
+                format!("{base}/{name}/manifests/<digest of the platform's manifest>{query}"),
+                "for each platform wanted, where the first answer is an index".to_owned(),
+            );
+            step(
+                format!("{base}/{name}/blobs/<digest>{query}"),
+                "for the configuration and every layer that the store does not have".to_owned(),
+            );
+        }
+    }
+}
+
+/// What one endpoint is asked for.
+#[derive(Clone, Copy)]
+struct Ask<'a> {
+    reference: &'a Reference,
+    endpoint: &'a Endpoint,
+    origin: bool,
+    resolves: bool,
+    serves: bool,
 }
 
 impl Explanation {

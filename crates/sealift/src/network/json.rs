@@ -83,6 +83,9 @@ impl Parser<'_> {
         loop {
             self.space();
             let line = self.line;
+            if self.peek() == Some(b'}') {
+                return self.fail("a comma after the last value");
+            }
             if self.peek() != Some(b'"') {
                 return self.fail("expected a key in double quotes");
             }
@@ -113,6 +116,9 @@ impl Parser<'_> {
         }
         loop {
             self.space();
+            if self.peek() == Some(b']') && !items.is_empty() {
+                return self.fail("a comma after the last value");
+            }
             items.push(self.value(depth + 1)?);
             self.space();
             if self.take(b']') {
@@ -263,7 +269,7 @@ mod tests {
     fn breaches_are_named_by_line() {
         for (text, line, reason) in [
             ("", 1, "the file ends where a value is expected"),
-            ("{\n \"a\": 1,\n}", 3, "expected a key in double quotes"),
+            ("{\n \"a\": 1,\n}", 3, "a comma after the last value"),
             ("{\n \"a\" 1}", 2, "expected ':' after the key"),
             ("[1\n 2]", 2, "expected ',' or ']' after a value"),
             (

@@ -115,6 +115,7 @@ impl Known<'_> {
 
     fn endpoint(&self, candidate: &Candidate) -> Endpoint {
         let mut endpoint = candidate.endpoint.clone();
+        endpoint.host = endpoint.host.server();
         if !candidate.explicit {
             endpoint.scheme = self.scheme(&endpoint.host);
         }

@@ -384,7 +384,7 @@ fn write_proxies(
     for entry in direct {
         writeln!(
             out,
-            "  not for {}  (a private mirror, {})",
+            "  not for {}  (a mirror that is reached directly, {})",
             entry.value, entry.from
         )?;
     }

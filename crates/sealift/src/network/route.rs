@@ -14,13 +14,43 @@ use super::provenance::Sourced;
 use super::proxy::ProxyUrl;
 use super::{Network, Registry};
 
-/// The endpoints of an image in the order in which they are asked; the registry itself is last.
+/// The endpoints of an image in the order in which they are asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hops {
-    /// The endpoints.
-    pub endpoints: Vec<Endpoint>,
-    /// The repository's name at the registry.
-    pub repository: String,
+    /// The mirrors.
+    pub mirrors: Vec<Endpoint>,
+    /// The registry itself, asked last.
+    pub origin: Endpoint,
+    /// Whether the image is named by digest.
+    by_digest: bool,
+}
+
+impl Hops {
+    /// Returns the mirrors that may be asked for the reference itself.
+    pub fn resolving(&self) -> impl Iterator<Item = &Endpoint> {
+        self.mirrors
+            .iter()
+            .filter(|mirror| self.resolves(mirror.serves))
+    }
+
+    /// Returns the mirrors that may be asked for what the image consists of.
+    pub fn serving(&self) -> impl Iterator<Item = &Endpoint> {
+        self.mirrors
+            .iter()
+            .filter(|mirror| self.has_content(mirror.serves))
+    }
+
+    pub(super) const fn resolves(&self, serves: Serves) -> bool {
+        if self.by_digest {
+            serves.digests
+        } else {
+            serves.tags
+        }
+    }
+
+    pub(super) const fn has_content(&self, serves: Serves) -> bool {
+        serves.content && (serves.digests || !self.by_digest)
+    }
 }
 
 impl Network {
@@ -64,47 +94,30 @@ impl Network {
     /// Returns the endpoints that a pull of an image asks.
     ///
     /// # Errors
-    /// [`Error::Blocked`] where registries.conf forbids the image.
+    /// [`Error::Blocked`] where registries.conf forbids the image, [`Error::Host`].
     pub fn hops(&self, reference: &Reference) -> Result<Hops, Error> {
-        let repository = reference.repository().path().to_owned();
-        // oci has checked the name; its grammar of hosts is narrower than ours.
-        let Some(host) = Host::parse(reference.registry()) else {
-            return Ok(Hops {
-                endpoints: Vec::new(),
-                repository,
-            });
-        };
-        let registry = self.registry(&host, &repository);
+        let host = host_of(reference.registry())?;
+        let registry = self.registry(&host, reference.repository().path());
         if let Some(at) = registry.and_then(|registry| registry.blocked.clone()) {
-            return Err(Error::Blocked {
-                reference: reference.to_string(),
-                at,
-            });
+            let reference = reference.to_string();
+            return Err(Error::Blocked { reference, at });
         }
-        let by_digest = reference.digest().is_some();
-        let fits = |serves: Serves| {
-            if by_digest {
-                serves.digests
-            } else {
-                serves.tags
-            }
-        };
-        let mirrors = registry.map_or(&[][..], |registry| &registry.mirrors);
-        let mut endpoints: Vec<_> = mirrors.iter().filter(|m| fits(m.serves)).cloned().collect();
         let origin = registry.and_then(|registry| registry.origin.clone());
-        endpoints.push(origin.unwrap_or_else(|| self.known().origin(&host)));
         Ok(Hops {
-            endpoints,
-            repository,
+            mirrors: registry
+                .map(|registry| registry.mirrors.clone())
+                .unwrap_or_default(),
+            origin: origin.unwrap_or_else(|| self.known().origin(&host)),
+            by_digest: reference.digest().is_some(),
         })
     }
 
-    /// Returns the endpoint that an image is pushed to: the registry itself.
+    /// Returns the endpoint that a registry's images are pushed to: the registry itself.
     ///
     /// # Errors
-    /// [`Error::Blocked`] where registries.conf forbids the image.
-    pub fn push_endpoint(&self, reference: &Reference) -> Result<Option<Endpoint>, Error> {
-        Ok(self.hops(reference)?.endpoints.pop())
+    /// [`Error::Host`].
+    pub fn push_endpoint(&self, registry: &str) -> Result<Endpoint, Error> {
+        Ok(self.known().origin(&host_of(registry)?))
     }
 
     /// Returns the proxy for an endpoint, where it takes one, and the reason in words.
@@ -120,7 +133,7 @@ impl Network {
         if let Some(entry) = self.direct.iter().find(|entry| entry.value == host.name()) {
             return (
                 None,
-                format!("a private mirror is reached directly ({})", entry.from),
+                format!("a mirror that is reached directly ({})", entry.from),
             );
         }
         match NoProxy::parse(&self.proxies.no_proxy_text()).exempts(host.name(), port) {
@@ -169,6 +182,12 @@ impl Network {
         }
         None
     }
+}
+
+fn host_of(registry: &str) -> Result<Host, Error> {
+    Host::parse(registry).ok_or_else(|| Error::Host {
+        registry: registry.to_owned(),
+    })
 }
 
 fn is_in(account: &Account, file: &PathBuf) -> bool {

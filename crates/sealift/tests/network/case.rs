@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sealift::network::sink::buildkitd::{Configuration, Files};
 use sealift::network::sink::{Caveat, Sight, Variable, build_args, buildkitd, client, environment};
 use sealift::network::{Flags, Host, Network, Places};
 use sealift_oci::Reference;
+use sealift_transport::Endpoint;
+use sealift_transport::proxy::Proxies;
 use serde::Deserialize;
 
 /// The word that stands for every password in the cases.
@@ -112,7 +115,7 @@ impl Case {
             text.push_str(&explained(&network, image, &mut shown));
             text.push_str(&routed(&network, image));
         }
-        let file = buildkitd::of(&network, &Files::InPlace);
+        let file = buildkitd::of(&network, &Files::InPlace, Sight::Host);
         let _ = write!(text, "\n== buildkitd.toml\n{}", file.text);
         caveats(&mut text, &file.caveats);
         let _ = write!(shown, "{file:?}");
@@ -158,27 +161,57 @@ fn routed(network: &Network, image: &Reference) -> String {
     }
     let mut hosts: Vec<_> = settings.hosts.iter().collect();
     hosts.sort_by_key(|(name, _)| *name);
-    match client::route(network, image) {
-        Ok(route) => {
-            for endpoint in route.endpoints() {
-                let https = endpoint.scheme() != sealift_transport::Scheme::Http;
-                let port = endpoint.port().unwrap_or(if https { 443 } else { 80 });
-                let (proxy, _) = settings.proxies.choose(https, endpoint.host(), port);
-                let proxy =
-                    proxy.map_or_else(|| "directly".to_owned(), |proxy| format!("by {proxy}"));
-                let url = endpoint.url("NAME").unwrap();
-                let tls = endpoint.tls().map(tls_text).unwrap_or_default();
-                let _ = writeln!(text, "{endpoint} as {url} {proxy}{tls}");
+    let router = client::Router::new(Arc::new(network.clone()));
+    let mut before = String::new();
+    for route in [router.resolving(image), router.serving(image)] {
+        let mut part = String::new();
+        match route {
+            Ok(route) => {
+                for endpoint in route.endpoints() {
+                    part.push_str(&endpoint_text(endpoint, image, &settings.proxies));
+                }
+            }
+            Err(error) => {
+                let _ = writeln!(part, "{error}");
             }
         }
-        Err(error) => {
-            let _ = writeln!(text, "{error}");
+        if part != before {
+            text.push_str(if before.is_empty() {
+                ""
+            } else {
+                "for content:\n"
+            });
+            text.push_str(&part);
         }
+        before = part;
     }
     for (name, host) in hosts {
         let _ = writeln!(text, "host {name}:{}", tls_text(&host.tls));
     }
     text
+}
+
+fn endpoint_text(endpoint: &Endpoint, image: &Reference, proxies: &Proxies) -> String {
+    let https = endpoint.scheme() != sealift_transport::Scheme::Http;
+    let port = endpoint.port().unwrap_or(if https { 443 } else { 80 });
+    let (proxy, _) = proxies.choose(https, endpoint.host(), port);
+    let proxy = proxy.map_or_else(|| "directly".to_owned(), |proxy| format!("by {proxy}"));
+    let path = format!("{}/manifests/X", image.repository().path());
+    let url = endpoint.url(&path).unwrap();
+    let tls = endpoint.tls().map(tls_text).unwrap_or_default();
+    let names: Vec<_> = endpoint
+        .headers()
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let headers = if names.is_empty() {
+        String::new()
+    } else {
+        format!(" with {names:?}")
+    };
+    let kind = endpoint.key();
+    let scheme = kind.split("://").next().unwrap_or_default();
+    format!("{scheme} {url} {proxy}{tls}{headers}\n")
 }
 
 fn tls_text(tls: &sealift_transport::Tls) -> String {
@@ -229,15 +262,22 @@ fn caveats(text: &mut String, caveats: &[Caveat]) {
 
 /// Where files are copied to a builder's own folder, the text is the same but for their paths.
 fn elsewhere(network: &Network, here: &Configuration) -> String {
-    let there = buildkitd::of(
-        network,
-        &Files::Folder(PathBuf::from("/etc/buildkit/certs")),
-    );
+    let there = Files::Folder(PathBuf::from("/etc/buildkit/certs"));
+    let there = buildkitd::of(network, &there, Sight::Host);
     let mut text = String::new();
     for (from, to) in &there.files {
         let _ = writeln!(text, "copy {} to {}", from.display(), to.display());
     }
     assert_eq!(here.caveats, there.caveats);
     assert_eq!(here.text.lines().count(), there.text.lines().count());
+    let isolated = buildkitd::of(network, &Files::InPlace, Sight::Isolated);
+    if isolated.text != here.text {
+        let _ = writeln!(
+            text,
+            "\n== buildkitd.toml, isolated network\n{}",
+            isolated.text
+        );
+        caveats(&mut text, &isolated.caveats);
+    }
     text
 }

@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 
 use crate::network::Network;
 
-use super::{Caveat, Sight, Variable, proxy_variables};
+use super::{Caveat, Sight, Variable, proxy_variables, unreachable};
+
+/// Why a proxy on loopback is not handed over.
+const UNREACHABLE: &str = "it listens on this machine's loopback, which a step on a network of its \
+    own cannot reach: build with --network host and --allow network.host, or have the proxy listen \
+    on an address of this machine and name that";
 
 /// The arguments of a solve.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,14 +43,7 @@ pub fn of(network: &Network, sight: Sight, given: &BTreeMap<String, String>) -> 
         }
         let reachable = sight == Sight::Host || !proxy.value.is_loopback();
         if !reachable {
-            caveats.push(Caveat {
-                what: format!("{name}={}", proxy.value),
-                why: "it listens on this machine's loopback, which a step on a network of its own \
-                      cannot reach: build with --network host and --allow network.host, or have \
-                      the proxy listen on an address of this machine and name that"
-                    .to_owned(),
-                at: proxy.from.clone(),
-            });
+            unreachable(&mut caveats, name, proxy, UNREACHABLE);
         }
         reachable
     });

@@ -11,7 +11,7 @@ use crate::network::host::{HUB, HUB_SERVER, Host};
 use crate::network::provenance::{Place, Sourced};
 use crate::network::{Network, Registry};
 
-use super::Caveat;
+use super::{Caveat, Sight};
 
 /// Where buildkitd will find authorities and keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,12 +33,13 @@ pub struct Configuration {
     pub files: Vec<(PathBuf, PathBuf)>,
 }
 
-/// Makes the file.
+/// Makes the file of a buildkitd that sees the network as `sight` says.
 #[must_use]
-pub fn of(network: &Network, files: &Files) -> Configuration {
+pub fn of(network: &Network, files: &Files, sight: Sight) -> Configuration {
     let mut writer = Writer {
         network,
         layout: files,
+        sight,
         text: String::from("# Made by sealift from the network configuration of this machine.\n"),
         caveats: Vec::new(),
         files: Vec::new(),
@@ -84,6 +85,7 @@ fn canonical(host: &Host) -> Host {
 struct Writer<'a> {
     network: &'a Network,
     layout: &'a Files,
+    sight: Sight,
     text: String,
     caveats: Vec<Caveat>,
     files: Vec<(PathBuf, PathBuf)>,
@@ -162,6 +164,12 @@ impl Writer<'_> {
     /// Returns a mirror as BuildKit writes it: the host, and the path that it puts after `/v2`.
     fn mirror(&mut self, host: &Host, mirror: &Endpoint) -> Option<String> {
         let what = format!("the mirror {mirror} of {host}");
+        if self.sight == Sight::Isolated && mirror.host.is_loopback() {
+            let why = "it is on this machine's loopback, which a builder on a network of its own \
+                       cannot reach: put the builder on the host's network; sealed builds use it";
+            self.caveat(what, why, &mirror.from);
+            return None;
+        }
         let Serves { tags, digests, .. } = mirror.serves;
         if !(tags && digests) {
             let only = if tags { "tags" } else { "digests" };

@@ -3,14 +3,17 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use sealift_oci::Reference;
+use http::{HeaderName, HeaderValue};
+use sealift_oci::{Reference, Repository};
+use sealift_registry::credentials::Helpers;
+use sealift_registry::{CredentialFile, Credentials, RouteAnswer, Routes};
 use sealift_transport::proxy::{NoProxy, Proxies, Proxy};
 use sealift_transport::settings::{HostSettings, Identity};
 use sealift_transport::{self as transport, Route, Tls};
 
 use crate::network::endpoint::{Endpoint, HostRule, Scheme};
-use crate::network::host::Host;
 use crate::network::provenance::Place;
 use crate::network::{Error as NetworkError, Network};
 
@@ -47,6 +50,17 @@ pub enum Error {
         /// What the transport says.
         source: transport::Cause,
     },
+    /// A header that HTTP does not know.
+    #[error("{from}: the header {name} is malformed")]
+    Header {
+        /// Its name.
+        name: String,
+        /// The endpoint's place.
+        from: Place,
+    },
+    /// A credential file that cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] sealift_registry::Error),
     /// An image that a configuration forbids.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -136,47 +150,83 @@ fn read(path: &Path, from: &Place) -> Result<Vec<u8>, Error> {
     })
 }
 
-/// Makes the route of an image: its mirrors in order, and the registry itself.
+/// Reads the credential files, those with precedence first.
 ///
 /// # Errors
-/// [`Error::Network`] for an image that is forbidden, [`Error::Endpoint`], [`Error::File`].
-pub fn route(network: &Network, reference: &Reference) -> Result<Route, Error> {
-    let hops = network.hops(reference)?;
-    let mut endpoints = Vec::new();
-    for endpoint in &hops.endpoints {
-        endpoints.push(convert(network, endpoint, reference.registry())?);
+/// [`Error::Credentials`].
+pub fn credentials(network: &Network, helpers: Helpers) -> Result<Credentials, Error> {
+    let mut files = Vec::new();
+    for path in &network.account_files {
+        files.extend(CredentialFile::read(path)?);
     }
-    let origin = match endpoints.pop() {
-        Some(origin) => origin,
-        None => convert(
-            network,
-            &network.default_origin(&hub()),
-            reference.registry(),
-        )?,
-    };
-    Ok(Route::new(endpoints, origin))
+    Ok(Credentials::new(files, helpers))
 }
 
-/// Makes the routes of all registries that these images are of, by the registries' names.
-///
-/// # Errors
-/// As [`route`].
-pub fn routes<'a>(
-    network: &Network,
-    references: impl IntoIterator<Item = &'a Reference>,
-) -> Result<HashMap<String, Route>, Error> {
-    let mut routes = HashMap::new();
-    for reference in references {
-        let made = route(network, reference)?;
-        routes
-            .entry(reference.registry().to_owned())
-            .or_insert(made);
-    }
-    Ok(routes)
+/// Finds the routes of images in a model.
+#[derive(Debug, Clone)]
+pub struct Router {
+    network: Arc<Network>,
 }
 
-fn hub() -> Host {
-    Host::parse(crate::network::host::HUB).expect("the name of Docker Hub is a host")
+impl Router {
+    /// Takes a model whose hosts are settled (see [`Network::settle`]).
+    #[must_use]
+    pub const fn new(network: Arc<Network>) -> Self {
+        Self { network }
+    }
+
+    /// Returns the route on which a reference is resolved.
+    ///
+    /// # Errors
+    /// [`Error::Network`] for an image that is forbidden, [`Error::Endpoint`], [`Error::File`].
+    pub fn resolving(&self, reference: &Reference) -> Result<Route, Error> {
+        let hops = self.network.hops(reference)?;
+        self.route(hops.resolving(), &hops.origin, reference.registry())
+    }
+
+    /// Returns the route on which an image's content comes.
+    ///
+    /// # Errors
+    /// As [`Router::resolving`].
+    pub fn serving(&self, reference: &Reference) -> Result<Route, Error> {
+        let hops = self.network.hops(reference)?;
+        self.route(hops.serving(), &hops.origin, reference.registry())
+    }
+
+    fn route<'a>(
+        &self,
+        mirrors: impl Iterator<Item = &'a Endpoint>,
+        origin: &'a Endpoint,
+        registry: &str,
+    ) -> Result<Route, Error> {
+        let convert = |endpoint| convert(&self.network, endpoint, registry);
+        let mirrors = mirrors.map(convert).collect::<Result<Vec<_>, _>>()?;
+        Ok(Route::new(mirrors, convert(origin)?))
+    }
+}
+
+impl Routes for Router {
+    fn resolve(&self, reference: &Reference) -> RouteAnswer {
+        answer(self.resolving(reference))
+    }
+
+    fn content(&self, reference: &Reference) -> RouteAnswer {
+        answer(self.serving(reference))
+    }
+
+    fn push(&self, repository: &Repository) -> RouteAnswer {
+        let registry = repository.registry();
+        let origin = self.network.push_endpoint(registry).map_err(Error::from);
+        let made = origin.and_then(|origin| convert(&self.network, &origin, registry));
+        answer(made.map(Route::direct))
+    }
+}
+
+fn answer(made: Result<Route, Error>) -> RouteAnswer {
+    match made {
+        Ok(route) => Ok(Some(route)),
+        Err(error) => Err(Arc::new(error)),
+    }
 }
 
 fn convert(
@@ -190,18 +240,29 @@ fn convert(
         Scheme::HttpsElseHttp => transport::Scheme::HttpsElseHttp,
     };
     let made = transport::Endpoint::new(scheme, endpoint.host.as_str());
-    let made = made.map_err(|source| Error::Endpoint {
+    let mut made = made.map_err(|source| Error::Endpoint {
         endpoint: endpoint.to_string(),
         from: endpoint.from.clone(),
         source,
     })?;
-    let base = format!("{}/{}", endpoint.api, endpoint.prefix);
-    let made = made.with_base(&base);
+    made = made.with_base(&format!("{}/{}", endpoint.api, endpoint.prefix));
+    made = made.with_strip(&endpoint.strip);
     // As containerd does: one mirror may serve several registries and tells them apart by this.
-    let made = if endpoint.is_for(registry) {
-        made
-    } else {
-        made.with_query(&format!("ns={registry}"))
-    };
+    if !endpoint.is_for(registry) {
+        made = made.with_query(&format!("ns={registry}"));
+    }
+    for (name, value) in &endpoint.headers {
+        let parsed = (
+            HeaderName::try_from(name),
+            HeaderValue::try_from(value.expose()),
+        );
+        let (Ok(header), Ok(value)) = parsed else {
+            return Err(Error::Header {
+                name: name.clone(),
+                from: endpoint.from.clone(),
+            });
+        };
+        made = made.with_header(header, value);
+    }
     Ok(made.with_tls(tls(&network.host_rule(&endpoint.host))?))
 }

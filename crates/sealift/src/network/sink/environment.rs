@@ -2,7 +2,12 @@
 
 use crate::network::Network;
 
-use super::{Caveat, Sight, Variable, proxy_variables};
+use super::{Caveat, Sight, Variable, proxy_variables, unreachable};
+
+/// Why a proxy on loopback is not handed over.
+const UNREACHABLE: &str = "it listens on this machine's loopback, which a builder on a network of \
+    its own cannot reach: put the builder on the host's network, or have the proxy listen on an \
+    address of this machine and name that";
 
 /// The variables of a buildkitd.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,14 +25,7 @@ pub fn of(network: &Network, sight: Sight) -> Environment {
     let variables = proxy_variables(&network.proxies, &network.direct, |name, proxy| {
         let reachable = sight == Sight::Host || !proxy.value.is_loopback();
         if !reachable {
-            caveats.push(Caveat {
-                what: format!("{name}={}", proxy.value),
-                why: "it listens on this machine's loopback, which a builder on a network of its \
-                      own cannot reach: put the builder on the host's network, or have the proxy \
-                      listen on an address of this machine and name that"
-                    .to_owned(),
-                at: proxy.from.clone(),
-            });
+            unreachable(&mut caveats, name, proxy, UNREACHABLE);
         }
         reachable
     });

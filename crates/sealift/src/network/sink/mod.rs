@@ -153,3 +153,21 @@ fn no_proxy(proxies: &Proxies, exempt: &[Sourced<String>]) -> (String, Vec<Place
     }
     (entries.join(","), from)
 }
+
+/// Notes a proxy that cannot be reached; the variables of one proxy are named together.
+fn unreachable(caveats: &mut Vec<Caveat>, name: &str, proxy: &Sourced<ProxyUrl>, why: &str) {
+    let ending = format!("={}", proxy.value);
+    if let Some(known) = caveats
+        .iter_mut()
+        .find(|caveat| caveat.what.ends_with(&ending))
+    {
+        let names = known.what.trim_end_matches(&ending).to_owned();
+        known.what = format!("{names}, {name}{ending}");
+        return;
+    }
+    caveats.push(Caveat {
+        what: format!("{name}{ending}"),
+        why: why.to_owned(),
+        at: proxy.from.clone(),
+    });
+}

@@ -158,6 +158,7 @@ fn endpoint(
         (true, true) => String::new(),
         (true, false) => format!("/{path}"),
         (false, true) => "/v2".to_owned(),
+        (false, false) if path == "v2" || path.ends_with("/v2") => format!("/{path}"),
         (false, false) => format!("/{path}/v2"),
     };
     Some(Candidate {
@@ -170,11 +171,12 @@ fn capabilities(document: &Document, entry: &Entry, reader: &mut Reader) -> Serv
     let mut serves = Serves {
         tags: false,
         digests: false,
+        content: false,
         push: false,
     };
     for text in reader.strings(document, entry) {
         match text.value.to_ascii_lowercase().as_str() {
-            "pull" => serves.digests = true,
+            "pull" => (serves.digests, serves.content) = (true, true),
             "resolve" => serves.tags = true,
             "push" => serves.push = true,
             "referrers" => {}

@@ -202,7 +202,9 @@ fn registry(document: &Document, entry: &Entry, findings: &mut Findings, reader:
                     if flag.value {
                         findings.mark_insecure(&host, &flag.from);
                     } else {
-                        findings.host(&host).verify = Some(flag.map(|_| true));
+                        let rule = findings.host(&host);
+                        rule.scheme = Some(Sourced::new(Scheme::Https, flag.from.clone()));
+                        rule.verify = Some(flag.map(|_| true));
                     }
                 }
             }
