@@ -93,11 +93,14 @@ impl Client {
         };
         // A server that asks for a client certificate accepts the handshake of TLS 1.3 and closes
         // the connection afterwards: only a first call shows it.
-        match client.control().info(control::InfoRequest {}).await {
-            Err(status) if status.code() != Code::Unimplemented => {
+        let mut control = client.control();
+        let asked = control.info(control::InfoRequest {});
+        match tokio::time::timeout(connect::DIAL, asked).await {
+            Ok(Err(status)) if status.code() != Code::Unimplemented => {
                 Err(connect::failed(address, &status, &stderr))
             }
-            _ => Ok(client),
+            Err(elapsed) => Err(connect::failed(address, &elapsed, &stderr)),
+            Ok(_) => Ok(client),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::address::{self, Address, Tls};
 use crate::{Error, Result};
 
 /// How long dialling may take, a command's start included.
-const DIAL: Duration = Duration::from_secs(20);
+pub(crate) const DIAL: Duration = Duration::from_secs(20);
 /// Receive windows: one message of the daemon is up to 16 MiB, and a window that is too small
 /// makes a long distance slow.
 const STREAM_WINDOW: u32 = 4 << 20;
@@ -152,13 +152,15 @@ async fn open(endpoint: &address::Endpoint, stderr: Stderr) -> io::Result<Box<dy
     })
 }
 
-/// Has the kernel probe a silent peer, so that a vanished daemon ends the connection.
+/// Has the kernel probe a silent peer, and give up one that takes nothing, so that a vanished
+/// daemon ends the connection.
 fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     use rustix::net::sockopt;
     sockopt::set_socket_keepalive(stream, true)?;
     sockopt::set_tcp_keepidle(stream, Duration::from_secs(30))?;
     sockopt::set_tcp_keepintvl(stream, Duration::from_secs(10))?;
-    Ok(sockopt::set_tcp_keepcnt(stream, 3)?)
+    sockopt::set_tcp_keepcnt(stream, 3)?;
+    Ok(sockopt::set_tcp_user_timeout(stream, 60_000)?)
 }
 
 /// The last that a command wrote to its standard error.

@@ -174,7 +174,11 @@ impl Details {
         if ENGINE.iter().any(|text| message.contains(text)) {
             return Kind::Engine;
         }
-        if self.vertex.is_none() && (self.frontend.is_some() || !self.excerpts.is_empty()) {
+        let fetching = message.contains("failed to resolve source metadata");
+        if !fetching
+            && self.vertex.is_none()
+            && (self.frontend.is_some() || !self.excerpts.is_empty())
+        {
             return Kind::Frontend;
         }
         match code {

@@ -23,8 +23,32 @@ use crate::proto::filesync::{
 ///
 /// A sealed build asks for nothing.
 pub trait Authority: fmt::Debug + Send + Sync {
+    /// Finds the account for a registry or mirror that wants a password itself; nobody by default.
+    fn account<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Option<Account>, Refusal>> {
+        let _ = host;
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Fetches a token from a registry's realm.
     fn token<'a>(&'a self, wanted: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Refusal>>;
+}
+
+/// An account of a registry; the password is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The name; empty where the secret is an identity token.
+    pub name: String,
+    /// The password or identity token.
+    pub secret: String,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("name", &self.name)
+            .field("secret", &"****")
+            .finish()
+    }
 }
 
 /// The token that a daemon wants.
@@ -106,10 +130,18 @@ impl Service {
 impl Auth for Service {
     async fn credentials(
         &self,
-        _: Request<CredentialsRequest>,
+        request: Request<CredentialsRequest>,
     ) -> Result<Response<CredentialsResponse>, Status> {
         self.record.add(Count::AuthRequests, 1);
-        Ok(Response::new(CredentialsResponse::default()))
+        let mut response = CredentialsResponse::default();
+        if let Some(authority) = &self.authority {
+            let account = authority.account(&request.get_ref().host).await;
+            let account = account.map_err(|refusal| Status::permission_denied(refusal.0))?;
+            if let Some(account) = account {
+                (response.username, response.secret) = (account.name, account.secret);
+            }
+        }
+        Ok(Response::new(response))
     }
 
     async fn get_token_authority(

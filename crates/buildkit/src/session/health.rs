@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
+use super::record::Record;
 use crate::proto::health::health_check_response::ServingStatus;
 use crate::proto::health::health_server::Health;
 use crate::proto::health::{
@@ -13,7 +14,9 @@ use crate::proto::health::{
 };
 
 /// Always serving: a session that does not serve is not there.
-pub(crate) struct Service;
+pub(crate) struct Service {
+    pub(crate) record: Record,
+}
 
 const SERVING: HealthCheckResponse = HealthCheckResponse {
     status: ServingStatus::Serving as i32,
@@ -25,6 +28,7 @@ impl Health for Service {
         &self,
         _: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
+        self.record.checked();
         Ok(Response::new(SERVING))
     }
 

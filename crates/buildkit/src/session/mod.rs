@@ -15,6 +15,7 @@ mod write;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use hyper::server::conn::http2;
 use hyper_util::service::TowerToHyperService;
@@ -25,7 +26,7 @@ use tonic::Request;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::service::Routes;
 
-pub use auth::{Authority, Refusal, Token, TokenRequest};
+pub use auth::{Account, Authority, Refusal, Token, TokenRequest};
 pub(crate) use record::Record;
 pub use record::Traffic;
 
@@ -40,6 +41,11 @@ use tunnel::Tunnel;
 /// Windows of the daemon's streams to us: results come in through them.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// How often the daemon's silence is looked at.
+const WATCH: Duration = Duration::from_secs(10);
+/// How long a daemon may be silent, which asks every 5 seconds whether we live.
+const SILENCE: Duration = Duration::from_secs(120);
 
 /// An open session; dropped, it is closed and all its tasks end.
 #[derive(Debug)]
@@ -105,9 +111,16 @@ impl Session {
         &self.record
     }
 
-    /// Waits until the daemon or the network closes it.
+    /// Waits until the daemon or the network closes it, or the daemon has been silent for so long
+    /// that it or the way to it is gone.
     pub(crate) async fn closed(&mut self) {
-        while self.serving.join_next().await.is_some() {}
+        loop {
+            match tokio::time::timeout(WATCH, self.serving.join_next()).await {
+                Ok(None) => return,
+                Err(_) if self.record.silence() > SILENCE => return,
+                Ok(Some(_)) | Err(_) => {}
+            }
+        }
     }
 }
 
@@ -128,11 +141,12 @@ fn services(solve: &Solve, record: &Record) -> (Routes, Vec<&'static str>) {
     let files = filesync::Service::new(solve.folders.clone(), record.clone());
     let files = filesync_proto::file_sync_server::FileSyncServer::new(files);
     let auth = auth::Service::new(solve.authority.clone(), record.clone());
-    let mut routes = Routes::new(health_proto::health_server::HealthServer::new(
-        health::Service,
-    ))
-    .add_service(files.max_decoding_message_size(MESSAGE_LIMIT))
-    .add_service(filesync_proto::auth_server::AuthServer::new(auth));
+    let health = health::Service {
+        record: record.clone(),
+    };
+    let mut routes = Routes::new(health_proto::health_server::HealthServer::new(health))
+        .add_service(files.max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(filesync_proto::auth_server::AuthServer::new(auth));
     let mut methods = vec![
         "/grpc.health.v1.Health/Check",
         "/grpc.health.v1.Health/Watch",

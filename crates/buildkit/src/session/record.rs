@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::Error;
 
@@ -47,6 +48,7 @@ pub(crate) struct Record(Arc<Inner>);
 struct Inner {
     counts: [AtomicU64; 8],
     problem: Mutex<Option<Error>>,
+    checked: Mutex<Option<Instant>>,
 }
 
 impl Record {
@@ -74,6 +76,26 @@ impl Record {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         problem.take()
+    }
+
+    /// Takes note that the daemon asked whether we live.
+    pub(super) fn checked(&self) {
+        let mut checked = self
+            .0
+            .checked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *checked = Some(Instant::now());
+    }
+
+    /// Returns how long ago the daemon last asked whether we live; zero where it never did.
+    pub(crate) fn silence(&self) -> Duration {
+        let checked = self
+            .0
+            .checked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        checked.map_or(Duration::ZERO, |checked| checked.elapsed())
     }
 
     /// Returns the counts.

@@ -1,10 +1,15 @@
-//! Secrets and ssh agents.
+//! Secrets, ssh agents and tokens.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
-use sealift_buildkit::{Error, Secret};
-use sealift_test_support::{SshAgent, program};
+use futures_util::future::BoxFuture;
+use sealift_buildkit::{Authority, Error, Kind, Policy, Refusal, Secret, Token, TokenRequest};
+use sealift_test_support::{
+    DockerRegistry, FaultPlan, FaultyRegistry, Http, SshAgent, TokenRules, busybox, program,
+};
 
 use crate::site::Site;
 
@@ -112,4 +117,60 @@ async fn an_agent_that_nobody_offers_is_named() {
         .ssh_agent("default", site.path("absent"));
     let ran = site.run(solve).await;
     assert!(matches!(ran.error(), Error::SshAgent { .. }));
+}
+
+/// Fetches tokens from a registry's own endpoint, with an account.
+#[derive(Debug)]
+struct Fetcher {
+    endpoint: SocketAddr,
+    asked: Mutex<Vec<TokenRequest>>,
+}
+
+impl Authority for Fetcher {
+    fn token<'a>(&'a self, wanted: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Refusal>> {
+        self.asked.lock().unwrap().push(wanted.clone());
+        let query = wanted.scopes.iter().map(|scope| format!("&scope={scope}"));
+        let (_, path) = wanted.realm.split_once(&self.endpoint.to_string()).unwrap();
+        let target = format!(
+            "{path}?service={}{}",
+            wanted.service,
+            query.collect::<String>()
+        );
+        // "sealift:secret" in base64.
+        let http = Http::new(self.endpoint).header("Authorization", "Basic c2VhbGlmdDpzZWNyZXQ=");
+        let response = http.get(&target);
+        let document: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+        let token = document["token"].as_str().map(|value| Token {
+            value: value.to_owned(),
+            expires_in: 60,
+        });
+        Box::pin(std::future::ready(
+            token.ok_or(Refusal("no token".to_owned())),
+        ))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_are_fetched_by_us() {
+    let registry = DockerRegistry::start();
+    registry.push(&busybox(&["linux/amd64"]), "private/busybox", "1.36");
+    let rules = TokenRules::private().account("sealift", "secret");
+    let front = FaultyRegistry::with_tokens(registry.address(), rules, FaultPlan::none());
+    let site = Site::new().await;
+    let fetcher = Arc::new(Fetcher {
+        endpoint: front.token_address(),
+        asked: Mutex::default(),
+    });
+    let dockerfile = format!("FROM {}/private/busybox:1.36\nRUN true\n", front.host());
+    let solve = || site.solve(&dockerfile).policy(Policy::new());
+    let ran = site.run(solve().authority(fetcher.clone())).await;
+    assert!(ran.solved().traffic.auth_requests >= 2);
+    // What was fetched for one session is not another's.
+    let ran = site.run(solve()).await;
+    let failure = ran.error().failure().unwrap();
+    assert!(failure.message.contains("401"), "{failure}");
+    assert_eq!(failure.kind, Kind::Step);
+    let asked = fetcher.asked.lock().unwrap();
+    assert_eq!(asked[0].scopes, ["repository:private/busybox:pull"]);
+    assert_eq!(asked[0].host, front.host());
 }
