@@ -1,5 +1,6 @@
 //! Reading a body with a floor under its speed, and noticing where it ends early.
 
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +9,9 @@ use tokio::time::{Instant, timeout_at};
 use crate::connection::Body;
 use crate::error::{Cause, Stage};
 use crate::transport::Inner;
+
+/// The window for servers whose usual rate is known.
+const EXPECTING: Duration = Duration::from_secs(5);
 
 /// A body being read.
 pub(crate) struct Reader<'a> {
@@ -28,6 +32,18 @@ impl<'a> Reader<'a> {
             window_end: Instant::now() + timeouts.stall,
             in_window: 0,
         }
+    }
+
+    /// Raises the floor where the server's usual rate is known: a fiftieth of it over a shorter
+    /// window tells a stall sooner.
+    pub(crate) fn expecting(mut self, rate: Option<f64>) -> Self {
+        let window = self.window.min(EXPECTING);
+        if let Some(rate) = rate {
+            self.window = window;
+            self.floor = self.floor.max((rate * window.as_secs_f64() / 50.0) as u64);
+            self.restart();
+        }
+        self
     }
 
     /// Returns the next piece, `None` at the promised end.
@@ -64,7 +80,10 @@ impl<'a> Reader<'a> {
 
 /// A body that ends before its promised length is the commonest failure, and gets its own name.
 fn broken(error: hyper::Error) -> Cause {
-    if error.is_incomplete_message() {
+    let source = std::error::Error::source(&error);
+    let source = source.and_then(|source| source.downcast_ref::<io::Error>());
+    let early = source.is_some_and(|source| source.kind() == io::ErrorKind::UnexpectedEof);
+    if early || error.is_incomplete_message() {
         return Cause::Short;
     }
     Cause::Http(error)

@@ -56,6 +56,7 @@ impl Attempt<'_> {
                 bulk: self.bulk,
                 fresh: self.fresh,
                 probe: self.choice.probe,
+                reached: &self.choice.reached,
             };
             let reply = exchange.run().await.map_err(|broken| self.broken(broken))?;
             if reply.status.is_success() {
@@ -136,13 +137,8 @@ impl Attempt<'_> {
         self.failure(broken.cause, &broken.host)
     }
 
-    pub(crate) fn failure(&self, cause: Cause, host: &Arc<Host>) -> Failure {
-        Failure {
-            error: Error::new(cause, self.request.phase, &host.name, &self.request.label),
-            host: Arc::clone(host),
-            headers: None,
-            bytes: 0,
-        }
+    fn failure(&self, cause: Cause, host: &Arc<Host>) -> Failure {
+        Failure::new(cause, self.request, host)
     }
 
     /// Turns a response that is no success into a failure, with its body's beginning.
@@ -167,7 +163,7 @@ impl Attempt<'_> {
             body: printable(&body),
         };
         let mut failure = self.failure(cause, &host);
-        failure.headers = Some(headers.clone());
+        failure.headers = Some(Box::new(headers.clone()));
         Refused {
             status,
             headers,

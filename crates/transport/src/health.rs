@@ -71,6 +71,7 @@ struct State {
     rest: Duration,
     probing: bool,
     latencies: Vec<f64>,
+    ranges: Option<bool>,
 }
 
 impl Default for State {
@@ -85,6 +86,7 @@ impl Default for State {
             rest: FIRST_REST,
             probing: false,
             latencies: Vec::new(),
+            ranges: None,
         }
     }
 }
@@ -212,6 +214,23 @@ impl Health {
         let mut states = self.states();
         let state = states.entry(endpoint.key()).or_default();
         average(&mut state.record.throughput, rate);
+    }
+
+    /// Returns how fast one connection usually is, in bytes a second.
+    pub(crate) fn throughput(&self, endpoint: &Endpoint) -> Option<f64> {
+        let states = self.states();
+        let rate = states.get(&endpoint.key())?.record.throughput;
+        (rate > 0.0).then_some(rate)
+    }
+
+    /// Says whether an endpoint serves ranges, as far as this run has seen.
+    pub(crate) fn serves_ranges(&self, endpoint: &Endpoint) -> Option<bool> {
+        self.states().get(&endpoint.key())?.ranges
+    }
+
+    /// Takes note of whether an endpoint serves ranges.
+    pub(crate) fn set_serves_ranges(&self, endpoint: &Endpoint, served: bool) {
+        self.states().entry(endpoint.key()).or_default().ranges = Some(served);
     }
 
     /// Takes note of a failure; returns for how long that opened the breaker.

@@ -18,6 +18,7 @@ mod endpoint;
 mod error;
 mod exchange;
 mod health;
+mod hedge;
 mod host;
 mod observe;
 mod pace;

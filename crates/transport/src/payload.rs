@@ -12,6 +12,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+/// The payload of requests without a body.
+pub(crate) static NOTHING: Payload = Payload::Empty;
+
 /// How much of a file is read at once.
 const PIECE: u64 = 256 << 10;
 
@@ -64,10 +67,6 @@ impl Outgoing {
             at: 0,
             taken,
         }
-    }
-
-    pub(crate) fn empty() -> Self {
-        Self::new(Payload::Empty, Arc::default())
     }
 
     fn left(&self) -> u64 {

@@ -49,6 +49,13 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    pub(crate) fn of_host(&self, host: &str, port: u16) -> Option<&HostSettings> {
+        let exact = self.hosts.get(&format!("{host}:{port}"));
+        exact.or_else(|| self.hosts.get(host))
+    }
+}
+
 /// How long each step of an exchange may take.
 #[derive(Debug, Clone)]
 pub struct Timeouts {

@@ -3,24 +3,25 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::authorizer::Authorizer;
 use crate::backoff::Backoff;
-use crate::course::{Choice, Course, Failure, Next};
-use crate::document::{Attempt, Fetched};
 use crate::download::{Download, Provenance};
 use crate::endpoint::{Endpoint, Route};
 use crate::error::Result;
-use crate::health::{Health, ProbeGuard, Snapshot};
+use crate::health::{Health, Snapshot};
+use crate::hedge::Small;
 use crate::host::{Hosts, Totals};
 use crate::observe::{Event, Observer};
-use crate::payload::Payload;
+use crate::payload::{NOTHING, Payload};
 use crate::pool::Pool;
 use crate::request::{Document, Request};
 use crate::settings::Settings;
 use crate::sink::Sink;
 use crate::tls::Configurations;
+
+/// The largest answer to an upload that is read, in bytes.
+const UPLOAD_ANSWER: u64 = 1 << 20;
 
 /// HTTP over bad networks. Clones share connections, health and totals.
 ///
@@ -45,11 +46,6 @@ pub(crate) struct Inner {
 impl Inner {
     pub(crate) fn emit(&self, event: &Event) {
         self.observer.event(event);
-    }
-
-    /// Sleeps before the next attempt of a course.
-    pub(crate) async fn rest(&self, time: Duration) {
-        tokio::time::sleep(time).await;
     }
 }
 
@@ -94,8 +90,14 @@ impl Transport {
         limit: u64,
         authorizer: &dyn Authorizer,
     ) -> Result<Document> {
-        self.exchange(route, request, limit, (&Payload::Empty, authorizer))
-            .await
+        let small = Small {
+            inner: &self.inner,
+            request,
+            limit,
+            payload: &NOTHING,
+            authorizer,
+        };
+        small.run(route).await
     }
 
     /// Sends a body and reads the response whole, up to 1 MiB. Where the request is not
@@ -111,59 +113,14 @@ impl Transport {
         payload: &Payload,
         authorizer: &dyn Authorizer,
     ) -> Result<Document> {
-        self.exchange(route, request, 1 << 20, (payload, authorizer))
-            .await
-    }
-
-    async fn exchange(
-        &self,
-        route: &Route,
-        request: &Request,
-        limit: u64,
-        (payload, authorizer): (&Payload, &dyn Authorizer),
-    ) -> Result<Document> {
-        let inner = &*self.inner;
-        let mut course = Course::new(inner, route, request);
-        loop {
-            let choice = course.choose()?;
-            let _probe = ProbeGuard::new(&inner.health, &choice);
-            let attempt = Attempt {
-                inner,
-                choice: &choice,
-                request,
-                payload,
-                authorizer,
-                range: None,
-                known: None,
-                bulk: false,
-                fresh: false,
-            };
-            match attempt.document(limit).await {
-                Ok(Fetched { document, latency }) => {
-                    course.succeeded(&choice, document.body.len() as u64, latency);
-                    return Ok(document);
-                }
-                Err(failure) => self.after(&mut course, &choice, failure).await?,
-            }
-        }
-    }
-
-    /// Waits as the course decides after a failure, or ends with it.
-    async fn after(
-        &self,
-        course: &mut Course<'_>,
-        choice: &Choice,
-        failure: Failure,
-    ) -> Result<()> {
-        match course.failed(choice, failure) {
-            Next::End(error) => Err(error),
-            Next::Again(None) => Ok(()),
-            Next::Again(Some(pause)) => {
-                course.announce(&pause);
-                self.inner.rest(pause.time).await;
-                Ok(())
-            }
-        }
+        let small = Small {
+            inner: &self.inner,
+            request,
+            limit: UPLOAD_ANSWER,
+            payload,
+            authorizer,
+        };
+        small.run(route).await
     }
 
     /// Brings what a sink is missing, from any endpoint of the route, in ranges side by side where

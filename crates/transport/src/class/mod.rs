@@ -189,7 +189,7 @@ impl Remedy {
     pub const fn tries(self) -> Option<u32> {
         match self {
             Self::Backoff | Self::Pace | Self::SolveAgain => None,
-            Self::Few => Some(6),
+            Self::Few => Some(8),
             Self::Once
             | Self::OnceIpv4
             | Self::NewToken

@@ -215,7 +215,7 @@ pub const TABLE: &[Row] = rows! {
         (Blob, "failed size validation: 1 != 2: failed precondition", None),
         (Push, "{\"errors\":[{\"code\":\"DIGEST_INVALID\"}]}", Some(400)),
         (Push, "SIZE_INVALID", Some(400));
-    { NO_TEXT, &[416], ALL_BUT_EXEC } => Corrupt Elsewhere
+    { NO_TEXT, &[416], ALL_BUT_EXEC } => Corrupt Once
         "A server says that the content is shorter than it is.";
         (Blob, "", Some(416));
 

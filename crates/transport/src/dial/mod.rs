@@ -60,6 +60,8 @@ pub(crate) struct Manner<'a> {
     pub(crate) timeouts: &'a Timeouts,
     pub(crate) connect: Duration,
     pub(crate) http2: bool,
+    /// TLS with a proxy that wants it.
+    pub(crate) proxy_tls: &'a Tls,
     /// Refuses loopback and link-local addresses: set for redirects from elsewhere.
     pub(crate) outside_only: bool,
 }
@@ -114,7 +116,7 @@ async fn through(
     let tcp = tcp(host, proxy.port, direct).await.map_err(unreachable)?;
     let mut stream: Stream = Box::new(tcp);
     if proxy.scheme == ProxyScheme::Https {
-        let config = configurations.get(&Tls::default(), false, host)?;
+        let config = configurations.get(manner.proxy_tls, false, host)?;
         let secured = secure(stream, host, config, manner.timeouts.tls).await;
         stream = secured.map_err(unreachable)?.stream;
     }

@@ -1,40 +1,75 @@
 //! Large content: resumed, continued elsewhere after a failure, fetched in ranges side by side.
+//!
+//! One loop owns all decisions: which range is asked for next, of whom, and what follows a failure.
+//! The connections are futures that it polls; none of them is a task, so dropping the download ends
+//! all of them. Bytes go from a connection's buffer straight into the sink.
+//!
+//! Ranges have connections of their own: HTTP/2 would put all of them on one, which is what slow
+//! links punish. They are requests of a bounded size rather than halves of a running response, so
+//! that no byte is sent that nobody takes.
 
-use std::ops::Range;
-use std::sync::Arc;
-
-use http::StatusCode;
-use http::header::{CONTENT_RANGE, HeaderValue};
-
+mod answer;
+mod fetch;
+mod pieces;
 mod provenance;
 mod width;
 
 pub use provenance::Provenance;
 pub(crate) use width::Width;
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::{Instant, sleep_until};
+use url::Url;
+
 use crate::authorizer::Authorizer;
-use crate::body::Reader;
+use crate::class::Class;
 use crate::course::{Choice, Course, Failure, Next};
-use crate::document::{Attempt, identity};
 use crate::endpoint::Route;
-use crate::error::{Cause, Result};
-use crate::exchange::Reply;
-use crate::health::ProbeGuard;
-use crate::observe::Event;
-use crate::payload::Payload;
+use crate::error::Result;
 use crate::request::Request;
 use crate::sink::Sink;
 use crate::transport::Inner;
+use fetch::{Ended, Fetch, Head, Outcome, Shared};
+use pieces::Pieces;
+use width::Slot;
+
+/// A range's size, in bytes, before anything is known about a server's speed.
+const FIRST_RANGE: u64 = 8 << 20;
+/// How long one range should take, so that a request's delay weighs little.
+const RANGE_SECONDS: f64 = 2.0;
 
 /// One download.
 pub(crate) struct Download<'a> {
     inner: &'a Inner,
-    route: &'a Route,
     request: &'a Request,
     sink: &'a dyn Sink,
     authorizer: &'a dyn Authorizer,
+    course: Course<'a>,
+    places: Vec<Place>,
+    pieces: Pieces,
+    size: Option<u64>,
+    /// Whether the content is large enough for ranges side by side.
+    large: bool,
+    paused: Option<Instant>,
     provenance: Provenance,
+    shared: Arc<Shared>,
 }
+
+/// What was learned about one endpoint in this download.
+#[derive(Debug, Clone, Default)]
+struct Place {
+    ranges: Option<bool>,
+    /// Where its redirect led.
+    known: Option<Url>,
+}
+
+type Running<'a> = FuturesUnordered<BoxFuture<'a, Outcome>>;
+type Waiting = Pin<Box<dyn Future<Output = Slot> + Send>>;
 
 impl<'a> Download<'a> {
     pub(crate) fn new(
@@ -44,121 +79,229 @@ impl<'a> Download<'a> {
         sink: &'a dyn Sink,
         authorizer: &'a dyn Authorizer,
     ) -> Self {
+        let places = route.endpoints().iter().map(|endpoint| Place {
+            ranges: inner.health.serves_ranges(endpoint),
+            known: None,
+        });
+        let mut pieces = Pieces::new(sink.missing());
+        if let Some(size) = request.size {
+            pieces.clip(size);
+        }
+        let large = request.size.is_some() && pieces.total() >= inner.settings.limits.parallel_from;
         Self {
             inner,
-            route,
             request,
             sink,
             authorizer,
+            course: Course::new(inner, route, request),
+            places: places.collect(),
+            pieces,
+            size: request.size,
+            large,
+            paused: None,
             provenance: Provenance::default(),
+            shared: Arc::default(),
         }
     }
 
     pub(crate) async fn run(mut self) -> Result<Provenance> {
-        let mut course = Course::new(self.inner, self.route, self.request);
-        while let Some(piece) = self.sink.missing().into_iter().next() {
-            let choice = course.choose()?;
-            let _probe = ProbeGuard::new(&self.inner.health, &choice);
-            match self.piece(&choice, piece).await {
-                Ok(bytes) => course.succeeded(&choice, bytes, choice.started.elapsed()),
-                Err(failure) => match course.failed(&choice, failure) {
-                    Next::End(error) => return Err(error),
-                    Next::Again(None) => {}
-                    Next::Again(Some(pause)) => {
-                        course.announce(&pause);
-                        self.inner.rest(pause.time).await;
+        let shared = Arc::clone(&self.shared);
+        let mut running = Running::new();
+        let mut waiting: Option<Waiting> = None;
+        while !(self.pieces.is_empty() && running.is_empty()) {
+            let ready = self.may_start(running.len());
+            if !ready {
+                // A place in the queue that nobody polls would keep others from their slots.
+                waiting = None;
+            } else if waiting.is_none() {
+                let endpoint = self.course.peek()?;
+                let host = self.inner.hosts.get(&endpoint.1.authority());
+                waiting = Some(Box::pin(Slot::take(host)));
+            }
+            let pause = self.paused.unwrap_or_else(Instant::now);
+            tokio::select! {
+                biased;
+                Some(outcome) = running.next() => {
+                    if let Some(whole) = self.ended(outcome, running.is_empty())? {
+                        running.push(whole);
                     }
-                },
+                }
+                () = shared.bell.notified() => self.learn(),
+                slot = next(&mut waiting), if ready => {
+                    waiting = None;
+                    running.push(self.start(slot)?);
+                }
+                () = sleep_until(pause), if self.paused.is_some() => self.paused = None,
             }
         }
+        self.provenance.set_size(self.size);
         Ok(self.provenance)
     }
 
-    async fn piece(
-        &mut self,
-        choice: &Choice,
-        piece: Range<u64>,
-    ) -> std::result::Result<u64, Failure> {
-        let whole = piece.start == 0 && self.request.size.is_none_or(|size| piece.end >= size);
-        let range = (!whole).then(|| range_header(&piece));
-        let attempt = Attempt {
-            inner: self.inner,
-            choice,
-            request: self.request,
-            payload: &Payload::Empty,
-            authorizer: self.authorizer,
-            range: range.as_ref(),
-            known: None,
-            bulk: true,
-            fresh: false,
+    /// Whether another range may be asked for now.
+    fn may_start(&self, running: usize) -> bool {
+        if self.pieces.is_empty() || self.paused.is_some() {
+            return false;
+        }
+        let Ok((index, _)) = self.course.peek() else {
+            return true;
         };
-        let mut reply = attempt.open().await?;
-        let host = Arc::clone(&reply.host);
-        let mut at = piece.start;
-        let done = self.copy(choice, &mut reply, &piece, &mut at).await;
-        let bytes = at - piece.start;
-        host.count(|totals| totals.received += bytes);
-        match done {
-            Ok(()) => {
-                reply.finish(self.inner).await;
-                Ok(bytes)
-            }
-            Err(cause) => Err(Failure {
-                bytes,
-                ..attempt.failure(cause, &host)
-            }),
+        running == 0 || (self.large && self.places[index].ranges == Some(true))
+    }
+
+    /// Starts a request for the next range, or for all where ranges are not served.
+    fn start(&mut self, slot: Slot) -> Result<BoxFuture<'a, Outcome>> {
+        let choice = self.course.choose()?;
+        let place = self.places[choice.index].clone();
+        let job = match place.ranges {
+            Some(false) => self.pieces.take_all(),
+            _ => self
+                .pieces
+                .take(self.range_size(&choice, &slot))
+                .into_iter()
+                .collect(),
+        };
+        Ok(Box::pin(self.fetch(place).begin(choice, job, slot)))
+    }
+
+    fn fetch(&self, place: Place) -> Fetch<'a> {
+        Fetch {
+            inner: self.inner,
+            request: self.request,
+            sink: self.sink,
+            authorizer: self.authorizer,
+            shared: Arc::clone(&self.shared),
+            size: self.size,
+            whole_only: place.ranges == Some(false),
+            known: place.known,
         }
     }
 
-    async fn copy(
-        &mut self,
-        choice: &Choice,
-        reply: &mut Reply,
-        piece: &Range<u64>,
-        at: &mut u64,
-    ) -> std::result::Result<(), Cause> {
-        identity(&reply.headers)?;
-        let partial = reply.status == StatusCode::PARTIAL_CONTENT;
-        let mut position = if partial { piece.start } else { 0 };
-        if partial && !reply.headers.contains_key(CONTENT_RANGE) {
-            return Err(Cause::WrongRange {
-                reason: "206 without Content-Range".to_owned(),
-            });
+    fn range_size(&self, choice: &Choice, slot: &Slot) -> u64 {
+        if !self.large {
+            return u64::MAX;
         }
-        let mut reader = Reader::new(self.inner, &mut reply.body);
-        while let Some(bytes) = reader.next().await? {
-            let end = position + bytes.len() as u64;
-            if end > piece.end {
-                return Err(Cause::Long {
-                    expected: piece.end,
-                });
+        let limits = &self.inner.settings.limits;
+        let rate = self.inner.health.throughput(&choice.endpoint);
+        let wanted = rate.map_or(FIRST_RANGE, |rate| (rate * RANGE_SECONDS) as u64);
+        // Towards the end, the ranges shrink so that all connections end together.
+        let share = self.pieces.total() / slot.host().width.goal() as u64;
+        wanted
+            .min(share)
+            .clamp(limits.range_min, limits.range_max.max(limits.range_min))
+    }
+
+    /// Takes note of what responses' heads said.
+    fn learn(&mut self) {
+        for head in self.shared.heads() {
+            let Head {
+                index,
+                answer,
+                url,
+                latency,
+                slot_host,
+            } = head;
+            slot_host.width.began(latency);
+            self.places[index].known = url;
+            // Only an answer to a request for a range says whether ranges are served.
+            if let Some(served) = answer.partial.then_some(true) {
+                self.places[index].ranges = Some(served);
             }
-            if end > *at {
-                let skip = usize::try_from(at.saturating_sub(position)).unwrap_or(0);
-                let fresh = &bytes[skip..];
-                self.sink.write_at(*at, fresh).map_err(Cause::Sink)?;
-                self.provenance.add(*at..end, &choice.endpoint);
-                self.inner.emit(&Event::Received {
-                    label: Arc::clone(&self.request.label),
-                    host: Arc::clone(&reply.host.name),
-                    bytes: fresh.len() as u64,
-                });
-                *at = end;
+            if self.size.is_none()
+                && let Some(size) = answer.size
+            {
+                self.size = Some(size);
+                self.pieces.clip(size);
             }
-            position = end;
         }
-        if *at < piece.end {
-            return Err(Cause::Short);
+    }
+
+    /// Takes note of how a request ended; returns the continuation of a response that brings the
+    /// whole although a range was asked for.
+    fn ended(&mut self, outcome: Outcome, alone: bool) -> Result<Option<BoxFuture<'a, Outcome>>> {
+        self.learn();
+        let Outcome {
+            choice,
+            job,
+            written,
+            ended,
+            host,
+            latency,
+        } = outcome;
+        let bytes = written.iter().map(|range| range.end - range.start).sum();
+        for range in written {
+            self.provenance.add(range, &choice.endpoint);
         }
-        Ok(())
+        for range in job {
+            self.pieces.put(range);
+        }
+        if self.shared.took_progress() {
+            self.course.progressed();
+        }
+        match ended {
+            Ended::Done { size } => {
+                if let Some(size) = self.size.or(size) {
+                    self.size = Some(size);
+                    self.pieces.clip(size);
+                }
+                self.course.succeeded(&choice, bytes, latency);
+                Ok(None)
+            }
+            Ended::Whole(reply, answer, slot) => {
+                self.places[choice.index].ranges = Some(false);
+                self.inner.health.set_serves_ranges(&choice.endpoint, false);
+                if !alone {
+                    return Ok(None);
+                }
+                let job = self.pieces.take_all();
+                let fetch = self.fetch(self.places[choice.index].clone());
+                Ok(Some(Box::pin(fetch.go_on(
+                    choice,
+                    job,
+                    (*reply, answer, slot),
+                ))))
+            }
+            Ended::Failed(failure) => {
+                self.narrow(&failure, &host, choice.index);
+                self.decide(&choice, failure)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Adapts the width, and the belief in ranges, to a failure.
+    fn narrow(&mut self, failure: &Failure, host: &crate::host::Host, index: usize) {
+        match failure.error.class() {
+            Class::Rate => host.width.halve(),
+            Class::Net if self.large => host.width.lose_one(),
+            Class::Corrupt if failure.error.status() == Some(416) => {
+                self.places[index].ranges = Some(false);
+            }
+            Class::Corrupt if failure.error.is_wrong_range() => {
+                self.places[index].ranges = Some(false);
+            }
+            _ => {}
+        }
+    }
+
+    fn decide(&mut self, choice: &Choice, failure: Failure) -> Result<()> {
+        match self.course.failed(choice, failure) {
+            Next::End(error) => Err(error),
+            Next::Again(None) => Ok(()),
+            Next::Again(Some(pause)) => {
+                self.course.announce(&pause);
+                let until = Instant::now() + pause.time.max(Duration::from_millis(1));
+                self.paused = Some(self.paused.map_or(until, |old| old.max(until)));
+                Ok(())
+            }
+        }
     }
 }
 
-fn range_header(piece: &Range<u64>) -> HeaderValue {
-    let text = if piece.end == u64::MAX {
-        format!("bytes={}-", piece.start)
-    } else {
-        format!("bytes={}-{}", piece.start, piece.end - 1)
-    };
-    HeaderValue::from_str(&text).expect("digits and a dash are a header value")
+/// Waits for a slot that may be asked for already.
+async fn next(waiting: &mut Option<Waiting>) -> Slot {
+    match waiting {
+        Some(slot) => slot.await,
+        None => std::future::pending().await,
+    }
 }

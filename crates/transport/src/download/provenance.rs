@@ -10,6 +10,7 @@ use crate::endpoint::Endpoint;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Provenance {
     parts: Vec<(Range<u64>, Endpoint)>,
+    size: Option<u64>,
 }
 
 impl Provenance {
@@ -22,6 +23,16 @@ impl Provenance {
             Some((part, _)) => part.end = range.end,
             None => self.parts.push((range, endpoint.clone())),
         }
+    }
+
+    pub(crate) fn set_size(&mut self, size: Option<u64>) {
+        self.size = size;
+    }
+
+    /// Returns the size of the whole content: the request's, else what the responses said.
+    #[must_use]
+    pub fn size(&self) -> Option<u64> {
+        self.size
     }
 
     /// Returns the ranges in ascending order with the endpoint that sent each.

@@ -4,18 +4,20 @@
 //! left has failed once, a round is over and a delay follows. The budget of time starts anew with
 //! every byte of progress.
 
+mod decision;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
-use crate::class::{Class, Decision, Remedy};
+use crate::class::{Class, Decision};
 use crate::endpoint::{Endpoint, Route};
 use crate::error::{Cause, Error, Stage};
 use crate::health::{Standing, Weight};
 use crate::host::Host;
 use crate::observe::{Event, Reason, Subject, millis};
-use crate::pace;
 use crate::request::Request;
 use crate::transport::Inner;
 
@@ -34,8 +36,11 @@ pub(crate) struct Course<'a> {
     attempts: u32,
     fruitless: u32,
     progress: Instant,
-    chosen: Option<usize>,
+    current: Option<usize>,
     last: Option<Error>,
+    /// When a failure last counted. Attempts that began before it and fail after it belong to the
+    /// same event, such as a server that went away under all connections of a download.
+    counted: Option<Instant>,
 }
 
 /// The endpoint for the next attempt.
@@ -48,6 +53,9 @@ pub(crate) struct Choice {
     /// The attempt's number, from 1.
     pub(crate) attempt: u32,
     pub(crate) started: Instant,
+    /// Whether a connection was there, so that a dropped attempt tells a dead endpoint from a slow
+    /// one.
+    pub(crate) reached: Arc<AtomicBool>,
 }
 
 /// An attempt that failed, with what the decision needs.
@@ -56,9 +64,20 @@ pub(crate) struct Failure {
     /// The host that failed; another than the endpoint's after a redirect.
     pub(crate) host: Arc<Host>,
     /// The response's headers, where one came.
-    pub(crate) headers: Option<HeaderMap>,
+    pub(crate) headers: Option<Box<HeaderMap>>,
     /// Bytes of progress that the attempt had made.
     pub(crate) bytes: u64,
+}
+
+impl Failure {
+    pub(crate) fn new(cause: Cause, request: &Request, host: &Arc<Host>) -> Self {
+        Self {
+            error: Error::new(cause, request.phase, &host.name, &request.label),
+            host: Arc::clone(host),
+            headers: None,
+            bytes: 0,
+        }
+    }
 }
 
 /// What follows a failure.
@@ -90,8 +109,9 @@ impl<'a> Course<'a> {
             attempts: 0,
             fruitless: 0,
             progress: Instant::now(),
-            chosen: None,
+            current: None,
             last: None,
+            counted: None,
         }
     }
 
@@ -105,11 +125,17 @@ impl<'a> Course<'a> {
 
     /// Chooses the endpoint for the next attempt.
     pub(crate) fn choose(&mut self) -> Result<Choice, Error> {
-        self.choose_but(None).ok_or_else(|| self.exhausted())
+        let (index, _) = self.peek()?;
+        Ok(self.chosen(index))
     }
 
-    /// Chooses an endpoint other than `not`, `None` where there is none.
-    pub(crate) fn choose_but(&mut self, not: Option<usize>) -> Option<Choice> {
+    /// Returns the endpoint that [`Self::choose`] would choose now.
+    pub(crate) fn peek(&self) -> Result<(usize, &'a Endpoint), Error> {
+        let index = self.best(None).ok_or_else(|| self.exhausted())?;
+        Ok((index, &self.route.endpoints()[index]))
+    }
+
+    fn best(&self, not: Option<usize>) -> Option<usize> {
         let health = &self.inner.health;
         let endpoints = self.route.endpoints();
         let rank = |index: usize| {
@@ -123,10 +149,25 @@ impl<'a> Course<'a> {
                 index,
             )
         };
-        let index = (0..endpoints.len())
+        (0..endpoints.len())
             .filter(|index| Some(*index) != not && !self.out[*index])
             .filter(|index| !health.is_quarantined(&endpoints[*index]))
-            .min_by_key(|index| rank(*index))?;
+            .min_by_key(|index| rank(*index))
+    }
+
+    /// Chooses a second endpoint that is worth asking while `first` is slow, `None` where there is
+    /// none.
+    pub(crate) fn second(&mut self, first: usize) -> Option<Choice> {
+        let index = self.best(Some(first))?;
+        let endpoint = &self.route.endpoints()[index];
+        let good = self.inner.health.standing(endpoint) == Standing::Good;
+        (good && !self.failed[index]).then(|| self.chosen(index))
+    }
+
+    /// Begins another attempt at an endpoint.
+    pub(crate) fn chosen(&mut self, index: usize) -> Choice {
+        let health = &self.inner.health;
+        let endpoints = self.route.endpoints();
         let endpoint = endpoints[index].clone();
         let probe = health.standing(&endpoint) != Standing::Good;
         if health.standing(&endpoint) == Standing::Probe {
@@ -134,8 +175,8 @@ impl<'a> Course<'a> {
         }
         self.attempts += 1;
         let host = self.inner.hosts.get(&endpoint.authority());
-        if self.chosen != Some(index) {
-            self.chosen = Some(index);
+        if self.current != Some(index) {
+            self.current = Some(index);
             self.inner.emit(&Event::EndpointChosen {
                 subject: self.subject(&host),
                 mirror: endpoint.is_mirror(),
@@ -145,14 +186,15 @@ impl<'a> Course<'a> {
             subject: self.subject(&host),
             attempt: self.attempts,
         });
-        Some(Choice {
+        Choice {
             index,
             // A sole endpoint gets its full time even when it failed before.
             probe: probe && endpoints.len() > 1,
             endpoint,
             attempt: self.attempts,
             started: Instant::now(),
-        })
+            reached: Arc::default(),
+        }
     }
 
     fn exhausted(&self) -> Error {
@@ -195,6 +237,29 @@ impl<'a> Course<'a> {
         });
     }
 
+    /// Takes note of an attempt that was dropped because a later one was faster. One that had not
+    /// even been connected counts as a dead endpoint: it must not cost every request its time.
+    pub(crate) fn outrun(&self, choice: &Choice, reached: bool) {
+        let weight = if reached {
+            Weight::Failed
+        } else {
+            Weight::Unreachable
+        };
+        let lost = millis(choice.started.elapsed());
+        let host = self.inner.hosts.get(&choice.endpoint.authority());
+        host.count(|totals| totals.lost_ms += lost);
+        self.count_failure(&choice.endpoint, weight);
+    }
+
+    fn count_failure(&self, endpoint: &Endpoint, weight: Weight) {
+        if let Some(rest) = self.inner.health.failed(endpoint, weight) {
+            self.inner.emit(&Event::BreakerOpened {
+                host: Arc::from(endpoint.authority()),
+                millis: millis(rest),
+            });
+        }
+    }
+
     /// Takes note of a failed attempt and decides what follows.
     pub(crate) fn failed(&mut self, choice: &Choice, failure: Failure) -> Next {
         self.weigh(choice, &failure);
@@ -202,8 +267,11 @@ impl<'a> Course<'a> {
             self.progressed();
             self.tries[choice.index] = 0;
         }
-        self.tries[choice.index] += 1;
-        self.fruitless += 1;
+        if self.counted.is_none_or(|counted| choice.started >= counted) {
+            self.counted = Some(Instant::now());
+            self.tries[choice.index] += 1;
+            self.fruitless += 1;
+        }
         self.failed[choice.index] = true;
         self.last = Some(failure.error.clone());
         let pause = self.decide(choice, &failure);
@@ -229,7 +297,7 @@ impl<'a> Course<'a> {
             bytes: failure.bytes,
         });
         match pause {
-            None => Next::End(error.with_attempts(self.attempts)),
+            None => Next::End(error.given_up(self.attempts)),
             Some(pause) => Next::Again((!pause.time.is_zero()).then_some(pause)),
         }
     }
@@ -261,103 +329,7 @@ impl<'a> Course<'a> {
                 return;
             }
         };
-        if let Some(rest) = self.inner.health.failed(&choice.endpoint, weight) {
-            self.inner.emit(&Event::BreakerOpened {
-                host: Arc::from(choice.endpoint.authority()),
-                millis: millis(rest),
-            });
-        }
-    }
-
-    /// Returns the pause before the next attempt, of no length where another endpoint is asked at
-    /// once; `None` gives up.
-    fn decide(&mut self, choice: &Choice, failure: &Failure) -> Option<Pause> {
-        let error = &failure.error;
-        if self.request.once || error.class() == Class::Disk {
-            return None;
-        }
-        let remedy = error.verdict().remedy;
-        let asked = failure.headers.as_ref().and_then(|headers| {
-            pace::retry_after(headers, SystemTime::now()).map(|after| after.asked)
-        });
-        let spent = remedy
-            .tries()
-            .is_some_and(|tries| self.tries[choice.index] >= tries);
-        if spent {
-            self.out[choice.index] = true;
-            let last = choice.index + 1 == self.route.endpoints().len();
-            if last && matches!(error.class(), Class::Absent | Class::Auth | Class::User) {
-                return None;
-            }
-        }
-        let retry = &self.inner.settings.retry;
-        if retry.attempts.is_some_and(|cap| self.fruitless > cap) {
-            return None;
-        }
-        if remedy == Remedy::Pace {
-            let time = asked.unwrap_or_else(|| self.inner.backoff.delay(self.round + 3));
-            failure.host.leave_alone(time.min(retry.retry_after_cap));
-        }
-        if !self.repeat_is_safe(error.cause()) {
-            return None;
-        }
-        self.pause(failure, asked)
-    }
-
-    /// Whether sending the request again can do harm: a POST that may have been carried out.
-    fn repeat_is_safe(&self, cause: &Cause) -> bool {
-        self.request.repeatable || is_unreachable(cause) || cause.status().is_some()
-    }
-
-    fn pause(&mut self, failure: &Failure, asked: Option<Duration>) -> Option<Pause> {
-        let left: Vec<usize> = (0..self.out.len())
-            .filter(|index| !self.out[*index])
-            .filter(|index| {
-                !self
-                    .inner
-                    .health
-                    .is_quarantined(&self.route.endpoints()[*index])
-            })
-            .collect();
-        if left.is_empty() {
-            return None;
-        }
-        let at_once = |time| {
-            Some(Pause {
-                time,
-                reason: Reason::Paced,
-                host: Arc::clone(&failure.host),
-            })
-        };
-        if left.iter().any(|index| !self.failed[*index]) {
-            return at_once(Duration::ZERO);
-        }
-        self.failed.fill(false);
-        self.round += 1;
-        let retry = &self.inner.settings.retry;
-        let (time, reason) = match asked {
-            Some(asked) => (
-                asked.min(retry.retry_after_cap),
-                Reason::RetryAfter {
-                    asked: asked.as_secs(),
-                },
-            ),
-            None => (
-                self.inner.backoff.delay(self.round),
-                Reason::Backoff {
-                    class: failure.error.class(),
-                },
-            ),
-        };
-        let time = time.max(Duration::from_millis(1));
-        if self.progress.elapsed() + time > retry.budget {
-            return None;
-        }
-        Some(Pause {
-            time,
-            reason,
-            host: Arc::clone(&failure.host),
-        })
+        self.count_failure(&choice.endpoint, weight);
     }
 
     /// Tells people about a pause.
@@ -392,5 +364,9 @@ fn locks_logins(error: &Error) -> bool {
 /// Whether an endpoint answered with bytes that cannot be right, as opposed to an answer that says
 /// no.
 fn is_wrong_content(error: &Error) -> bool {
-    error.class() == Class::Corrupt && !matches!(error.cause(), Cause::Encoded { .. })
+    let content = matches!(
+        error.cause(),
+        Cause::Long { .. } | Cause::TooLarge { .. } | Cause::Refused { .. }
+    );
+    content && error.class() == Class::Corrupt
 }

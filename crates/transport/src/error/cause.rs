@@ -1,187 +1,14 @@
-//! What went wrong with a request: the cause, typed, and what was known when it was given up.
+//! What went wrong with one attempt, typed, and its place in the catalogue.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
 
+use super::chain;
 use crate::class::{Class, Phase, Remedy, Verdict, classify};
-
-/// Result of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
-
-/// A request that failed for good: its cause, with all that the failure log needs.
-///
-/// It is cheap to clone, so that all who wait for one request can be told.
-#[derive(Clone)]
-pub struct Error {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    cause: Cause,
-    verdict: Verdict,
-    phase: Phase,
-    host: String,
-    label: String,
-    attempts: u32,
-}
-
-impl Error {
-    /// Makes an error of a cause, judged by the catalogue.
-    #[must_use]
-    pub fn new(cause: Cause, phase: Phase, host: &str, label: &str) -> Self {
-        let verdict = cause.verdict(phase);
-        Self {
-            inner: Arc::new(Inner {
-                cause,
-                verdict,
-                phase,
-                host: host.to_owned(),
-                label: label.to_owned(),
-                attempts: 1,
-            }),
-        }
-    }
-
-    /// Sets the number of attempts made in all.
-    #[must_use]
-    pub fn with_attempts(self, attempts: u32) -> Self {
-        let inner = match Arc::try_unwrap(self.inner) {
-            Ok(inner) => Inner { attempts, ..inner },
-            Err(shared) => Inner {
-                attempts,
-                cause: Cause::Earlier {
-                    text: shared.cause.to_string(),
-                    status: shared.cause.status().map(|status| status.as_u16()),
-                },
-                verdict: shared.verdict,
-                phase: shared.phase,
-                host: shared.host.clone(),
-                label: shared.label.clone(),
-            },
-        };
-        Self {
-            inner: Arc::new(inner),
-        }
-    }
-
-    /// What went wrong.
-    #[must_use]
-    pub fn cause(&self) -> &Cause {
-        &self.inner.cause
-    }
-
-    /// What the failure is.
-    #[must_use]
-    pub fn class(&self) -> Class {
-        self.inner.verdict.class
-    }
-
-    /// What the catalogue says about it.
-    #[must_use]
-    pub fn verdict(&self) -> Verdict {
-        self.inner.verdict
-    }
-
-    /// What to tell the user, where there is something useful to say.
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        self.inner.verdict.hint
-    }
-
-    /// The part of the work that the request belonged to.
-    #[must_use]
-    pub fn phase(&self) -> Phase {
-        self.inner.phase
-    }
-
-    /// The host that was asked last, with its port where it is not the scheme's own.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        &self.inner.host
-    }
-
-    /// What the request was for: an image, as a rule.
-    #[must_use]
-    pub fn label(&self) -> &str {
-        &self.inner.label
-    }
-
-    /// How many attempts were made, over all endpoints.
-    #[must_use]
-    pub fn attempts(&self) -> u32 {
-        self.inner.attempts
-    }
-
-    /// The last response's status, where there was one.
-    #[must_use]
-    pub fn status(&self) -> Option<u16> {
-        self.inner.cause.status().map(|status| status.as_u16())
-    }
-
-    /// The failed response's body, as far as it was kept (64 KiB).
-    #[must_use]
-    pub fn body(&self) -> Option<&str> {
-        match &self.inner.cause {
-            Cause::Status { body, .. } => Some(body),
-            _ => None,
-        }
-    }
-
-    /// The cause and its sources as one line.
-    #[must_use]
-    pub fn text(&self) -> String {
-        chain(&self.inner.cause)
-    }
-}
-
-/// Joins an error and its sources, leaving out what an outer one already says.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let part = inner.to_string();
-        if !text.contains(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        source = inner.source();
-    }
-    text
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("phase", &self.inner.phase)
-            .field("label", &self.inner.label)
-            .field("host", &self.inner.host)
-            .field("class", &self.inner.verdict.class)
-            .field("attempts", &self.inner.attempts)
-            .field("cause", &self.inner.cause)
-            .finish()
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}", self.inner.host, self.inner.phase)?;
-        if self.inner.attempts > 1 {
-            write!(f, ", {} attempts", self.inner.attempts)?;
-        }
-        f.write_str(")")
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.inner.cause)
-    }
-}
 
 /// The step of an exchange that took too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -392,9 +219,11 @@ impl Cause {
     pub fn verdict(&self, phase: Phase) -> Verdict {
         match self {
             Self::Timeout { .. } | Self::Short => Verdict::new(Class::Net, Remedy::Backoff),
-            Self::Long { .. } | Self::WrongRange { .. } | Self::Encoded { .. } => {
+            Self::Long { .. } | Self::Encoded { .. } => {
                 Verdict::new(Class::Corrupt, Remedy::Elsewhere)
             }
+            // Once more, without ranges.
+            Self::WrongRange { .. } => Verdict::new(Class::Corrupt, Remedy::Once),
             Self::TooLarge { .. } => Verdict::new(Class::Corrupt, Remedy::Elsewhere).hint(
                 "No real document of this kind is that large: the server is broken or hostile.",
             ),

@@ -4,31 +4,31 @@
 //! this machine from elsewhere, without credentials as soon as scheme, host or port change, and with
 //! the proxy that the new host calls for.
 
-use std::net::IpAddr;
+mod head;
+mod redirect;
+mod send;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderValue, LOCATION, PROXY_AUTHORIZATION, RANGE,
-    USER_AGENT,
-};
-use http::{HeaderMap, Method, StatusCode};
-use tokio::time::{Instant, timeout};
+use http::header::HeaderValue;
+use http::{HeaderMap, StatusCode};
+use tokio::time::timeout;
 use url::Url;
 
 use crate::connection::{Body, Connection};
-use crate::dial::{Manner, Peer, basic, dial, local};
+use crate::dial::{Manner, Peer, dial};
 use crate::endpoint::{Endpoint, Scheme, masked};
-use crate::error::{Cause, Stage};
+use crate::error::Cause;
 use crate::host::Host;
 use crate::observe::{Event, Reason, Subject, millis};
-use crate::pace;
-use crate::payload::{Outgoing, Payload};
+use crate::payload::Payload;
 use crate::proxy::ProxyChoice;
 use crate::request::{Request, Target};
 use crate::settings::Tls;
 use crate::transport::Inner;
+use redirect::{Redirects, is_local};
 
 /// One attempt's request, ready to go.
 #[derive(Clone, Copy)]
@@ -48,6 +48,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) fresh: bool,
     /// Whether the endpoint failed before, so that little time is spent on reaching it.
     pub(crate) probe: bool,
+    /// Set once a connection is there.
+    pub(crate) reached: &'a AtomicBool,
 }
 
 /// A response's head, with its body still to come.
@@ -95,7 +97,7 @@ impl Exchange<'_> {
             host: Arc::clone(&endpoint_host),
         })?;
         let start = self.endpoint.host().to_owned();
-        let mut seen: Vec<Url> = Vec::new();
+        let mut redirects = Redirects::new(inner.settings.limits.redirects);
         let mut url = first;
         loop {
             let host = inner.hosts.get(&authority(&url));
@@ -104,24 +106,19 @@ impl Exchange<'_> {
                 host: Arc::clone(&host),
             };
             let home = self.is_home(&url);
+            let elsewhere = !home && url.host_str() != Some(start.as_str());
             let hop = Hop {
                 url: &url,
                 host: &host,
                 peer: self.peer(&url, home).map_err(broken)?,
                 home,
-                outside_only: !home && !is_local(&start) && url.host_str() != Some(start.as_str()),
+                outside_only: elsewhere && !is_local(&start),
             };
             let reply = self.hop(hop).await.map_err(broken)?;
-            let Some(next) = self.redirect(&reply, &url).map_err(broken)? else {
+            let next = redirects.next(&self.request.method, &reply, url);
+            let Some(next) = next.map_err(broken)? else {
                 return Ok(reply);
             };
-            seen.push(url);
-            if seen.len() > inner.settings.limits.redirects {
-                return Err(broken(refused(&next, "too many redirects")));
-            }
-            if seen.contains(&next) {
-                return Err(broken(refused(&next, "it leads in a circle")));
-            }
             drain(reply, inner).await;
             url = next;
         }
@@ -162,10 +159,7 @@ impl Exchange<'_> {
         let https = url.scheme() == "https";
         let host = url.host_str().ok_or_else(wrong)?;
         let port = url.port_or_known_default().ok_or_else(wrong)?;
-        let named = settings
-            .hosts
-            .get(&format!("{host}:{port}"))
-            .or_else(|| settings.hosts.get(host));
+        let named = settings.of_host(host, port);
         let own = home.then_some(self.endpoint);
         let tls = own
             .and_then(Endpoint::tls)
@@ -247,11 +241,19 @@ impl Exchange<'_> {
                 settings.timeouts.connect
             },
             http2: settings.http2 && !hop.peer.absolute(),
+            proxy_tls: self.proxy_tls(&hop.peer),
             outside_only: hop.outside_only,
         };
         let dialed = dial(&hop.peer, manner, &self.inner.configurations).await?;
         let connection = Connection::open(dialed, hop.peer.bulk).await;
         connection.map_err(Cause::Http)
+    }
+
+    fn proxy_tls(&self, peer: &Peer) -> &Tls {
+        let settings = &self.inner.settings;
+        let proxy = peer.proxy.as_ref();
+        let named = proxy.and_then(|proxy| settings.of_host(&proxy.host, proxy.port));
+        named.map_or(&settings.tls, |named| &named.tls)
     }
 
     /// Falls back on plain HTTP where the endpoint allows it and TLS was not to be had.
@@ -282,212 +284,6 @@ impl Exchange<'_> {
         plain.host.set_plain();
         Ok(reply)
     }
-
-    async fn send(
-        &self,
-        hop: &Hop<'_>,
-        connection: Connection,
-        taken: &Arc<AtomicU64>,
-    ) -> Result<Reply, Cause> {
-        let shared = match &connection {
-            Connection::Http2(http2) => Some(Connection::Http2(http2.clone())),
-            Connection::Http1(_) => None,
-        };
-        let request = self.head(hop, connection.is_http2(), taken)?;
-        hop.host.count(|totals| totals.requests += 1);
-        let response = self.watch(connection.send(request), taken).await;
-        let sent = taken.load(Ordering::Relaxed);
-        hop.host.count(|totals| totals.sent += sent);
-        let (head, body) = response?.into_parts();
-        if let Some(shared) = shared {
-            self.inner.pool.put(hop.peer.clone(), shared);
-        }
-        if let Some(limit) = pace::rate_limit(&head.headers) {
-            hop.host.note(limit);
-            self.inner.emit(&Event::RateLimit {
-                host: Arc::clone(&hop.host.name),
-                limit: limit.limit,
-                remaining: limit.remaining,
-                window: limit.window,
-            });
-        }
-        Ok(Reply {
-            status: head.status,
-            headers: head.headers,
-            body,
-            url: hop.url.clone(),
-            host: Arc::clone(hop.host),
-            peer: hop.peer.clone(),
-        })
-    }
-
-    /// Waits for a response's head: while the body goes out, some of it must go out in each window;
-    /// after that, the response has its own time.
-    async fn watch(
-        &self,
-        response: impl Future<Output = hyper::Result<http::Response<Body>>>,
-        taken: &AtomicU64,
-    ) -> Result<http::Response<Body>, Cause> {
-        let timeouts = &self.inner.settings.timeouts;
-        let mut response = std::pin::pin!(response);
-        let mut before = 0;
-        let mut answer_by: Option<Instant> = None;
-        loop {
-            let sending = before < self.payload.len();
-            let window = if sending {
-                timeouts.stall
-            } else {
-                let by = *answer_by.get_or_insert_with(|| Instant::now() + timeouts.first_byte);
-                by.saturating_duration_since(Instant::now())
-            };
-            let window = window.min(Duration::from_millis(500).max(window / 30));
-            match timeout(window, response.as_mut()).await {
-                Ok(done) => return done.map_err(Cause::Http),
-                Err(_) => {
-                    let now = taken.load(Ordering::Relaxed);
-                    let moved = now > before;
-                    if moved {
-                        self.report_sent(now - before);
-                    }
-                    before = now;
-                    self.overdue(sending, moved, &mut answer_by)?;
-                }
-            }
-        }
-    }
-
-    /// Fails when a window of sending or waiting is over.
-    fn overdue(
-        &self,
-        sending: bool,
-        moved: bool,
-        deadline: &mut Option<Instant>,
-    ) -> Result<(), Cause> {
-        let timeouts = &self.inner.settings.timeouts;
-        if sending && moved {
-            *deadline = None;
-            return Ok(());
-        }
-        let (stage, after) = if sending {
-            (Stage::Send, timeouts.stall)
-        } else {
-            (Stage::FirstByte, timeouts.first_byte)
-        };
-        let by = *deadline.get_or_insert_with(|| Instant::now() + after);
-        if Instant::now() < by {
-            return Ok(());
-        }
-        Err(Cause::Timeout { stage, after })
-    }
-
-    fn report_sent(&self, bytes: u64) {
-        self.inner.emit(&Event::Sent {
-            label: Arc::clone(&self.request.label),
-            host: Arc::from(self.endpoint.authority()),
-            bytes,
-        });
-    }
-
-    fn head(
-        &self,
-        hop: &Hop<'_>,
-        http2: bool,
-        taken: &Arc<AtomicU64>,
-    ) -> Result<http::Request<Outgoing>, Cause> {
-        let wrong = || Cause::Url {
-            text: masked(hop.url),
-        };
-        let mut wire = hop.url.clone();
-        wire.set_fragment(None);
-        let _ = wire.set_username("");
-        let _ = wire.set_password(None);
-        let target = if http2 || hop.peer.absolute() {
-            wire.to_string()
-        } else {
-            wire[url::Position::BeforePath..].to_owned()
-        };
-        let body = Outgoing::new(self.payload.clone(), Arc::clone(taken));
-        let mut request = http::Request::new(body);
-        *request.method_mut() = self.request.method.clone();
-        *request.uri_mut() = target.parse().map_err(|_| wrong())?;
-        let mut headers = self.request.headers.clone();
-        let text = |text: &str| HeaderValue::from_str(text).map_err(|_| wrong());
-        if !http2 {
-            headers.insert(HOST, text(&authority(hop.url))?);
-        }
-        headers.insert(USER_AGENT, text(&self.inner.settings.user_agent)?);
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        headers.remove(AUTHORIZATION);
-        if let Some(value) = self.authorization.filter(|_| hop.home) {
-            let mut value = value.clone();
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        for (name, value) in self.endpoint.headers().iter().filter(|_| hop.home) {
-            headers.append(name, value.clone());
-        }
-        if let Some(range) = self.range {
-            headers.insert(RANGE, range.clone());
-        }
-        let login = hop
-            .peer
-            .proxy
-            .as_ref()
-            .and_then(|proxy| proxy.login.as_ref());
-        if let Some(login) = login.filter(|_| hop.peer.absolute()) {
-            headers.insert(PROXY_AUTHORIZATION, text(&basic(login))?);
-        }
-        *request.headers_mut() = headers;
-        Ok(request)
-    }
-
-    /// Returns where a response redirects to, `None` where it is final.
-    fn redirect(&self, reply: &Reply, from: &Url) -> Result<Option<Url>, Cause> {
-        let reading = matches!(self.request.method, Method::GET | Method::HEAD);
-        let follow = match reply.status.as_u16() {
-            301..=303 => reading,
-            307 | 308 => true,
-            _ => false,
-        };
-        let Some(location) = reply.headers.get(LOCATION).filter(|_| follow) else {
-            return Ok(None);
-        };
-        let text = String::from_utf8_lossy(location.as_bytes());
-        let next = from.join(&text).map_err(|_| Cause::Url {
-            text: "the redirect's Location".to_owned(),
-        })?;
-        allowed(from, &next)?;
-        Ok(Some(next))
-    }
-}
-
-fn refused(target: &Url, reason: &'static str) -> Cause {
-    Cause::Redirect {
-        target: masked(target),
-        reason,
-    }
-}
-
-fn allowed(from: &Url, next: &Url) -> Result<(), Cause> {
-    if !matches!(next.scheme(), "http" | "https") {
-        return Err(refused(next, "it leaves HTTP"));
-    }
-    if from.scheme() == "https" && next.scheme() == "http" {
-        return Err(refused(next, "it leads from https to http"));
-    }
-    let local_now = from.host_str().is_some_and(is_local);
-    let local_next = next.host_str().is_some_and(is_local);
-    if local_next && !local_now {
-        return Err(refused(next, "it leads to this machine"));
-    }
-    Ok(())
-}
-
-/// Whether a host's text, as in a URL, means this machine or link.
-fn is_local(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let name = bare.trim_end_matches('.');
-    name == "localhost" || name.ends_with(".localhost") || bare.parse::<IpAddr>().is_ok_and(local)
 }
 
 /// `host` or `host:port` of a URL.

@@ -1,0 +1,104 @@
+//! What follows a failure: another endpoint at once, the same ones after a delay, or the end.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::{Choice, Course, Failure, Pause, is_unreachable};
+use crate::class::{Class, Remedy};
+use crate::error::Cause;
+use crate::observe::Reason;
+use crate::pace;
+
+impl Course<'_> {
+    /// Returns the pause before the next attempt, of no length where another endpoint is asked at
+    /// once; `None` gives up.
+    pub(super) fn decide(&mut self, choice: &Choice, failure: &Failure) -> Option<Pause> {
+        let error = &failure.error;
+        if self.request.once || error.class() == Class::Disk {
+            return None;
+        }
+        let remedy = error.verdict().remedy;
+        let asked = failure.headers.as_ref().and_then(|headers| {
+            pace::retry_after(headers, SystemTime::now()).map(|after| after.asked)
+        });
+        // Challenges were answered within the attempt.
+        let answered = matches!(remedy, Remedy::NewToken | Remedy::Anonymous);
+        let tries = if answered { Some(1) } else { remedy.tries() };
+        let spent = tries.is_some_and(|tries| self.tries[choice.index] >= tries);
+        if spent {
+            self.out[choice.index] = true;
+            let last = choice.index + 1 == self.route.endpoints().len();
+            if last && matches!(error.class(), Class::Absent | Class::Auth | Class::User) {
+                return None;
+            }
+        }
+        let retry = &self.inner.settings.retry;
+        if retry.attempts.is_some_and(|cap| self.fruitless > cap) {
+            return None;
+        }
+        if remedy == Remedy::Pace {
+            let time = asked.unwrap_or_else(|| self.inner.backoff.delay(self.round + 3));
+            failure.host.leave_alone(time.min(retry.retry_after_cap));
+        }
+        if !self.repeat_is_safe(error.cause()) {
+            return None;
+        }
+        self.pause(failure, asked)
+    }
+
+    /// Whether sending the request again can do harm: a POST that may have been carried out.
+    fn repeat_is_safe(&self, cause: &Cause) -> bool {
+        self.request.repeatable || is_unreachable(cause) || cause.status().is_some()
+    }
+
+    fn pause(&mut self, failure: &Failure, asked: Option<Duration>) -> Option<Pause> {
+        let left: Vec<usize> = (0..self.out.len())
+            .filter(|index| !self.out[*index])
+            .filter(|index| {
+                !self
+                    .inner
+                    .health
+                    .is_quarantined(&self.route.endpoints()[*index])
+            })
+            .collect();
+        if left.is_empty() {
+            return None;
+        }
+        let at_once = |time| {
+            Some(Pause {
+                time,
+                reason: Reason::Paced,
+                host: Arc::clone(&failure.host),
+            })
+        };
+        if left.iter().any(|index| !self.failed[*index]) {
+            return at_once(Duration::ZERO);
+        }
+        self.failed.fill(false);
+        self.round += 1;
+        let retry = &self.inner.settings.retry;
+        let (time, reason) = match asked {
+            Some(asked) => (
+                asked.min(retry.retry_after_cap),
+                Reason::RetryAfter {
+                    asked: asked.as_secs(),
+                },
+            ),
+            None => (
+                self.inner.backoff.delay(self.round),
+                Reason::Backoff {
+                    class: failure.error.class(),
+                },
+            ),
+        };
+        let time = time.max(Duration::from_millis(1));
+        if self.progress.elapsed() + time > retry.budget {
+            return None;
+        }
+        Some(Pause {
+            time,
+            reason,
+            host: Arc::clone(&failure.host),
+        })
+    }
+}

@@ -1,0 +1,347 @@
+//! One request of a download: its response's bytes, from the connection into the sink.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::header::HeaderValue;
+use tokio::sync::Notify;
+use url::Url;
+
+use super::answer::Answer;
+use super::width::Slot;
+use crate::authorizer::Authorizer;
+use crate::body::Reader;
+use crate::course::{Choice, Failure};
+use crate::document::Attempt;
+use crate::error::Cause;
+use crate::exchange::Reply;
+use crate::health::ProbeGuard;
+use crate::host::Host;
+use crate::observe::Event;
+use crate::payload::NOTHING;
+use crate::request::Request;
+use crate::sink::Sink;
+use crate::transport::Inner;
+
+/// From this size on, content gets a connection with large buffers, in bytes.
+const BULK: u64 = 1 << 20;
+
+/// What the requests of one download tell its loop while they run.
+#[derive(Default)]
+pub(super) struct Shared {
+    heads: Mutex<Vec<Head>>,
+    progress: AtomicBool,
+    pub(super) bell: Notify,
+}
+
+impl Shared {
+    /// Takes the heads that arrived since the last call.
+    pub(super) fn heads(&self) -> Vec<Head> {
+        std::mem::take(&mut *self.heads.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Says whether bytes arrived since the last call.
+    pub(super) fn took_progress(&self) -> bool {
+        self.progress.swap(false, Ordering::Relaxed)
+    }
+
+    fn tell(&self, head: Head) {
+        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        heads.push(head);
+        drop(heads);
+        self.bell.notify_one();
+    }
+}
+
+/// What a response's head said.
+pub(super) struct Head {
+    pub(super) index: usize,
+    pub(super) answer: Answer,
+    /// Where the endpoint's redirect led.
+    pub(super) url: Option<Url>,
+    pub(super) latency: Duration,
+    pub(super) slot_host: Arc<Host>,
+}
+
+/// How a request ended.
+pub(super) struct Outcome {
+    pub(super) choice: Choice,
+    /// What it did not bring.
+    pub(super) job: Vec<Range<u64>>,
+    /// What it wrote.
+    pub(super) written: Vec<Range<u64>>,
+    pub(super) ended: Ended,
+    /// The endpoint's host, whose width the request was part of.
+    pub(super) host: Arc<Host>,
+    /// The time to the response's head.
+    pub(super) latency: Duration,
+}
+
+/// In which way it ended.
+pub(super) enum Ended {
+    /// All that the response held was written; `size` is the whole's, where only its end told.
+    Done { size: Option<u64> },
+    /// The response holds the whole although a range was asked for; nothing was read of it.
+    Whole(Box<Reply>, Answer, Slot),
+    /// It failed.
+    Failed(Failure),
+}
+
+/// A request to be made.
+pub(super) struct Fetch<'a> {
+    pub(super) inner: &'a Inner,
+    pub(super) request: &'a Request,
+    pub(super) sink: &'a dyn Sink,
+    pub(super) authorizer: &'a dyn Authorizer,
+    pub(super) shared: Arc<Shared>,
+    pub(super) size: Option<u64>,
+    pub(super) whole_only: bool,
+    pub(super) known: Option<Url>,
+}
+
+/// The state of a copy from a response into the sink.
+struct Copy<'j> {
+    job: &'j mut Vec<Range<u64>>,
+    written: Vec<Range<u64>>,
+    position: u64,
+}
+
+impl Fetch<'_> {
+    /// Makes the request and brings what it can of its job.
+    pub(super) async fn begin(
+        self,
+        choice: Choice,
+        mut job: Vec<Range<u64>>,
+        slot: Slot,
+    ) -> Outcome {
+        let _probe = ProbeGuard::new(&self.inner.health, &choice);
+        let asked = self.asked(&job);
+        let (opened, latency) = self.open(&choice, asked.as_ref()).await;
+        let host = Arc::clone(slot.host());
+        let mut written = Vec::new();
+        let ended = match opened {
+            Err(failure) => Ended::Failed(failure),
+            Ok(reply) => match Answer::read(&reply, asked.as_ref(), self.size) {
+                Err(cause) => Ended::Failed(self.failure(cause, &reply.host)),
+                Ok(answer) => {
+                    self.announce(&choice, (&reply, &answer), latency, &host);
+                    if answer.partial || asked.is_none() {
+                        let (parts, ended) = self.copy(&choice, &mut job, reply, answer).await;
+                        written = parts;
+                        ended
+                    } else {
+                        Ended::Whole(Box::new(reply), answer, slot)
+                    }
+                }
+            },
+        };
+        Outcome {
+            choice,
+            job,
+            written,
+            ended,
+            host,
+            latency,
+        }
+    }
+
+    /// Brings what it can of its job from a response that was opened before.
+    pub(super) async fn go_on(
+        self,
+        choice: Choice,
+        mut job: Vec<Range<u64>>,
+        (reply, answer, slot): (Reply, Answer, Slot),
+    ) -> Outcome {
+        let (written, ended) = self.copy(&choice, &mut job, reply, answer).await;
+        Outcome {
+            latency: choice.started.elapsed(),
+            choice,
+            job,
+            written,
+            ended,
+            host: Arc::clone(slot.host()),
+        }
+    }
+
+    /// The range to ask for; `None` asks for the whole.
+    fn asked(&self, job: &[Range<u64>]) -> Option<Range<u64>> {
+        let [only] = job else { return None };
+        let to_end = self
+            .size
+            .map_or(only.end == u64::MAX, |size| only.end >= size);
+        let whole = only.start == 0 && to_end;
+        (!self.whole_only && !whole).then(|| only.clone())
+    }
+
+    /// Opens the response; a redirect known from before is forgotten when it does not work any more.
+    async fn open(
+        &self,
+        choice: &Choice,
+        asked: Option<&Range<u64>>,
+    ) -> (Result<Reply, Failure>, Duration) {
+        let range = asked.map(range_header);
+        let start = Instant::now();
+        let attempt = Attempt {
+            inner: self.inner,
+            choice,
+            request: self.request,
+            payload: &NOTHING,
+            authorizer: self.authorizer,
+            range: range.as_ref(),
+            known: self.known.as_ref(),
+            bulk: self.size.is_none_or(|size| size >= BULK),
+            fresh: false,
+        };
+        let mut opened = attempt.open().await;
+        let stale = opened
+            .as_ref()
+            .err()
+            .and_then(|failure| failure.error.status());
+        if self.known.is_some() && stale.is_some_and(|status| (400..500).contains(&status)) {
+            let again = Attempt {
+                known: None,
+                ..attempt
+            };
+            opened = again.open().await;
+        }
+        (opened, start.elapsed())
+    }
+
+    fn announce(
+        &self,
+        choice: &Choice,
+        (reply, answer): (&Reply, &Answer),
+        latency: Duration,
+        host: &Arc<Host>,
+    ) {
+        if answer.partial {
+            self.inner.health.set_serves_ranges(&choice.endpoint, true);
+        }
+        let moved = crate::exchange::authority(&reply.url) != choice.endpoint.authority();
+        self.shared.tell(Head {
+            index: choice.index,
+            answer: answer.clone(),
+            url: moved.then(|| reply.url.clone()),
+            latency,
+            slot_host: Arc::clone(host),
+        });
+    }
+
+    fn failure(&self, cause: Cause, host: &Arc<Host>) -> Failure {
+        Failure::new(cause, self.request, host)
+    }
+
+    async fn copy(
+        &self,
+        choice: &Choice,
+        job: &mut Vec<Range<u64>>,
+        mut reply: Reply,
+        answer: Answer,
+    ) -> (Vec<Range<u64>>, Ended) {
+        let start = Instant::now();
+        let mut copy = Copy {
+            job,
+            written: Vec::new(),
+            position: answer.holds.start,
+        };
+        let done = self.pour(choice, &mut copy, &mut reply, &answer).await;
+        let host = Arc::clone(&reply.host);
+        let written = copy.written;
+        let bytes: u64 = written.iter().map(|range| range.end - range.start).sum();
+        host.count(|totals| totals.received += bytes);
+        self.inner
+            .health
+            .measured(&choice.endpoint, bytes, start.elapsed());
+        let ended = match done {
+            Ok(size) => {
+                reply.finish(self.inner).await;
+                Ended::Done { size }
+            }
+            Err(cause) => Ended::Failed(Failure {
+                bytes,
+                ..self.failure(cause, &host)
+            }),
+        };
+        (written, ended)
+    }
+
+    /// Reads the response and writes what the job wants of it.
+    async fn pour(
+        &self,
+        choice: &Choice,
+        copy: &mut Copy<'_>,
+        reply: &mut Reply,
+        answer: &Answer,
+    ) -> Result<Option<u64>, Cause> {
+        let expected = self.inner.health.throughput(&choice.endpoint);
+        let end = answer.holds.end.min(answer.size.unwrap_or(u64::MAX));
+        let width = &self.inner.hosts.get(&choice.endpoint.authority()).width;
+        let mut reader = Reader::new(self.inner, &mut reply.body).expecting(expected);
+        while let Some(bytes) = reader.next().await? {
+            let length = bytes.len() as u64;
+            if copy.position.saturating_add(length) > end {
+                return Err(Cause::Long { expected: end });
+            }
+            let fresh = copy.take(&bytes, self.sink)?;
+            if fresh > 0 {
+                self.shared.progress.store(true, Ordering::Relaxed);
+                width.arrived(fresh);
+                self.inner.emit(&Event::Received {
+                    label: Arc::clone(&self.request.label),
+                    host: Arc::clone(&reply.host.name),
+                    bytes: fresh,
+                });
+            }
+            if copy.job.is_empty() && copy.position < end {
+                return Ok(None);
+            }
+        }
+        let ended_unknown = answer.holds.end == u64::MAX && answer.size.is_none();
+        match copy.position < end {
+            true if ended_unknown => Ok(Some(copy.position)),
+            true => Err(Cause::Short),
+            false => Ok(None),
+        }
+    }
+}
+
+impl Copy<'_> {
+    /// Writes the part of a piece that the job wants; returns how many bytes that were.
+    fn take(&mut self, bytes: &[u8], sink: &dyn Sink) -> Result<u64, Cause> {
+        let piece = self.position..self.position + bytes.len() as u64;
+        let mut fresh = 0;
+        while let Some(first) = self.job.first_mut() {
+            let wanted = first.start.max(piece.start)..first.end.min(piece.end);
+            if wanted.start >= wanted.end {
+                break;
+            }
+            // Nothing is skipped: a response begins at or before its job, and holds all of it.
+            let from = usize::try_from(wanted.start - piece.start).unwrap_or(usize::MAX);
+            let to = usize::try_from(wanted.end - piece.start).unwrap_or(usize::MAX);
+            sink.write_at(wanted.start, &bytes[from..to])
+                .map_err(Cause::Sink)?;
+            fresh += wanted.end - wanted.start;
+            first.start = wanted.end;
+            if first.start >= first.end {
+                self.job.remove(0);
+            }
+            match self.written.last_mut() {
+                Some(last) if last.end == wanted.start => last.end = wanted.end,
+                _ => self.written.push(wanted),
+            }
+        }
+        self.position = piece.end;
+        Ok(fresh)
+    }
+}
+
+fn range_header(range: &Range<u64>) -> HeaderValue {
+    let text = if range.end == u64::MAX {
+        format!("bytes={}-", range.start)
+    } else {
+        format!("bytes={}-{}", range.start, range.end - 1)
+    };
+    HeaderValue::from_str(&text).expect("digits and a dash are a header value")
+}

@@ -1,0 +1,132 @@
+//! Which redirects are followed (RFC 9110, 15.4).
+
+use std::net::IpAddr;
+
+use http::Method;
+use http::header::LOCATION;
+use url::Url;
+
+use super::Reply;
+use crate::dial::local;
+use crate::endpoint::masked;
+use crate::error::Cause;
+
+/// The redirects of one exchange.
+pub(super) struct Redirects {
+    seen: Vec<Url>,
+    most: usize,
+}
+
+impl Redirects {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            seen: Vec::new(),
+            most,
+        }
+    }
+
+    /// Returns where a response to `method` at `from` redirects to, `None` where it is final.
+    pub(super) fn next(
+        &mut self,
+        method: &Method,
+        reply: &Reply,
+        from: Url,
+    ) -> Result<Option<Url>, Cause> {
+        let Some(next) = target(method, reply, &from)? else {
+            return Ok(None);
+        };
+        self.seen.push(from);
+        if self.seen.contains(&next) {
+            return Err(refused(&next, "it leads in a circle"));
+        }
+        if self.seen.len() > self.most {
+            return Err(refused(&next, "too many redirects"));
+        }
+        Ok(Some(next))
+    }
+}
+
+fn target(method: &Method, reply: &Reply, from: &Url) -> Result<Option<Url>, Cause> {
+    let reading = matches!(*method, Method::GET | Method::HEAD);
+    let follow = match reply.status.as_u16() {
+        301..=303 => reading,
+        307 | 308 => true,
+        _ => false,
+    };
+    let Some(location) = reply.headers.get(LOCATION).filter(|_| follow) else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(location.as_bytes());
+    let next = from.join(&text).map_err(|_| Cause::Url {
+        text: "the redirect's Location".to_owned(),
+    })?;
+    allowed(from, &next)?;
+    Ok(Some(next))
+}
+
+fn refused(target: &Url, reason: &'static str) -> Cause {
+    Cause::Redirect {
+        target: masked(target),
+        reason,
+    }
+}
+
+fn allowed(from: &Url, next: &Url) -> Result<(), Cause> {
+    if !matches!(next.scheme(), "http" | "https") {
+        return Err(refused(next, "it leaves HTTP"));
+    }
+    if from.scheme() == "https" && next.scheme() == "http" {
+        return Err(refused(next, "it leads from https to http"));
+    }
+    let local_now = from.host_str().is_some_and(is_local);
+    let local_next = next.host_str().is_some_and(is_local);
+    if local_next && !local_now {
+        return Err(refused(next, "it leads to this machine"));
+    }
+    Ok(())
+}
+
+/// Whether a host's text, as in a URL, means this machine or link.
+pub(super) fn is_local(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let name = bare.trim_end_matches('.');
+    name == "localhost" || name.ends_with(".localhost") || bare.parse::<IpAddr>().is_ok_and(local)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_out_and_in_are_judged() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let cases = [
+            ("https://a/x", "https://cdn.b/y", true),
+            ("http://a/x", "https://a/x", true),
+            ("http://a/x", "http://b/x", true),
+            ("https://a/x", "http://a/x", false),
+            ("https://a/x", "ftp://a/x", false),
+            ("https://a/x", "file:///etc/passwd", false),
+            ("https://a/x", "https://127.0.0.1/x", false),
+            ("https://a/x", "https://localhost:5000/x", false),
+            ("https://a/x", "https://x.localhost/x", false),
+            ("https://a/x", "https://[::1]/x", false),
+            (
+                "https://a/x",
+                "https://169.254.169.254/latest/meta-data",
+                false,
+            ),
+            ("https://a/x", "https://2130706433/x", false),
+            ("https://a/x", "https://[::ffff:127.0.0.1]/x", false),
+            ("http://127.0.0.1:5000/x", "http://127.0.0.1:5001/x", true),
+            ("http://localhost/x", "https://cdn.b/y", true),
+        ];
+        for (from, to, fine) in cases {
+            assert_eq!(
+                allowed(&url(from), &url(to)).is_ok(),
+                fine,
+                "{from} to {to}"
+            );
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Sending to one hop, and waiting for its answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::{Exchange, Hop, Reply};
+use crate::connection::{Body, Connection};
+use crate::error::{Cause, Stage};
+use crate::observe::Event;
+use crate::pace;
+
+impl Exchange<'_> {
+    /// Sends the request on a connection and returns the response's head.
+    pub(super) async fn send(
+        &self,
+        hop: &Hop<'_>,
+        connection: Connection,
+        taken: &Arc<AtomicU64>,
+    ) -> Result<Reply, Cause> {
+        let shared = match &connection {
+            Connection::Http2(http2) => Some(Connection::Http2(http2.clone())),
+            Connection::Http1(_) => None,
+        };
+        let request = self.head(hop, connection.is_http2(), taken)?;
+        self.reached.store(true, Ordering::Relaxed);
+        hop.host.count(|totals| totals.requests += 1);
+        let mut told = 0;
+        let response = self.watch(connection.send(request), taken, &mut told).await;
+        let sent = taken.load(Ordering::Relaxed);
+        self.report_sent(sent - told);
+        hop.host.count(|totals| totals.sent += sent);
+        let (head, body) = response?.into_parts();
+        if let Some(shared) = shared {
+            self.inner.pool.put(hop.peer.clone(), shared);
+        }
+        if let Some(limit) = pace::rate_limit(&head.headers) {
+            hop.host.note(limit);
+            self.inner.emit(&Event::RateLimit {
+                host: Arc::clone(&hop.host.name),
+                limit: limit.limit,
+                remaining: limit.remaining,
+                window: limit.window,
+            });
+        }
+        Ok(Reply {
+            status: head.status,
+            headers: head.headers,
+            body,
+            url: hop.url.clone(),
+            host: Arc::clone(hop.host),
+            peer: hop.peer.clone(),
+        })
+    }
+
+    /// Waits for a response's head: while the body goes out, some of it must go out in each window;
+    /// after that, the response has its own time.
+    async fn watch(
+        &self,
+        response: impl Future<Output = hyper::Result<http::Response<Body>>>,
+        taken: &AtomicU64,
+        told: &mut u64,
+    ) -> Result<http::Response<Body>, Cause> {
+        let timeouts = &self.inner.settings.timeouts;
+        let mut response = std::pin::pin!(response);
+        let mut deadline = None;
+        let step = (timeouts.stall.min(timeouts.first_byte) / 20).max(Duration::from_millis(5));
+        loop {
+            if let Ok(done) = timeout(step, response.as_mut()).await {
+                return done.map_err(unsent);
+            }
+            let now = taken.load(Ordering::Relaxed);
+            if now > *told {
+                self.report_sent(now - *told);
+                *told = now;
+                deadline = None;
+            }
+            let stage = if now < self.payload.len() {
+                Stage::Send
+            } else {
+                Stage::FirstByte
+            };
+            self.overdue(stage, &mut deadline)?;
+        }
+    }
+
+    /// Fails when the time for sending or for the answer is over.
+    fn overdue(&self, stage: Stage, deadline: &mut Option<Instant>) -> Result<(), Cause> {
+        let timeouts = &self.inner.settings.timeouts;
+        let after = match stage {
+            Stage::Send => timeouts.stall,
+            _ => timeouts.first_byte,
+        };
+        let by = *deadline.get_or_insert_with(|| Instant::now() + after);
+        if Instant::now() < by {
+            return Ok(());
+        }
+        Err(Cause::Timeout { stage, after })
+    }
+
+    fn report_sent(&self, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
+        self.inner.emit(&Event::Sent {
+            label: Arc::clone(&self.request.label),
+            host: Arc::from(self.endpoint.authority()),
+            bytes,
+        });
+    }
+}
+
+/// Tells an upload that cannot be read from a connection that broke.
+fn unsent(error: hyper::Error) -> Cause {
+    if error.is_user() {
+        return Cause::Source(std::io::Error::other(error));
+    }
+    Cause::Http(error)
+}

@@ -1,0 +1,13 @@
+//! Transport against servers that reset, stall, lie and send garbage.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
+mod catalogue;
+mod download;
+mod hostile;
+mod parts;
+mod proxies;
+mod redirects;
+mod retries;
+mod server;
+mod uploads;

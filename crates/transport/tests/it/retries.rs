@@ -1,0 +1,570 @@
+//! What is repeated, where, how often, and what people are told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use http::{HeaderValue, Method};
+use sealift_transport::{
+    Anonymous, Authorizer, Challenge, Class, Decision, Endpoint, Event, Reason, Refusal, Request,
+    Result, Route, Snapshot, Transport,
+};
+
+use crate::parts::{get, hurried, plain, transport};
+use crate::server::{Act, Server, Silent, answer, head, nobody};
+
+async fn fetch(transport: &Transport, route: &Route) -> Result<sealift_transport::Document> {
+    transport
+        .document(route, &get("x"), 1 << 20, &Anonymous)
+        .await
+}
+
+#[tokio::test]
+async fn failures_of_the_network_are_repeated_until_one_succeeds() {
+    let server = Server::start(|hit| match hit.number {
+        0 => vec![Act::Reset],
+        1 => answer(503, &[], b"busy"),
+        2 => vec![
+            Act::Send(head(200, &[], Some(9))),
+            Act::Send(vec![1; 3]),
+            Act::Close,
+        ],
+        3 => vec![Act::Close],
+        _ => answer(200, &[], b"done"),
+    })
+    .await;
+    let (transport, seen) = transport(hurried());
+    let done = fetch(&transport, &Route::direct(plain(&server.authority())))
+        .await
+        .unwrap();
+    assert_eq!(done.body, "done");
+    assert_eq!(server.hits().len(), 5);
+    let failures = seen.count(|event| {
+        matches!(
+            event,
+            Event::AttemptFailed {
+                class: Class::Net,
+                ..
+            }
+        )
+    });
+    assert_eq!(failures, 4);
+    let waits = seen.count(|event| {
+        matches!(
+            event,
+            Event::Waiting {
+                reason: Reason::Backoff { .. },
+                ..
+            }
+        )
+    });
+    assert_eq!(waits, 4);
+    let totals = &transport.totals()[&server.authority()];
+    assert_eq!((totals.requests, totals.failures[&Class::Net]), (5, 4));
+}
+
+#[tokio::test]
+async fn the_budget_of_time_ends_a_request() {
+    let server = Server::start(|_| vec![Act::Reset]).await;
+    let mut settings = hurried();
+    settings.retry.budget = Duration::from_millis(300);
+    let (transport, seen) = transport(settings);
+    let error = fetch(&transport, &Route::direct(plain(&server.authority())))
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), Class::Net);
+    assert!(error.attempts() > 3, "{error:?}");
+    assert_eq!(error.attempts() as usize, server.hits().len());
+    let ends = seen.count(|event| {
+        matches!(
+            event,
+            Event::AttemptFailed {
+                decision: Decision::GiveUp,
+                ..
+            }
+        )
+    });
+    assert_eq!(ends, 1);
+}
+
+#[tokio::test]
+async fn a_count_can_cap_the_retries() {
+    let server = Server::start(|_| answer(500, &[], b"")).await;
+    let mut settings = hurried();
+    settings.retry.attempts = Some(5);
+    let (transport, _) = transport(settings);
+    let error = fetch(&transport, &Route::direct(plain(&server.authority())))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.status(), server.hits().len()),
+        (Some(500), 6),
+        "one try and five retries"
+    );
+}
+
+#[tokio::test]
+async fn a_port_that_stays_closed_becomes_configuration() {
+    let (transport, _) = transport(hurried());
+    let error = fetch(&transport, &Route::direct(plain(&nobody().await)))
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), Class::Config, "{error:?}");
+    assert_eq!(error.attempts(), 8);
+}
+
+#[tokio::test]
+async fn an_origins_404_is_final_at_once() {
+    let server = Server::start(|_| answer(404, &[], b"no")).await;
+    let (transport, _) = transport(hurried());
+    let error = fetch(&transport, &Route::direct(plain(&server.authority())))
+        .await
+        .unwrap_err();
+    assert_eq!((error.class(), error.attempts()), (Class::Absent, 1));
+    assert_eq!(server.hits().len(), 1);
+}
+
+#[tokio::test]
+async fn a_mirrors_404_asks_the_next() {
+    let one = Server::start(|_| answer(404, &[], b"no")).await;
+    let two = Server::start(|_| answer(404, &[], b"no")).await;
+    let origin = Server::start(|_| answer(200, &[], b"yes")).await;
+    let route = Route::new(
+        [plain(&one.authority()), plain(&two.authority())],
+        plain(&origin.authority()),
+    );
+    let (transport, seen) = transport(hurried());
+    assert_eq!(fetch(&transport, &route).await.unwrap().body, "yes");
+    assert_eq!(
+        (one.hits().len(), two.hits().len(), origin.hits().len()),
+        (1, 1, 1)
+    );
+    let waits = seen.count(|event| matches!(event, Event::Waiting { .. }));
+    assert_eq!(waits, 0, "failover has no delay");
+}
+
+#[tokio::test]
+async fn a_dead_mirror_costs_one_time_out_a_run() {
+    let silent = Silent::start().await;
+    let origin = Server::start(|_| answer(200, &[], b"yes")).await;
+    let route = Route::new([plain(&silent.authority)], plain(&origin.authority()));
+    let (transport, seen) = transport(hurried());
+    for _ in 0..20 {
+        assert_eq!(fetch(&transport, &route).await.unwrap().body, "yes");
+    }
+    let failures = seen.count(|event| matches!(event, Event::AttemptFailed { .. }));
+    assert_eq!(failures, 1);
+    assert_eq!(
+        seen.count(|event| matches!(event, Event::BreakerOpened { .. })),
+        1
+    );
+
+    // The next run knows it too.
+    let written = transport.health().to_json();
+    let (next, seen) = crate::parts::transport(hurried());
+    next.remember(&Snapshot::from_json(&written));
+    assert_eq!(fetch(&next, &route).await.unwrap().body, "yes");
+    assert_eq!(
+        seen.count(|event| matches!(event, Event::AttemptFailed { .. })),
+        0
+    );
+}
+
+#[tokio::test]
+async fn what_was_remembered_expires_and_garbage_is_ignored() {
+    let (transport, _) = transport(hurried());
+    transport.remember(&Snapshot::from_json(b"{\"endpoints\": 7}"));
+    assert_eq!(transport.health(), Snapshot::default());
+    let old = format!(
+        "{{\"endpoints\":{{\"http://a\":{{\"rests_until\":{},\"changed\":1}}}}}}",
+        u64::MAX / 2
+    );
+    transport.remember(&Snapshot::from_json(old.as_bytes()));
+    assert_eq!(transport.health(), Snapshot::default());
+}
+
+#[tokio::test]
+async fn a_mirror_that_is_down_for_a_moment_is_found_again_by_a_sole_route() {
+    let server = Server::start(|hit| match hit.number {
+        0..12 => vec![Act::Reset],
+        _ => answer(200, &[], b"back"),
+    })
+    .await;
+    let (transport, seen) = transport(hurried());
+    let route = Route::direct(plain(&server.authority()));
+    assert_eq!(fetch(&transport, &route).await.unwrap().body, "back");
+    assert_eq!(
+        seen.count(|event| matches!(event, Event::BreakerOpened { .. })),
+        1
+    );
+    assert_eq!(
+        seen.count(|event| matches!(event, Event::BreakerClosed { .. })),
+        1
+    );
+}
+
+#[tokio::test]
+async fn retry_after_is_obeyed_up_to_its_cap() {
+    for (value, asked) in [
+        ("31536000", 31_536_000),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", 1),
+    ] {
+        let server = Server::start(move |hit| match hit.number {
+            0 => answer(429, &[("Retry-After", value)], b""),
+            _ => answer(200, &[], b"ok"),
+        })
+        .await;
+        let (transport, seen) = transport(hurried());
+        let start = Instant::now();
+        let route = Route::direct(plain(&server.authority()));
+        assert_eq!(fetch(&transport, &route).await.unwrap().body, "ok");
+        assert!(
+            start.elapsed() >= Duration::from_millis(300),
+            "the cap is waited for"
+        );
+        let told = seen.events().into_iter().find_map(|event| match event {
+            Event::Waiting {
+                reason: Reason::RetryAfter { asked },
+                millis,
+                ..
+            } => Some((asked, millis)),
+            _ => None,
+        });
+        let (said, waited) = told.expect("the wait is announced");
+        assert!(said >= asked, "{said}");
+        assert_eq!(waited, 300);
+    }
+}
+
+#[tokio::test]
+async fn a_429_paces_the_whole_host() {
+    let server = Server::start(|hit| match (hit.number, hit.target.as_str()) {
+        (0, _) => answer(429, &[("Retry-After", "1")], b""),
+        _ => answer(200, &[], b"ok"),
+    })
+    .await;
+    let (transport, seen) = transport(hurried());
+    let route = Route::direct(plain(&server.authority()));
+    let start = Instant::now();
+    let (one, two) = tokio::join!(fetch(&transport, &route), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        fetch(&transport, &route).await
+    });
+    assert!(one.is_ok() && two.is_ok());
+    assert!(start.elapsed() >= Duration::from_millis(300));
+    let paced = seen.count(|event| {
+        matches!(
+            event,
+            Event::Waiting {
+                reason: Reason::Paced,
+                ..
+            }
+        )
+    });
+    assert!(
+        paced >= 1,
+        "the other request waits too: {:?}",
+        seen.events()
+    );
+}
+
+#[tokio::test]
+async fn a_429_goes_to_the_next_endpoint_where_there_is_one() {
+    let mirror = Server::start(|_| answer(429, &[("Retry-After", "1000")], b"")).await;
+    let origin = Server::start(|_| answer(200, &[], b"yes")).await;
+    let route = Route::new([plain(&mirror.authority())], plain(&origin.authority()));
+    let (transport, _) = transport(hurried());
+    for _ in 0..3 {
+        assert_eq!(fetch(&transport, &route).await.unwrap().body, "yes");
+    }
+    assert_eq!(
+        mirror.hits().len(),
+        1,
+        "the mirror is left alone while it is paced"
+    );
+}
+
+#[tokio::test]
+async fn the_hubs_limit_is_told_and_respected() {
+    let hub = Server::start(|_| {
+        let headers = [
+            ("ratelimit-limit", "100;w=21600"),
+            ("ratelimit-remaining", "0;w=21600"),
+        ];
+        answer(200, &headers, b"hub")
+    })
+    .await;
+    let other = Server::start(|_| answer(200, &[], b"other")).await;
+    let route = Route::new([plain(&hub.authority())], plain(&other.authority()));
+    let (transport, seen) = transport(hurried());
+    assert_eq!(fetch(&transport, &route).await.unwrap().body, "hub");
+    let told = seen.count(|event| {
+        matches!(
+            event,
+            Event::RateLimit {
+                limit: 100,
+                remaining: 0,
+                window: 21600,
+                ..
+            }
+        )
+    });
+    assert_eq!(told, 1);
+    assert_eq!(fetch(&transport, &route).await.unwrap().body, "other");
+}
+
+#[tokio::test]
+async fn posts_are_not_repeated_unless_allowed() {
+    let server = Server::start(|hit| match hit.number {
+        0 | 2 => vec![Act::Reset],
+        _ => answer(202, &[], b""),
+    })
+    .await;
+    let route = Route::direct(plain(&server.authority()));
+    let (transport, _) = transport(hurried());
+    let post = Request::new(Method::POST, "x");
+    let error = transport
+        .document(&route, &post, 100, &Anonymous)
+        .await
+        .unwrap_err();
+    assert_eq!((error.class(), server.hits().len()), (Class::Net, 1));
+    let allowed = post.repeatable(true);
+    // The second request succeeds, the third is reset and repeated.
+    assert!(
+        transport
+            .document(&route, &allowed, 100, &Anonymous)
+            .await
+            .is_ok()
+    );
+    assert!(
+        transport
+            .document(&route, &allowed, 100, &Anonymous)
+            .await
+            .is_ok()
+    );
+    assert_eq!(server.hits().len(), 4);
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_died_costs_nothing() {
+    let server = Server::start(|_| [answer(200, &[], b"ok"), vec![Act::Close]].concat()).await;
+    let route = Route::direct(plain(&server.authority()));
+    let (transport, seen) = transport(hurried());
+    for _ in 0..5 {
+        assert!(fetch(&transport, &route).await.is_ok());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(
+        seen.count(|event| matches!(event, Event::AttemptFailed { .. })),
+        0
+    );
+    assert_eq!(server.hits().len(), 5);
+}
+
+#[tokio::test]
+async fn connections_are_used_again() {
+    let server = Server::start(|_| answer(200, &[], b"ok")).await;
+    let route = Route::direct(plain(&server.authority()));
+    let (transport, _) = transport(hurried());
+    for _ in 0..10 {
+        assert!(fetch(&transport, &route).await.is_ok());
+    }
+    assert_eq!((server.hits().len(), server.connections()), (10, 1));
+}
+
+#[tokio::test]
+async fn refused_documents_quarantine_their_endpoint() {
+    let mirror = Server::start(|_| answer(200, &[], b"forged")).await;
+    let origin = Server::start(|_| answer(200, &[], b"genuine")).await;
+    let route = Route::new([plain(&mirror.authority())], plain(&origin.authority()));
+    let (transport, seen) = transport(hurried());
+    let request = get("x").check(|document| match &document.body[..] {
+        b"genuine" => Ok(()),
+        _ => Err(Refusal::corrupt("digest mismatch")),
+    });
+    for _ in 0..3 {
+        let done = transport
+            .document(&route, &request, 100, &Anonymous)
+            .await
+            .unwrap();
+        assert_eq!(done.body, "genuine");
+    }
+    assert_eq!(mirror.hits().len(), 1);
+    assert_eq!(
+        seen.count(|event| matches!(event, Event::Quarantined { .. })),
+        1
+    );
+    assert!(transport.is_quarantined(&route.endpoints()[0]));
+}
+
+#[tokio::test]
+async fn with_all_endpoints_in_quarantine_the_error_says_why() {
+    let origin = Server::start(|_| answer(200, &[], b"forged")).await;
+    let route = Route::direct(plain(&origin.authority()));
+    let (transport, _) = transport(hurried());
+    let request = get("x").check(|_| Err(Refusal::corrupt("digest mismatch")));
+    let error = transport
+        .document(&route, &request, 100, &Anonymous)
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), Class::Corrupt);
+    assert!(error.text().contains("digest mismatch"), "{}", error.text());
+    let error = fetch(&transport, &route).await.unwrap_err();
+    assert!(error.text().contains("wrong bytes"), "{}", error.text());
+}
+
+/// Hands out tokens: the first is stale.
+struct Tokens {
+    fetched: AtomicUsize,
+    asked: AtomicUsize,
+}
+
+impl Authorizer for Tokens {
+    fn authorization<'a>(
+        &'a self,
+        _endpoint: &'a Endpoint,
+        scope: &'a str,
+    ) -> BoxFuture<'a, Result<Option<HeaderValue>>> {
+        assert_eq!(scope, "repository:x:pull");
+        let token = format!("Bearer t{}", self.fetched.load(Ordering::SeqCst));
+        Box::pin(async move { Ok(Some(HeaderValue::from_str(&token).unwrap())) })
+    }
+
+    fn challenged<'a>(&'a self, challenge: Challenge<'a>) -> BoxFuture<'a, Result<bool>> {
+        assert_eq!(challenge.headers["www-authenticate"], "Bearer realm=\"r\"");
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let more = self.fetched.load(Ordering::SeqCst) < 1;
+        if more {
+            self.fetched.fetch_add(1, Ordering::SeqCst);
+        }
+        Box::pin(async move { Ok(more) })
+    }
+}
+
+fn tokens() -> Arc<Tokens> {
+    Arc::new(Tokens {
+        fetched: AtomicUsize::new(0),
+        asked: AtomicUsize::new(0),
+    })
+}
+
+#[tokio::test]
+async fn a_challenge_is_answered_once_for_each_new_token() {
+    let server = Server::start(|hit| match hit.header("authorization") {
+        Some("Bearer t1") => answer(200, &[], b"in"),
+        _ => answer(401, &[("WWW-Authenticate", "Bearer realm=\"r\"")], b""),
+    })
+    .await;
+    let route = Route::direct(plain(&server.authority()));
+    let (transport, seen) = transport(hurried());
+    let tokens = tokens();
+    let request = get("x").scope("repository:x:pull");
+    let done = transport
+        .document(&route, &request, 100, &*tokens)
+        .await
+        .unwrap();
+    assert_eq!(done.body, "in");
+    assert_eq!(server.hits().len(), 2);
+    assert_eq!(
+        seen.count(|event| matches!(event, Event::AttemptFailed { .. })),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_new_token_that_is_refused_too_is_the_end() {
+    let server =
+        Server::start(|_| answer(401, &[("WWW-Authenticate", "Bearer realm=\"r\"")], b"")).await;
+    let route = Route::direct(plain(&server.authority()));
+    let (transport, _) = transport(hurried());
+    let tokens = tokens();
+    let request = get("x").scope("repository:x:pull");
+    let error = transport
+        .document(&route, &request, 100, &*tokens)
+        .await
+        .unwrap_err();
+    assert_eq!((error.class(), server.hits().len()), (Class::Auth, 2));
+    assert_eq!(tokens.asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn too_many_failed_logins_stop_all_logins_at_that_host() {
+    let server = Server::start(|_| {
+        answer(
+            429,
+            &[("Retry-After", "1")],
+            b"toomanyrequests: too many failed login attempts",
+        )
+    })
+    .await;
+    let route = Route::direct(plain(&server.authority()));
+    let (transport, _) = transport(hurried());
+    let tokens = tokens();
+    let request = get("x").scope("repository:x:pull");
+    for _ in 0..4 {
+        let error = transport
+            .document(&route, &request, 100, &*tokens)
+            .await
+            .unwrap_err();
+        assert_eq!(error.class(), Class::Auth, "{error:?}");
+    }
+    assert_eq!(server.hits().len(), 1, "one is enough");
+}
+
+#[tokio::test]
+async fn slow_documents_are_asked_for_twice() {
+    let server = Server::start(|hit| match hit.number {
+        // Eight fast ones teach what is usual; then one never answers.
+        8 => vec![Act::Hang],
+        _ => answer(200, &[], b"ok"),
+    })
+    .await;
+    let mut settings = hurried();
+    settings.hedge = true;
+    settings.timeouts.first_byte = Duration::from_secs(30);
+    let (transport, seen) = transport(settings);
+    let route = Route::direct(plain(&server.authority()));
+    for _ in 0..9 {
+        assert!(fetch(&transport, &route).await.is_ok());
+    }
+    assert_eq!(server.hits().len(), 10);
+    assert_eq!(seen.count(|event| matches!(event, Event::Hedged { .. })), 1);
+    assert_eq!(
+        seen.count(|event| matches!(event, Event::AttemptFailed { .. })),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_hedge_finds_the_origin_while_a_mirror_hangs() {
+    let silent = Silent::start().await;
+    let origin = Server::start(|_| answer(200, &[], b"yes")).await;
+    let route = Route::new([plain(&silent.authority)], plain(&origin.authority()));
+    let mut settings = hurried();
+    settings.hedge = true;
+    settings.timeouts.connect = Duration::from_secs(60);
+    let (transport, seen) = transport(settings);
+    for _ in 0..3 {
+        assert_eq!(fetch(&transport, &route).await.unwrap().body, "yes");
+    }
+    assert_eq!(
+        seen.count(|event| matches!(event, Event::Hedged { .. })),
+        1,
+        "then it is known dead"
+    );
+}
+
+#[tokio::test]
+async fn dropping_a_request_closes_its_connection() {
+    let server = Server::start(|_| vec![Act::Hang]).await;
+    let route = Route::direct(plain(&server.authority()));
+    let mut settings = hurried();
+    settings.timeouts.first_byte = Duration::from_secs(60);
+    let (transport, _) = transport(settings);
+    let asked = tokio::time::timeout(Duration::from_millis(200), fetch(&transport, &route)).await;
+    assert!(asked.is_err());
+    assert_eq!(server.hits().len(), 1);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(server.hits().len(), 1, "nothing goes on behind its back");
+}
