@@ -59,6 +59,8 @@ pub enum Command {
     Images(commands::images::ImagesArgs),
     /// Shows what a build would do
     Plan(commands::plan::PlanArgs),
+    /// Shows how registries are reached: mirrors, TLS, proxies, accounts, and where each was found
+    Network(commands::network::NetworkArgs),
     /// Looks after the store
     #[command(subcommand)]
     Store(commands::store::StoreCommand),
@@ -97,9 +99,9 @@ pub struct InputArgs {
 /// How registries are reached.
 #[derive(Debug, Clone, Args)]
 pub struct NetworkArgs {
-    /// Asks this mirror before a registry, in the order given: docker.io=http://127.0.0.1:5000
-    #[arg(long, value_name = "REGISTRY=URL")]
-    pub mirror: Vec<String>,
+    /// Mirrors and proxies.
+    #[command(flatten)]
+    pub sources: commands::network::SourceArgs,
     /// Gives up when nothing arrived for this long: 90s, 10m, 1h
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
     pub retry_budget: Duration,

@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
-use sealift_buildkit::{Address, Client};
+use sealift_buildkit::{Address, Client, Worker};
 use sealift_oci::Platform;
 
 use super::process::{Launch, Process};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
+
+/// The label by which a worker names the network of its steps: `host`, `cni`, `bridge`, `none`.
+const NETWORK_LABEL: &str = "org.mobyproject.buildkit.worker.network";
 
 /// The builder that was chosen.
 #[derive(Debug, Clone)]
@@ -114,6 +117,10 @@ impl Choice {
         let client = Client::connect(&address).await.map_err(unreachable)?;
         let workers = client.workers().await.map_err(unreachable)?;
         let mut platforms: Vec<Platform> = Vec::new();
+        let mode = |worker: &Worker| worker.labels.get(NETWORK_LABEL).cloned();
+        let host_network = workers
+            .iter()
+            .all(|worker| mode(worker).as_deref() == Some("host"));
         for platform in workers.into_iter().flat_map(|worker| worker.platforms) {
             if !platforms.contains(&platform) {
                 platforms.push(platform);
@@ -128,6 +135,7 @@ impl Choice {
             address,
             client,
             platforms,
+            host_network,
         })
     }
 }
@@ -141,9 +149,23 @@ pub struct Builder {
     pub client: Client,
     /// The platforms that its workers run.
     pub platforms: Vec<Platform>,
+    /// Whether its steps run on the network of the process itself.
+    pub host_network: bool,
 }
 
 impl Builder {
+    /// Tells whether steps reach this machine's loopback: the builder is a process here, and its
+    /// steps run on its own network, by its setting or by `mode`.
+    #[must_use]
+    pub fn shares_loopback(&self, mode: Option<&str>) -> bool {
+        let local = self.address.to_string().starts_with("unix://");
+        let host = match mode {
+            None | Some("default") => self.host_network,
+            Some(mode) => mode == "host",
+        };
+        local && host
+    }
+
     /// Makes sure that a platform's programs can run.
     ///
     /// # Errors

@@ -76,14 +76,15 @@ pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
     session.log_failures_at(&input.component.context);
     let store = session.store()?;
     let _lease = store.lease().map_err(store_failed)?;
-    let builder = session.builder(&args.builder).await?;
+    let registries = session.registries(&args.network)?;
+    let builder = session.builder(&args.builder, registries.network()).await?;
+    steps::add_proxies(&mut surroundings, registries.network(), &builder, session);
     if let Some(native) = builder.platforms.first() {
         input.build_platform = native.clone();
     }
     for platform in &input.platforms {
         builder.require(platform)?;
     }
-    let registries = session.registries(&args.network)?;
     let prefetch = registries.prefetch(store, args.pull);
     let (plan, pins) = match args.seal {
         // BuildKit fetches what it needs; the Dockerfile is its to judge.

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use sealift_buildkit::Client;
 use serde::Serialize;
 
+use super::network::{self, ConfigArgs};
 use super::session::{Session, json};
 use crate::error::Result;
 use crate::size::columns;
@@ -15,6 +16,8 @@ pub enum BuilderCommand {
     Ls(LsArgs),
     /// Stops the managed builder; its cache stays
     Stop,
+    /// Prints the buildkitd.toml and environment that builders get, each entry with its place
+    Config(ConfigArgs),
 }
 
 /// Options of `sealift builder ls`.
@@ -38,9 +41,16 @@ struct Row {
 /// Runs one of them.
 ///
 /// # Errors
-/// [`crate::error::Kind::Builder`] where the builder can't be stopped.
+/// [`crate::error::Kind::Builder`] where the builder can't be stopped,
+/// [`crate::error::Kind::Config`] where a configuration file is malformed.
 pub async fn run(command: BuilderCommand, session: &Session) -> Result<()> {
     match command {
+        BuilderCommand::Config(args) => {
+            let mut out = Vec::new();
+            network::configuration(&args, session.settings(), &mut out)?;
+            session.terminal().result(&String::from_utf8_lossy(&out));
+            Ok(())
+        }
         BuilderCommand::Ls(args) => list(&args, session).await,
         BuilderCommand::Stop => {
             let stopped = session.managed_builder().stop().await?;

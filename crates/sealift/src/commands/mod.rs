@@ -6,6 +6,7 @@ pub mod completions;
 pub mod images;
 pub mod input;
 pub mod metadata;
+pub mod network;
 pub mod order;
 pub mod plan;
 pub mod prefetch;
@@ -33,6 +34,12 @@ pub async fn run(cli: Cli, session: &Session) -> Result<()> {
         Command::Push(args) => push::run(args, session).await,
         Command::Images(args) => images::run(args, session).await,
         Command::Plan(args) => plan::run(args, session).await,
+        Command::Network(args) => {
+            let mut out = Vec::new();
+            network::run(&args, session.settings(), &mut out)?;
+            session.terminal().result(&String::from_utf8_lossy(&out));
+            Ok(())
+        }
         Command::Store(command) => store::run(command, session).await,
         Command::Builder(command) => builder::run(command, session).await,
         Command::Version => {

@@ -7,14 +7,16 @@ use std::time::Instant;
 
 use sealift_content::Store;
 use sealift_registry::credentials::Helpers;
-use sealift_registry::{Client, Config, CredentialFile, Credentials, PushRequest};
+use sealift_registry::{Client, Config, PushRequest};
 use sealift_transport::settings::Retry;
-use sealift_transport::{Endpoint, Route, Snapshot, Transport};
-use url::Url;
+use sealift_transport::{Snapshot, Transport};
 
+use super::network;
 use crate::cli::NetworkArgs;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
+use crate::network::Network;
+use crate::network::sink::client::{self, Router};
 use crate::output::push;
 use crate::prefetch::Prefetch;
 use crate::prefetch::watch::{Watch, totals};
@@ -27,6 +29,7 @@ pub struct Registries {
     watch: Arc<Watch>,
     events: Events,
     health: PathBuf,
+    network: Arc<Network>,
 }
 
 impl Registries {
@@ -42,10 +45,15 @@ impl Registries {
             attempts: args.retries.map(|retries| retries.saturating_add(1)),
             ..Retry::default()
         };
-        let own = sealift_transport::Settings {
+        let network = Arc::new(network::read(&args.sources, settings)?);
+        for ignored in network.warnings() {
+            events.warn(ignored.to_string());
+        }
+        let mut own = sealift_transport::Settings {
             retry,
             ..Default::default()
         };
+        client::apply(&network, &mut own).map_err(unusable)?;
         let observer = Arc::clone(&watch) as Arc<dyn sealift_transport::Observer>;
         let transport = Transport::new(own, observer);
         let health = settings.network().join("health.json");
@@ -53,9 +61,13 @@ impl Registries {
         if let Ok(text) = std::fs::read(&health) {
             transport.remember(&Snapshot::from_json(&text));
         }
+        let helpers = Helpers {
+            path: settings.variable("PATH").map(Into::into),
+            ..Helpers::default()
+        };
         let config = Config {
-            routes: routes(&args.mirror)?,
-            credentials: credentials(settings)?,
+            finder: Some(Arc::new(Router::new(Arc::clone(&network)))),
+            credentials: client::credentials(&network, helpers).map_err(unusable)?,
             token_folder: Some(settings.network().join("tokens")),
             ..Config::default()
         };
@@ -66,7 +78,14 @@ impl Registries {
             watch,
             events: events.clone(),
             health,
+            network,
         })
+    }
+
+    /// Returns how registries are reached.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// Returns what brings images in.
@@ -111,57 +130,6 @@ impl Registries {
     }
 }
 
-fn routes(options: &[String]) -> Result<std::collections::HashMap<String, Route>> {
-    let mut mirrors: Vec<(String, Vec<Endpoint>)> = Vec::new();
-    for option in options {
-        let wrong = |what: &str| {
-            Error::new(Kind::Usage, format!("--mirror {option}: {what}"))
-                .hint("write --mirror docker.io=http://127.0.0.1:5000")
-        };
-        let (registry, url) = option
-            .split_once('=')
-            .filter(|(registry, _)| !registry.is_empty())
-            .ok_or_else(|| wrong("it is not of the form REGISTRY=URL"))?;
-        let url = Url::parse(url).map_err(|error| wrong("its URL is malformed").because(error))?;
-        let endpoint = Endpoint::from_url(&url)
-            .map_err(|error| wrong("its URL names no endpoint").because(error))?;
-        let base = format!("/v2{}", endpoint.base().trim_end_matches('/'));
-        let endpoint = endpoint.with_base(&base).as_mirror();
-        match mirrors.iter_mut().find(|(known, _)| known == registry) {
-            Some((_, list)) => list.push(endpoint),
-            None => mirrors.push((registry.to_owned(), vec![endpoint])),
-        }
-    }
-    mirrors
-        .into_iter()
-        .map(|(registry, list)| {
-            let origin = sealift_registry::origin(&registry).map_err(|error| {
-                Error::new(
-                    Kind::Usage,
-                    format!("--mirror {registry}: no such registry"),
-                )
-                .because(error)
-            })?;
-            Ok((registry, Route::new(list, origin)))
-        })
-        .collect()
-}
-
-fn credentials(settings: &Settings) -> Result<Credentials> {
-    let mut files = Vec::new();
-    if let Some(folder) = settings.docker_config() {
-        let path = folder.join("config.json");
-        let read = CredentialFile::read(&path).map_err(|error| {
-            Error::new(Kind::Config, format!("cannot use {}", path.display())).because(error)
-        })?;
-        files.extend(read);
-    }
-    let path = settings.variable("PATH").map(Into::into);
-    Ok(Credentials::new(
-        files,
-        Helpers {
-            path,
-            ..Helpers::default()
-        },
-    ))
+fn unusable(error: client::Error) -> Error {
+    Error::new(Kind::Config, "the network configuration cannot be used").because(error)
 }

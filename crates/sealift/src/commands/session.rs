@@ -13,6 +13,9 @@ use crate::builder::{Builder, Choice};
 use crate::cli::{BuilderArgs, NetworkArgs};
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
+use crate::network::Network;
+use crate::network::sink::buildkitd::{self, Files};
+use crate::network::sink::{Sight, environment};
 use crate::prefetch::inventory::store_failed;
 use crate::report::failure_log;
 use crate::settings::Settings;
@@ -87,20 +90,22 @@ impl Session {
         Process::new(&self.settings.builder(), Path::new(runtime))
     }
 
-    /// Connects to the builder that the options and the environment name.
+    /// Connects to the builder that the options and the environment name. The managed one gets its
+    /// share of the network model, and is started again where that changed.
     ///
     /// # Errors
     /// [`Kind::Usage`] for a malformed address, [`Kind::Builder`] where there is none to reach.
-    pub async fn builder(&self, args: &BuilderArgs) -> Result<Builder> {
+    pub async fn builder(&self, args: &BuilderArgs, network: &Network) -> Result<Builder> {
         let (program, path) = self.find_buildkitd();
+        let registries = buildkitd::of(network, &Files::InPlace, Sight::Host);
         let choice = Choice::make(Surroundings {
             option: args.builder.as_deref(),
             variable: self.settings.variable("BUILDKIT_HOST"),
             process: self.managed_builder(),
             program,
             path,
-            configuration: CONFIGURATION.to_owned(),
-            environment: Vec::new(),
+            configuration: format!("{CONFIGURATION}\n{}", registries.text),
+            environment: environment::of(network, Sight::Host).to_set(),
         })?;
         choice.connect(&self.events).await
     }

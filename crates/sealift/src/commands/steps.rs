@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use sealift_buildkit::{Entitlement, Secret};
 
+use super::session::Session;
 use crate::build::Surroundings;
+use crate::builder::Builder;
 use crate::error::{Error, Kind, Result};
+use crate::network::Network;
+use crate::network::sink::{Sight, build_args};
 use crate::settings::Settings;
 
 /// Options that steps of the build see.
@@ -65,6 +69,29 @@ pub fn read(args: &StepArgs, settings: &Settings) -> Result<Surroundings> {
         no_cache: args.no_cache,
         ..Surroundings::default()
     })
+}
+
+/// Gives RUN the proxies that the network model has for it, unless the user set them by hand.
+pub fn add_proxies(
+    surroundings: &mut Surroundings,
+    network: &Network,
+    builder: &Builder,
+    session: &Session,
+) {
+    let sight = if builder.shares_loopback(surroundings.network.as_deref()) {
+        Sight::Host
+    } else {
+        Sight::Isolated
+    };
+    let given = surroundings.build_args.iter().cloned().collect();
+    let made = build_args::of(network, sight, &given);
+    for caveat in &made.caveats {
+        session.events().warn(format!("RUN gets no {caveat}"));
+    }
+    let arguments = made.arguments.into_iter();
+    surroundings
+        .build_args
+        .extend(arguments.map(|argument| (argument.name, argument.value.expose().to_owned())));
 }
 
 fn wrong(option: &str, what: &str) -> Error {

@@ -26,7 +26,7 @@ pub mod source;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -200,8 +200,8 @@ impl Network {
 /// Reads the sources in the order of precedence.
 fn gather(places: &Places, reader: &mut Reader) -> (Vec<Findings>, Options) {
     let environment = &places.environment;
-    let (home, config_home) = (places.home(), places.config_home());
-    let (home, config_home) = (home.as_deref(), config_home.as_deref());
+    let config_home = places.config_home();
+    let config_home = config_home.as_deref();
     let mut findings = vec![source::flags::read(&places.flags, reader)];
     let mut options = Options::default();
     let user_file = config_home.map(|folder| folder.join("sealift/sealift.toml"));
@@ -224,27 +224,15 @@ fn gather(places: &Places, reader: &mut Reader) -> (Vec<Findings>, Options) {
         findings.push(source::daemon::read_named(path, named, reader));
     }
     if wanted(Family::Docker) {
-        if explicit.is_none() {
-            let places = source::daemon::places(home, config_home);
-            findings.extend(places.iter().map(|path| source::daemon::read(path, reader)));
-        }
-        for rootless in [true, false] {
-            let folders = source::systemd::folders(config_home, rootless);
-            findings.push(source::systemd::read(&folders, reader));
-        }
-        let folders = source::docker_certs::places(home, config_home);
+        findings.extend(docker(places, explicit.is_some(), reader));
+    }
+    if wanted(Family::Containerd) {
+        let folders = source::containerd::places(config_home);
         findings.extend(
             folders
                 .iter()
-                .map(|path| source::docker_certs::read(path, reader)),
+                .map(|path| source::containerd::read(path, reader)),
         );
-        if let Some(folder) = source::docker_config::folder(environment, home) {
-            findings.push(source::docker_config::read(&folder, environment, reader));
-        }
-    }
-    if wanted(Family::Containerd) {
-        let folder = Path::new(source::containerd::FOLDER);
-        findings.push(source::containerd::read(folder, reader));
     }
     if wanted(Family::Containers) {
         findings.push(source::registries::read(environment, config_home, reader));
@@ -256,6 +244,32 @@ fn gather(places: &Places, reader: &mut Reader) -> (Vec<Findings>, Options) {
         ));
     }
     (findings, options)
+}
+
+/// Reads Docker's files; its daemon.json is left out where another one is named.
+fn docker(places: &Places, other_daemon_json: bool, reader: &mut Reader) -> Vec<Findings> {
+    let (home, config_home) = (places.home(), places.config_home());
+    let (home, config_home) = (home.as_deref(), config_home.as_deref());
+    let mut findings = Vec::new();
+    if !other_daemon_json {
+        let places = source::daemon::places(home, config_home);
+        findings.extend(places.iter().map(|path| source::daemon::read(path, reader)));
+    }
+    for rootless in [true, false] {
+        let folders = source::systemd::folders(config_home, rootless);
+        findings.push(source::systemd::read(&folders, reader));
+    }
+    let folders = source::docker_certs::places(home, config_home);
+    findings.extend(
+        folders
+            .iter()
+            .map(|path| source::docker_certs::read(path, reader)),
+    );
+    if let Some(folder) = source::docker_config::folder(&places.environment, home) {
+        let found = source::docker_config::read(&folder, &places.environment, reader);
+        findings.push(found);
+    }
+    findings
 }
 
 /// The daemon.json that an option, else a sealift.toml, names.

@@ -2,8 +2,9 @@
 //! that each image is asked from.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderName, HeaderValue};
 use sealift_oci::{Reference, Repository};
@@ -14,6 +15,7 @@ use sealift_transport::settings::{HostSettings, Identity};
 use sealift_transport::{self as transport, Route, Tls};
 
 use crate::network::endpoint::{Endpoint, HostRule, Scheme};
+use crate::network::host::Host;
 use crate::network::provenance::Place;
 use crate::network::{Error as NetworkError, Network};
 
@@ -162,17 +164,42 @@ pub fn credentials(network: &Network, helpers: Helpers) -> Result<Credentials, E
     Ok(Credentials::new(files, helpers))
 }
 
-/// Finds the routes of images in a model.
-#[derive(Debug, Clone)]
+/// Resolves a name to its addresses; none where it has none.
+#[must_use]
+pub fn lookup(name: &str) -> Vec<IpAddr> {
+    let found = (name, 443).to_socket_addrs();
+    let addresses = found.into_iter().flatten();
+    addresses.map(|address| address.ip()).collect()
+}
+
+/// Finds the routes of images in a model. Registries that lie in a network of insecure ones are
+/// looked up when their first image is asked for.
+#[derive(Debug)]
 pub struct Router {
-    network: Arc<Network>,
+    network: Mutex<Arc<Network>>,
+    settled: Mutex<Vec<Host>>,
 }
 
 impl Router {
-    /// Takes a model whose hosts are settled (see [`Network::settle`]).
+    /// Takes a model.
     #[must_use]
     pub const fn new(network: Arc<Network>) -> Self {
-        Self { network }
+        Self {
+            network: Mutex::new(network),
+            settled: Mutex::new(Vec::new()),
+        }
+    }
+
+    fn network(&self, registry: &str) -> Arc<Network> {
+        let mut network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = Host::parse(registry).filter(|host| !settled.contains(host));
+        if let Some(host) = new.filter(|_| !network.insecure.is_empty()) {
+            let known = Arc::unwrap_or_clone(Arc::clone(&network));
+            *network = Arc::new(known.settle(std::slice::from_ref(&host), lookup));
+            settled.push(host);
+        }
+        Arc::clone(&network)
     }
 
     /// Returns the route on which a reference is resolved.
@@ -180,8 +207,9 @@ impl Router {
     /// # Errors
     /// [`Error::Network`] for an image that is forbidden, [`Error::Endpoint`], [`Error::File`].
     pub fn resolving(&self, reference: &Reference) -> Result<Route, Error> {
-        let hops = self.network.hops(reference)?;
-        self.route(hops.resolving(), &hops.origin, reference.registry())
+        let network = self.network(reference.registry());
+        let hops = network.hops(reference)?;
+        route(&network, hops.resolving(), &hops.origin, reference)
     }
 
     /// Returns the route on which an image's content comes.
@@ -189,20 +217,21 @@ impl Router {
     /// # Errors
     /// As [`Router::resolving`].
     pub fn serving(&self, reference: &Reference) -> Result<Route, Error> {
-        let hops = self.network.hops(reference)?;
-        self.route(hops.serving(), &hops.origin, reference.registry())
+        let network = self.network(reference.registry());
+        let hops = network.hops(reference)?;
+        route(&network, hops.serving(), &hops.origin, reference)
     }
+}
 
-    fn route<'a>(
-        &self,
-        mirrors: impl Iterator<Item = &'a Endpoint>,
-        origin: &'a Endpoint,
-        registry: &str,
-    ) -> Result<Route, Error> {
-        let convert = |endpoint| convert(&self.network, endpoint, registry);
-        let mirrors = mirrors.map(convert).collect::<Result<Vec<_>, _>>()?;
-        Ok(Route::new(mirrors, convert(origin)?))
-    }
+fn route<'a>(
+    network: &Network,
+    mirrors: impl Iterator<Item = &'a Endpoint>,
+    origin: &'a Endpoint,
+    reference: &Reference,
+) -> Result<Route, Error> {
+    let convert = |endpoint| convert(network, endpoint, reference.registry());
+    let mirrors = mirrors.map(convert).collect::<Result<Vec<_>, _>>()?;
+    Ok(Route::new(mirrors, convert(origin)?))
 }
 
 impl Routes for Router {
@@ -216,8 +245,9 @@ impl Routes for Router {
 
     fn push(&self, repository: &Repository) -> RouteAnswer {
         let registry = repository.registry();
-        let origin = self.network.push_endpoint(registry).map_err(Error::from);
-        let made = origin.and_then(|origin| convert(&self.network, &origin, registry));
+        let network = self.network(registry);
+        let origin = network.push_endpoint(registry).map_err(Error::from);
+        let made = origin.and_then(|origin| convert(&network, &origin, registry));
         answer(made.map(Route::direct))
     }
 }

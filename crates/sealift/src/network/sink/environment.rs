@@ -2,7 +2,7 @@
 
 use crate::network::Network;
 
-use super::{Caveat, Sight, Variable, proxy_variables, unreachable};
+use super::{Caveat, NAMES, Sight, Variable, proxy_variables, unreachable};
 
 /// Why a proxy on loopback is not handed over.
 const UNREACHABLE: &str = "it listens on this machine's loopback, which a builder on a network of \
@@ -16,6 +16,24 @@ pub struct Environment {
     pub variables: Vec<Variable>,
     /// Proxies that cannot work there.
     pub caveats: Vec<Caveat>,
+}
+
+impl Environment {
+    /// Returns what to set for a process. Proxies of the surroundings that the model does not have
+    /// are set to nothing, which Go takes as unset.
+    #[must_use]
+    pub fn to_set(&self) -> Vec<(String, String)> {
+        let names = NAMES
+            .iter()
+            .flat_map(|name| [(*name).to_owned(), name.to_ascii_lowercase()]);
+        names
+            .map(|name| {
+                let own = self.variables.iter().find(|variable| variable.name == name);
+                let value = own.map(|variable| variable.value.expose().to_owned());
+                (name, value.unwrap_or_default())
+            })
+            .collect()
+    }
 }
 
 /// Makes the environment of a buildkitd that sees the network as `sight` says.

@@ -13,6 +13,15 @@ use serde::{Serialize, Serializer};
 use super::provenance::{Place, Sourced};
 use super::proxy::{Proxies, ProxyUrl};
 
+/// The variables that set proxies, in capitals.
+const NAMES: [&str; 5] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "FTP_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+];
+
 /// Names and addresses of the machine itself. Go exempts them from every proxy by rule, but what
 /// runs in build steps (curl, Python, Node) only by NO_PROXY.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];

@@ -2,7 +2,7 @@
 //! each with its capabilities and TLS. A folder without hosts.toml is one of certificates, as in
 //! Docker. The folder `_default` is for all hosts that have none.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::network::document::{Entry, Node, Value};
 use crate::network::endpoint::{Endpoint, HeaderValue, KeyPair, Scheme, Scope, Serves};
@@ -14,8 +14,14 @@ use crate::network::reader::{Document, Reader};
 
 use super::docker_certs;
 
-/// The folder where containerd looks on most machines.
-pub const FOLDER: &str = "/etc/containerd/certs.d";
+/// Returns the places of such folders: nerdctl's own of a rootless user, then the system's.
+#[must_use]
+pub fn places(config_home: Option<&Path>) -> Vec<PathBuf> {
+    let user = config_home.map(|folder| folder.join("containerd/certs.d"));
+    user.into_iter()
+        .chain([PathBuf::from("/etc/containerd/certs.d")])
+        .collect()
+}
 
 /// Reads all hosts' folders.
 pub fn read(folder: &Path, reader: &mut Reader) -> Findings {
