@@ -33,7 +33,6 @@ impl Outcome {
     ///
     /// # Panics
     /// Where it did not, with all that was printed.
-    #[must_use]
     #[track_caller]
     pub fn success(self) -> Self {
         assert_eq!(
@@ -50,7 +49,6 @@ impl Outcome {
     ///
     /// # Panics
     /// Where it succeeded or was ended by a signal, with all that was printed.
-    #[must_use]
     #[track_caller]
     pub fn failure(self) -> Self {
         assert!(

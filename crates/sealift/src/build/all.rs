@@ -83,7 +83,7 @@ async fn with_missed_images(
         let wanted = Wanted {
             reference: reference.clone(),
             platforms: vec![order.platform.clone()],
-            place: order.dockerfile.display().to_string(),
+            place: order.shown.clone(),
         };
         for (_, manifest) in prefetch.fetch(vec![wanted]).await? {
             order.images.push(NamedImage {

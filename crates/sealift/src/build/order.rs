@@ -70,6 +70,8 @@ pub struct Order {
     pub context: PathBuf,
     /// The Dockerfile.
     pub dockerfile: PathBuf,
+    /// The Dockerfile as messages show it.
+    pub shown: String,
     /// Images that stand in the store, as the frontend looks them up.
     pub images: Vec<NamedImage>,
     /// Contexts that the user named, other than images.

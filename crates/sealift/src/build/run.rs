@@ -105,6 +105,5 @@ async fn once(
         }
     };
     let (solved, ()) = tokio::join!(solve, follow);
-    let shown = order.dockerfile.display().to_string();
-    solved.map_err(|error| Failure::read(error, &order.unit, &progress, &shown))
+    solved.map_err(|error| Failure::read(error, &order.unit, &progress, &order.shown))
 }

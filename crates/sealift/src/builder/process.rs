@@ -159,6 +159,8 @@ impl Process {
             .arg("--config")
             .arg(&configuration)
             .envs(launch.environment.iter().map(|(name, value)| (name, value)))
+            // The folder may be gone once the login that started us has ended, or never have been.
+            .env_remove("XDG_RUNTIME_DIR")
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)

@@ -68,6 +68,7 @@ impl Orders<'_> {
                 image: image.clone(),
                 context: self.input.component.context.clone(),
                 dockerfile: dockerfile.clone(),
+                shown: self.input.component.dockerfile.shown.clone(),
                 images: self.images(platform),
                 contexts: self.contexts(),
                 surroundings: Arc::clone(&surroundings),

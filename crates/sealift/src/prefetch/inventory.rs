@@ -224,7 +224,7 @@ mod tests {
         record(
             &store,
             &name,
-            &manifest.digest,
+            &manifest.digest.clone(),
             &[(platform.clone(), manifest)],
         )
         .unwrap();

@@ -92,13 +92,14 @@ fn every_kind_of_image_source_comes_from_the_store() {
 #[test]
 fn triggers_of_a_base_image_are_followed() {
     let scene = Scene::new();
-    let on_build = serde_json::json!(["COPY --from=ghcr.io/tools/copy:1 /bin/busybox /tool"]);
+    let on_build =
+        serde_json::json!(["COPY --from=ghcr.io/tools/copy:1 /bin/busybox /opt/busybox"]);
     let base = sealift_test_support::busybox_builder("linux/amd64").config("OnBuild", on_build);
     scene.registry.push(&base.build(), "library/base", "1");
     scene
         .registry
         .push(&busybox(&["linux/amd64"]), "tools/copy", "1");
-    let project = Project::dockerfile("FROM base:1\nRUN /tool true\n");
+    let project = Project::dockerfile("FROM base:1\nRUN /opt/busybox true\n");
     let outcome = scene
         .build(project.path(), &["--platform", "linux/amd64"])
         .success();

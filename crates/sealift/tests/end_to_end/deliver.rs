@@ -32,13 +32,13 @@ fn pushed_with_its_base_mounted_and_its_tags_last() {
     let requests = scene.registry.requests();
     let mounted = requests
         .iter()
-        .filter(|access| access.path.contains("mount=sha256"))
+        .filter(|access| access.target.contains("mount=sha256"))
         .count();
     assert!(mounted >= 2, "the base's layers are mounted: {requests:?}");
     let puts: Vec<&str> = requests
         .iter()
-        .filter(|access| access.method == "PUT" && access.path.contains("/team/app/manifests/"))
-        .map(|access| access.path.rsplit('/').next().unwrap())
+        .filter(|access| access.method == "PUT" && access.target.contains("/team/app/manifests/"))
+        .map(|access| access.target.rsplit('/').next().unwrap())
         .collect();
     let first_tag = puts
         .iter()
@@ -65,29 +65,30 @@ fn a_stored_image_is_pushed_later_and_again() {
         )
         .success();
     let target = format!("{}/later:1", other.host());
-    for _ in 0..2 {
+    let uploads = || {
+        let requests = other.requests();
+        requests
+            .iter()
+            .filter(|access| access.method == "POST")
+            .count()
+    };
+    let push = || {
         scene
             .run(project.path(), &["push"], &["localhost/later:1", &target])
-            .success();
-    }
+            .success()
+    };
+    push();
+    let first = uploads();
+    push();
+    assert_eq!(uploads(), first, "the second push uploads nothing");
     assert_eq!(
         platforms(&format!("docker://{target}")),
         ["linux/amd64", "linux/arm64"]
     );
-    let uploads = other
-        .requests()
-        .iter()
-        .filter(|access| access.method == "POST")
-        .count();
-    let blobs = 4;
-    assert!(
-        uploads <= blobs,
-        "the second push uploads nothing: {uploads}"
-    );
     let outcome = scene
         .run(project.path(), &["push"], &["localhost/absent:1"])
         .failure();
-    assert_eq!(outcome.status, Some(14), "{}", outcome.stderr);
+    assert_eq!(outcome.code, Some(14), "{}", outcome.stderr);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use sealift_test_support::{
-    Buildkitd, DockerRegistry, Outcome, Sealift, TokenProxy, busybox, program,
+    Buildkitd, DockerRegistry, FaultPlan, FaultyRegistry, Outcome, Sealift, TokenRules, busybox,
+    program,
 };
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ pub struct Scene {
     /// The registry itself.
     pub registry: DockerRegistry,
     /// What stands before it.
-    pub proxy: TokenProxy,
+    pub proxy: FaultyRegistry,
     /// The builder.
     pub buildkitd: Buildkitd,
     /// The program with its home.
@@ -33,7 +34,11 @@ impl Scene {
             "library/busybox",
             "1.36",
         );
-        let proxy = TokenProxy::start(registry.address());
+        let proxy = FaultyRegistry::with_tokens(
+            registry.address(),
+            TokenRules::anonymous().account("sealift", "x"),
+            FaultPlan::none(),
+        );
         let buildkitd = Buildkitd::start();
         let sealift = Sealift::new(env!("CARGO_BIN_EXE_sealift"));
         Self {
