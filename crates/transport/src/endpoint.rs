@@ -358,11 +358,19 @@ mod tests {
 
     #[test]
     fn names_are_stripped_by_whole_segments() {
-        let endpoint = Endpoint::new(Scheme::Https, "m").unwrap().with_base("/v2/hub");
+        let endpoint = Endpoint::new(Scheme::Https, "m")
+            .unwrap()
+            .with_base("/v2/hub");
         let endpoint = endpoint.with_strip("library");
         let url = |path| endpoint.url(path).unwrap().to_string();
-        assert_eq!(url("library/busybox/manifests/1"), "https://m/v2/hub/busybox/manifests/1");
-        assert_eq!(url("librarybusybox/manifests/1"), "https://m/v2/hub/librarybusybox/manifests/1");
+        assert_eq!(
+            url("library/busybox/manifests/1"),
+            "https://m/v2/hub/busybox/manifests/1"
+        );
+        assert_eq!(
+            url("librarybusybox/manifests/1"),
+            "https://m/v2/hub/librarybusybox/manifests/1"
+        );
     }
 
     #[test]

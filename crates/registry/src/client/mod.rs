@@ -45,8 +45,7 @@ pub trait Routes: std::fmt::Debug + Send + Sync {
 }
 
 /// What [`Routes`] knows of an image.
-pub type RouteAnswer =
-    std::result::Result<Option<Route>, Arc<dyn std::error::Error + Send + Sync>>;
+pub type RouteAnswer = std::result::Result<Option<Route>, Arc<dyn std::error::Error + Send + Sync>>;
 
 /// What a client is told about registries.
 #[derive(Debug, Clone)]
