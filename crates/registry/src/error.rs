@@ -46,7 +46,7 @@ pub enum Error {
         /// The image.
         image: String,
         /// The registry's answer.
-        source: transport::Error,
+        source: Box<transport::Error>,
     },
     /// A request failed for good.
     #[error("cannot {action} {image}{}{}", said(source), noted(note.as_deref()))]
@@ -58,7 +58,7 @@ pub enum Error {
         /// What went wrong with stored credentials, where something did.
         note: Option<String>,
         /// The failure.
-        source: transport::Error,
+        source: Box<transport::Error>,
     },
     /// The image does not exist for a platform.
     #[error(

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use sealift_content::{Ingestion, NESTING_LIMIT, Store};
 use sealift_oci::{Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference};
+use sealift_transport::Class;
 
 use super::document::{self, LIMIT, Resolved};
 use super::pull::{Transfer, Want};
@@ -73,17 +74,7 @@ impl Client {
     async fn root(&self, store: &Store, reference: &Reference) -> Result<Resolved> {
         let digest = match reference.digest() {
             Some(digest) => Some(digest.clone()),
-            // Asking for the digest alone is cheaper, and not counted by the Hub, but only worth a
-            // request of its own where the content is likely to be here.
-            None if blocking(store, {
-                let reference = reference.clone();
-                move |store| Ok(store.resolve(&reference)?.is_some())
-            })
-            .await? =>
-            {
-                self.head(reference).await?
-            }
-            None => None,
+            None => self.head_if_named(store, reference).await?,
         };
         if let Some(digest) = digest
             && let Some(local) = self.local(store, &digest).await?
@@ -93,6 +84,23 @@ impl Client {
         let resolved = self.resolve(reference).await?;
         keep(store, &resolved).await?;
         Ok(resolved)
+    }
+
+    /// Asks for the digest alone where the content is likely to be here: that is cheaper, and the
+    /// Hub does not count it.
+    async fn head_if_named(&self, store: &Store, reference: &Reference) -> Result<Option<Digest>> {
+        let name = reference.clone();
+        if blocking(store, move |store| store.resolve(&name))
+            .await?
+            .is_none()
+        {
+            return Ok(None);
+        }
+        match self.head(reference).await {
+            // A registry that knows no HEAD may well know GET.
+            Err(error) if error.class() == Class::Config => Ok(None),
+            other => other,
+        }
     }
 
     /// Reads a document from the store, where it is there and whole.

@@ -162,14 +162,14 @@ impl Client {
 
     /// Words a failed request for people: what was wanted, what was wrong with the credentials.
     fn failed(&self, action: &'static str, image: &str, source: transport::Error) -> Error {
-        let image = image.to_owned();
+        let (image, source) = (image.to_owned(), Box::new(source));
         match source.class() {
             Class::Absent => Error::Absent { image, source },
             class => Error::Request {
                 action,
                 image,
                 note: (class == Class::Auth)
-                    .then(|| self.inner.auth.note(source.host()))
+                    .then(|| self.inner.auth.note(source.label()))
                     .flatten(),
                 source,
             },

@@ -6,11 +6,13 @@ use sealift_registry::{Client, Config, Credential, Credentials, Error, Want};
 use sealift_test_support::{
     DockerRegistry, Fault, FaultPlan, FaultyRegistry, Kind, RegistryOptions, TokenRules,
 };
-use sealift_transport::Class;
+use sealift_transport::proxy::Proxy;
+use sealift_transport::{Class, Endpoint, Route, Scheme, Transport};
 
 use crate::support::{
-    BOTH, Shelf, client, plain, platforms, reference, two_platforms, with_credentials,
+    BOTH, Shelf, client, plain, platforms, reference, settings, two_platforms, with_credentials,
 };
+use crate::villain::{Answer, Asked, Villain};
 
 pub(crate) fn basic(host: &str, username: &str, password: &str) -> Credentials {
     let credential = Credential::Basic {
@@ -245,4 +247,172 @@ async fn a_captive_portal_in_place_of_the_token_server_is_told() {
         request.text()
     );
     assert!(faulty.count(Kind::Token) <= 2, "asking again does not help");
+}
+
+/// A registry whose token server has rules of its own, both far away.
+async fn far_away(
+    realm: &'static str,
+    token: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    registry: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static,
+) -> (Villain, Client) {
+    let image = two_platforms(51, 500);
+    let villain = Villain::serving(image, move |asked| {
+        if asked.target.starts_with("/token") {
+            return Some(token(asked));
+        }
+        let challenge = format!(r#"Bearer realm="{realm}",service="s""#);
+        let denied = || Answer::new(401).header("WWW-Authenticate", &challenge);
+        registry(asked).or_else(|| asked.header("authorization").is_none().then(denied))
+    })
+    .await;
+    let mut settings = settings();
+    let proxy = Proxy::parse(&format!("http://{}", villain.host())).unwrap();
+    settings.proxies.http = Some(proxy);
+    let endpoint = Endpoint::new(Scheme::Http, "registry.example")
+        .unwrap()
+        .with_base("/v2");
+    let config = Config {
+        routes: [("registry.example".to_owned(), Route::direct(endpoint))].into(),
+        credentials: basic("registry.example", "u", "planted-secret"),
+        ..Config::default()
+    };
+    let transport = Transport::new(settings, std::sync::Arc::new(sealift_transport::Silent));
+    (villain, Client::new(transport, config))
+}
+
+fn token() -> Answer {
+    Answer::ok(r#"{"token":"t"}"#)
+}
+
+fn logins(villain: &Villain) -> Vec<bool> {
+    let asked = villain
+        .asked()
+        .into_iter()
+        .filter(|one| one.target.starts_with("/token"));
+    asked
+        .map(|one| one.header("authorization").is_some())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_password_goes_to_the_registrys_own_realm_and_to_no_other_in_clear() {
+    for (realm, shown) in [
+        ("http://registry.example/token", true),
+        ("http://auth.example/token", false),
+    ] {
+        let (villain, client) = far_away(realm, |_| token(), |_| None).await;
+        Shelf::new()
+            .pull(&client, "registry.example/a:1", BOTH)
+            .await
+            .unwrap();
+        assert_eq!(logins(&villain), [shown], "{realm}");
+        assert!(!format!("{client:?}").contains("planted-secret"));
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_refuses_stored_credentials_is_asked_without_them_once() {
+    let refuse = |asked: &Asked| {
+        let with_password = asked.header("authorization") == Some("Bearer of-u");
+        with_password.then(|| Answer::new(403))
+    };
+    let by_account = |asked: &Asked| {
+        let anonymous = asked.header("authorization").is_none();
+        Answer::ok(if anonymous {
+            r#"{"token":"of-all"}"#
+        } else {
+            r#"{"token":"of-u"}"#
+        })
+    };
+    let (villain, client) = far_away("http://registry.example/token", by_account, refuse).await;
+    Shelf::new()
+        .pull(&client, "registry.example/a:1", BOTH)
+        .await
+        .unwrap();
+    assert_eq!(logins(&villain), [true, false]);
+    // Where nobody is let in, it ends.
+    let nobody = |asked: &Asked| asked.header("authorization").map(|_| Answer::new(403));
+    let (villain, client) = far_away("http://registry.example/token", by_account, nobody).await;
+    let error = Shelf::new()
+        .pull(&client, "registry.example/a:1", BOTH)
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), Class::Auth, "{error:?}");
+    assert!(
+        error
+            .to_string()
+            .contains("the registry refused the stored credentials"),
+        "{error}"
+    );
+    assert!(
+        villain.asked().len() < 16,
+        "{} requests",
+        villain.asked().len()
+    );
+}
+
+#[tokio::test]
+async fn an_identity_token_is_a_password_where_the_realm_knows_no_post() {
+    let image = two_platforms(52, 500);
+    let host = std::sync::Arc::new(std::sync::OnceLock::<String>::new());
+    let known = std::sync::Arc::clone(&host);
+    let villain = Villain::serving(image, move |asked| {
+        if asked.target.starts_with("/token") {
+            let right =
+                asked.method == "GET" && asked.header("authorization") == Some("Basic dTppZA==");
+            return Some(if right { token() } else { Answer::new(405) });
+        }
+        let challenge = format!(
+            r#"Bearer realm="http://{}/token",service="s""#,
+            known.get().unwrap()
+        );
+        let denied = asked.header("authorization").is_none();
+        denied.then(|| Answer::new(401).header("WWW-Authenticate", &challenge))
+    })
+    .await;
+    host.set(villain.host()).unwrap();
+    let credential = Credential::Identity {
+        username: Some("u".to_owned()),
+        token: "id".into(),
+    };
+    let client = with_credentials(Credentials::default().with(&villain.host(), credential));
+    Shelf::new()
+        .pull(&client, &format!("{}/a:1", villain.host()), BOTH)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_broken_helper_is_told_when_the_registry_refuses_and_only_then() {
+    let registry = registry_with(&["a"]);
+    let text = r#"{"credsStore":"there-is-no-such-helper"}"#;
+    let broken = || {
+        let file = sealift_registry::CredentialFile::parse("config.json", text.as_bytes()).unwrap();
+        Credentials::new(
+            vec![file],
+            sealift_registry::credentials::Helpers::default(),
+        )
+    };
+    let open = FaultyRegistry::with_tokens(
+        registry.address(),
+        TokenRules::anonymous(),
+        FaultPlan::none(),
+    );
+    let client = with_credentials(broken());
+    Shelf::new()
+        .pull(&client, &format!("{}/a:1", open.host()), BOTH)
+        .await
+        .unwrap();
+    let closed = FaultyRegistry::with_tokens(registry.address(), private(), FaultPlan::none());
+    let client = with_credentials(broken());
+    let error = Shelf::new()
+        .pull(&client, &format!("{}/a:1", closed.host()), BOTH)
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("docker-credential-there-is-no-such-helper failed"),
+        "{error}"
+    );
 }

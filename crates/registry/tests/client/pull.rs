@@ -162,7 +162,7 @@ async fn an_absent_image_is_one_request() {
     assert!(
         error
             .to_string()
-            .starts_with(&format!("{text} does not exist")),
+            .starts_with(&format!("{text} does not exist: MANIFEST_UNKNOWN")),
         "{error}"
     );
     assert_eq!(faulty.seen().len(), 1);

@@ -11,7 +11,7 @@ use sealift_test_support::{
 use crate::support::{BOTH, Record, Shelf, plain, reference, two_platforms, with_credentials};
 
 /// A store that holds an image.
-fn shelf_of(image: &Image) -> Shelf {
+pub(crate) fn shelf_of(image: &Image) -> Shelf {
     let shelf = Shelf::new();
     for blob in image.all() {
         let media_type = blob.descriptor.media_type.as_str();
@@ -20,7 +20,7 @@ fn shelf_of(image: &Image) -> Shelf {
     shelf
 }
 
-fn request(image: &Image, destinations: &[String]) -> PushRequest {
+pub(crate) fn request(image: &Image, destinations: &[String]) -> PushRequest {
     PushRequest {
         root: image.root.descriptor.clone(),
         destinations: destinations.iter().map(|text| reference(text)).collect(),
@@ -28,7 +28,7 @@ fn request(image: &Image, destinations: &[String]) -> PushRequest {
     }
 }
 
-async fn push(client: &Client, shelf: &Shelf, request: PushRequest) -> Result<Pushed> {
+pub(crate) async fn push(client: &Client, shelf: &Shelf, request: PushRequest) -> Result<Pushed> {
     client
         .push(&shelf.store, request, Arc::new(sealift_registry::Silent))
         .await

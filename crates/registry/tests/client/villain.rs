@@ -15,6 +15,7 @@ pub(crate) struct Asked {
     /// Path and query, whatever host the request line named.
     pub(crate) target: String,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Asked {
@@ -44,6 +45,9 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// In place of a status: the connection is closed without an answer.
+    pub(crate) const NONE: u16 = 0;
+
     pub(crate) fn new(status: u16) -> Self {
         Self {
             status,
@@ -180,7 +184,8 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
         let (name, value) = line.split_once(':')?;
         Some((name.to_ascii_lowercase(), value.trim().to_owned()))
     };
-    let asked = Asked {
+    let mut asked = Asked {
+        body: Vec::new(),
         method,
         target,
         headers: lines[1..].iter().filter_map(header).collect(),
@@ -188,13 +193,16 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
     let length = asked
         .header("content-length")
         .and_then(|text| text.parse().ok());
-    let mut body = vec![0; length.unwrap_or(0)];
-    stream.read_exact(&mut body).await.ok()?;
+    asked.body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut asked.body).await.ok()?;
     Some(asked)
 }
 
 /// Writes an answer; nothing where the connection can't go on.
 async fn write(stream: &mut TcpStream, answer: Answer, head_only: bool) -> Option<()> {
+    if answer.status == Answer::NONE {
+        return None;
+    }
     let mut head = format!("HTTP/1.1 {} Villain\r\n", answer.status);
     for (name, value) in &answer.headers {
         head.push_str(&format!("{name}: {value}\r\n"));

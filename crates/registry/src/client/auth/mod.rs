@@ -38,8 +38,8 @@ struct Inner {
     hosts: Mutex<HashMap<String, Host>>,
     /// What will be asked for soon, by registry: one token may do for all of it.
     expected: Mutex<HashMap<String, BTreeSet<Scope>>>,
-    /// What went wrong with stored credentials, by endpoint authority: told when a registry then
-    /// refuses.
+    /// What went wrong with stored credentials, by the label of the requests: told when a registry
+    /// then refuses.
     notes: Mutex<HashMap<String, String>>,
 }
 
@@ -78,30 +78,13 @@ impl Auth {
         }
     }
 
-    /// Says what was wrong with the stored credentials for a host, where something was.
-    pub(crate) fn note(&self, authority: &str) -> Option<String> {
-        lock(&self.inner.notes).get(authority).cloned()
-    }
-
-    fn add_note(&self, authority: &str, text: String) {
-        lock(&self.inner.notes)
-            .entry(authority.to_owned())
-            .or_insert(text);
+    /// Says what was wrong with the stored credentials for an image, where something was.
+    pub(crate) fn note(&self, label: &str) -> Option<String> {
+        lock(&self.inner.notes).get(label).cloned()
     }
 
     fn host<T>(&self, endpoint: &Endpoint, change: impl FnOnce(&mut Host) -> T) -> T {
         change(lock(&self.inner.hosts).entry(endpoint.key()).or_default())
-    }
-
-    async fn credential(&self, endpoint: &Endpoint, scope: &Scope) -> Option<Credential> {
-        let authority = endpoint.authority();
-        let repository = scope.repository_path().unwrap_or_default();
-        let Lookup { found, failures } =
-            self.inner.credentials.lookup(&authority, repository).await;
-        if let Some(failure) = failures.first() {
-            self.add_note(&authority, failure.to_string());
-        }
-        found.map(|found| found.credential)
     }
 }
 
@@ -113,6 +96,26 @@ pub(crate) struct Access {
 }
 
 impl Access {
+    fn add_note(&self, text: String) {
+        let mut notes = lock(&self.auth.inner.notes);
+        notes.entry(self.label.clone()).or_insert(text);
+    }
+
+    async fn credential(&self, endpoint: &Endpoint, scope: &Scope) -> Option<Credential> {
+        let authority = endpoint.authority();
+        let repository = scope.repository_path().unwrap_or_default();
+        let Lookup { found, failures } = self
+            .auth
+            .inner
+            .credentials
+            .lookup(&authority, repository)
+            .await;
+        if let Some(failure) = failures.first() {
+            self.add_note(failure.to_string());
+        }
+        found.map(|found| found.credential)
+    }
+
     fn ask(
         &self,
         endpoint: &Endpoint,
@@ -162,7 +165,7 @@ impl Access {
         let credential = if anonymous {
             None
         } else {
-            self.auth.credential(endpoint, scope).await
+            self.credential(endpoint, scope).await
         };
         match (scheme, credential) {
             (Scheme::Basic, Some(Credential::Basic { username, password })) => {
@@ -184,6 +187,7 @@ impl Access {
     ) -> transport::Result<Option<HeaderValue>> {
         let scope = &wanted.first;
         let tokens = &self.auth.inner.tokens;
+        let credential_less = credential.is_none();
         let Some(ask) = self.ask(endpoint, wanted, credential) else {
             return Ok(None);
         };
@@ -191,18 +195,20 @@ impl Access {
             Ok(token) => return Ok(realm::bearer(&token.secret)),
             Err(error) => error,
         };
-        let refused = refusal.class() == transport::Class::Auth && ask.credential.is_some();
-        if !refused || scope.writes() || tokens.is_locked(&ask) {
+        let refused = refusal.class() == transport::Class::Auth;
+        if refused && credential_less {
+            // Without credentials it is no better: back to them, should it be tried again.
+            self.auth
+                .host(endpoint, |host| host.anonymous.remove(scope));
+        }
+        if !refused || credential_less || scope.writes() || tokens.is_locked(&ask) {
             return Err(refusal);
         }
-        self.auth.add_note(
-            &endpoint.authority(),
-            format!(
-                "the stored credentials of {} were refused: {}",
-                ask.owner.account.as_deref().unwrap_or("this host"),
-                refusal.text()
-            ),
-        );
+        self.add_note(format!(
+            "the stored credentials of {} were refused: {}",
+            ask.owner.account.as_deref().unwrap_or("this host"),
+            refusal.text()
+        ));
         self.auth
             .host(endpoint, |host| host.anonymous.insert(scope.clone()));
         match self.ask(endpoint, wanted, None) {
@@ -234,7 +240,7 @@ impl Access {
             // Nothing was shown yet: it is worth another request if there is something to show.
             return Ok(self.auth.host(endpoint, |host| host.scheme.is_some()));
         };
-        let stored = self.auth.credential(endpoint, &scope).await;
+        let stored = self.credential(endpoint, &scope).await;
         let known_anonymous = self
             .auth
             .host(endpoint, |host| host.anonymous.contains(&scope));
@@ -255,10 +261,7 @@ impl Access {
             return Ok(false);
         }
         // A public image may be refused because of stale credentials alone.
-        self.auth.add_note(
-            &endpoint.authority(),
-            "the registry refused the stored credentials".to_owned(),
-        );
+        self.add_note("the registry refused the stored credentials".to_owned());
         self.auth
             .host(endpoint, |host| host.anonymous.insert(scope));
         Ok(true)

@@ -129,9 +129,10 @@ impl Client {
         for _ in 0..MISMATCHES {
             let route = blame.route();
             let download = self.transport().download(&route, &request, &sink, &access);
-            let provenance = download
-                .await
-                .map_err(|error| self.failed("fetch", &label, error))?;
+            let provenance = download.await.map_err(|error| {
+                let part = format!("{} of {label}", descriptor.digest);
+                self.failed("fetch", &part, error)
+            })?;
             blame.add(provenance.parts());
             if commit(transfer, ingest).await? {
                 if let Some(guilty) = blame.guilty() {

@@ -1,7 +1,5 @@
 //! Manifests and tags on their way to a registry.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
@@ -15,14 +13,9 @@ use crate::code::Explanation;
 use crate::error::{Error, Result};
 use crate::path::{RequestPath, Selector};
 
-/// How long a registry gets to find what it took; some answer from copies that lag.
-const PATIENCE: [Duration; 5] = [
-    Duration::from_millis(100),
-    Duration::from_millis(400),
-    Duration::from_secs(1),
-    Duration::from_secs(3),
-    Duration::from_secs(6),
-];
+/// How often a registry is asked for what it took, with pauses that double: some answer from
+/// copies that lag.
+const LOOKS: u32 = 6;
 
 impl Client {
     /// Puts a manifest or index under its digest.
@@ -44,8 +37,10 @@ impl Client {
     pub(super) async fn read_back(&self, job: &RootJob) -> Result<()> {
         let reference = job.reference.with_digest(&job.digest);
         let route = self.origin_route(reference.repository())?;
-        let mut patience = PATIENCE.iter();
+        let mut pause = self.transport().settings().retry.base;
+        let mut looks = 0;
         loop {
+            looks += 1;
             let error = match self.resolve_at(&route, &reference).await {
                 Ok(resolved) if resolved.descriptor.digest == job.digest => return Ok(()),
                 Ok(resolved) => {
@@ -57,9 +52,12 @@ impl Client {
                 }
                 Err(error) => error,
             };
-            match (error.class(), patience.next()) {
-                (Class::Absent, Some(pause)) => tokio::time::sleep(*pause).await,
-                (Class::Absent | Class::Corrupt, _) => {
+            match error.class() {
+                Class::Absent if looks < LOOKS => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                Class::Absent | Class::Corrupt => {
                     return Err(Error::ReadBack {
                         image: job.reference.to_string(),
                         expected: job.digest.clone(),

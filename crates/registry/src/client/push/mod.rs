@@ -13,7 +13,7 @@ use sealift_content::Store;
 use sealift_oci::{Descriptor, Reference, Repository};
 
 use self::plan::Plan;
-use super::{Client, Watcher};
+use super::{Action, Client, Scope, Watcher};
 use crate::error::{Error, Result};
 
 /// An image to be pushed.
@@ -81,6 +81,10 @@ impl Client {
             watcher,
         };
         let plan = Plan::make(store, &requests).await?;
+        for destination in requests.iter().flat_map(|one| &one.destinations) {
+            let scope = Scope::repository(destination.repository().path(), Action::Push);
+            self.inner.auth.expect(destination.registry(), [scope]);
+        }
         let limit = self.inner.config.blobs_side_by_side.max(1);
         all(
             limit,

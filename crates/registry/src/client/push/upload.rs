@@ -25,7 +25,7 @@ const WHOLE: u64 = 16 * 1024 * 1024;
 const CHUNK: u64 = 32 * 1024 * 1024;
 /// The largest chunk that a registry may ask for, in bytes.
 const CHUNK_LIMIT: u64 = 1024 * 1024 * 1024;
-/// How often an upload is begun anew because the registry lost it or took wrong bytes.
+/// How often an upload goes on although the registry lost it, is elsewhere, or has wrong bytes.
 const RESTARTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
@@ -56,6 +56,8 @@ struct Session {
 enum Trouble {
     /// The connection or the server failed: continue where the registry is.
     Broken(transport::Error),
+    /// The registry is at another offset than we are.
+    Misplaced(transport::Error),
     /// The registry does not know the upload any more, or has wrong bytes: begin anew.
     Lost(transport::Error),
     /// It takes no chunks.
@@ -98,7 +100,7 @@ impl<'a> Upload<'a> {
         let (mut restarts, mut pause) = (0, FIRST_PAUSE);
         let (mut best, mut progress) = (0, Instant::now());
         loop {
-            let (error, lost) = match self.step(&mut session).await {
+            let (error, lost, counted) = match self.step(&mut session).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {
                     if session.offset > best {
@@ -112,10 +114,11 @@ impl<'a> Upload<'a> {
                     continue;
                 }
                 Err(Trouble::Final(error)) => return Err(error),
-                Err(Trouble::Broken(error)) => (error, false),
-                Err(Trouble::Lost(error)) => (error, true),
+                Err(Trouble::Broken(error)) => (error, false, false),
+                Err(Trouble::Misplaced(error)) => (error, false, true),
+                Err(Trouble::Lost(error)) => (error, true, true),
             };
-            restarts += u32::from(lost);
+            restarts += u32::from(counted);
             if progress.elapsed() > budget || restarts > RESTARTS {
                 return Err(self.client.failed("push", &self.job.label, error));
             }
@@ -280,21 +283,13 @@ impl<'a> Upload<'a> {
 
 /// Decides what a failed step means.
 fn judge(client: &Client, label: &str, error: transport::Error, chunk: bool) -> Trouble {
-    match (error.class(), error.status()) {
-        (_, Some(400 | 404 | 405 | 411 | 501)) if chunk && !is_digest(&error) => {
-            match error.status() {
-                Some(404) => Trouble::Lost(error),
-                _ => Trouble::NoChunks,
-            }
-        }
-        (_, Some(404 | 416)) | (Class::Corrupt, _) => Trouble::Lost(error),
-        (Class::Net | Class::Rate, _) => Trouble::Broken(error),
+    match (error.status(), error.class()) {
+        (Some(416), _) => Trouble::Misplaced(error),
+        (Some(404), _) | (_, Class::Corrupt) => Trouble::Lost(error),
+        (Some(400 | 405 | 411 | 501), _) if chunk => Trouble::NoChunks,
+        (_, Class::Net | Class::Rate) => Trouble::Broken(error),
         _ => Trouble::Final(client.failed("push", label, error)),
     }
-}
-
-fn is_digest(error: &transport::Error) -> bool {
-    error.class() == Class::Corrupt
 }
 
 fn octets() -> HeaderValue {
