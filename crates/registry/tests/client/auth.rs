@@ -61,6 +61,21 @@ async fn one_token_request_does_for_many_repositories_where_the_realm_grants_tha
 }
 
 #[tokio::test]
+async fn forty_repositories_cost_a_few_tokens() {
+    let registry = registry_with(&["shared"]);
+    let names: Vec<String> = (0..40).map(|number| format!("r{number:02}")).collect();
+    for name in &names {
+        registry.push(&two_platforms(40, 2000), name, "1");
+    }
+    let rules = TokenRules::anonymous();
+    let faulty = FaultyRegistry::with_tokens(registry.address(), rules, FaultPlan::none());
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    pull_all(&plain(), &faulty.host(), &names).await;
+    let asked = faulty.count(Kind::Token);
+    assert!(asked <= 8, "{asked} token requests for 40 repositories");
+}
+
+#[tokio::test]
 async fn where_the_realm_grants_one_scope_only_each_repository_gets_its_token() {
     let names = ["a", "b", "c/d", "e"];
     let registry = registry_with(&names);

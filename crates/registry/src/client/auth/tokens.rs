@@ -84,13 +84,7 @@ impl Tokens {
         if batch.len() > ask.scopes.len() {
             match self.flight(ask, batch).await {
                 Ok(token) if serves(&token, ask) => return Ok(token),
-                Err(error)
-                    if error
-                        .status()
-                        .is_none_or(|status| !(400..500).contains(&status)) =>
-                {
-                    return Err(error);
-                }
+                Err(error) if !is_denied(&error) => return Err(error),
                 // Granted in part, or refused as a whole because one of them is not ours.
                 _ => {
                     lock(&self.single).insert(ask.owner.clone());
@@ -153,8 +147,20 @@ impl Tokens {
             return batch;
         }
         let writes = ask.scopes.iter().any(Scope::writes);
-        for other in &ask.others {
-            if batch.len() < BATCH && other.writes() == writes && !batch.contains(other) {
+        let now = SystemTime::now();
+        let memory = lock(&self.memory);
+        let own = memory
+            .get(&ask.owner)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let is_open = |other: &&Scope| {
+            other.writes() == writes
+                && !own
+                    .iter()
+                    .any(|token| token.is_fresh(now) && token.covers(other))
+        };
+        for other in ask.others.iter().filter(is_open) {
+            if batch.len() < BATCH && !batch.contains(other) {
                 batch.push(other.clone());
             }
         }
@@ -279,6 +285,12 @@ impl Tokens {
             lock(&self.refusals).insert(ask.owner.clone(), error.clone());
         }
     }
+}
+
+/// Tells whether a realm said no to what was asked for, as opposed to not now.
+fn is_denied(error: &transport::Error) -> bool {
+    let status = error.status().unwrap_or_default();
+    (400..500).contains(&status) && !matches!(status, 407 | 408 | 425 | 429)
 }
 
 /// Tells whether a token does for all that a request needs.
