@@ -61,6 +61,22 @@ async fn one_token_request_does_for_many_repositories_where_the_realm_grants_tha
 }
 
 #[tokio::test]
+async fn a_mirror_with_a_prefix_gets_tokens_for_its_own_names() {
+    let registry = registry_with(&["hub/library/a", "hub/team/b"]);
+    let rules = TokenRules::anonymous();
+    let faulty = FaultyRegistry::with_tokens(registry.address(), rules, FaultPlan::none());
+    let mirror = Endpoint::new(Scheme::Http, &faulty.host()).unwrap();
+    let origin = Endpoint::new(Scheme::Http, "127.0.0.1:9").unwrap();
+    let route = Route::new([mirror.with_base("/v2/hub")], origin.with_base("/v2"));
+    let client = client(Config {
+        routes: [("docker.io".to_owned(), route)].into(),
+        ..Config::default()
+    });
+    pull_all(&client, "docker.io", &["library/a", "team/b"]).await;
+    assert_eq!(faulty.count(Kind::Token), 1);
+}
+
+#[tokio::test]
 async fn forty_repositories_cost_a_few_tokens() {
     let registry = registry_with(&["shared"]);
     let names: Vec<String> = (0..40).map(|number| format!("r{number:02}")).collect();

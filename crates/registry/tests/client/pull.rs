@@ -260,6 +260,29 @@ async fn one_images_failure_does_not_end_the_others() {
 }
 
 #[tokio::test]
+async fn a_layer_that_one_repository_has_lost_comes_from_another() {
+    let (whole, broken) = (DockerRegistry::start(), DockerRegistry::start());
+    let image = two_platforms(17, 30_000);
+    whole.push(&image, "a", "1");
+    broken.push(&image, "a", "1");
+    let lost = FaultyRegistry::open(
+        broken.address(),
+        FaultPlan::none().first(Kind::Blob, 1000, Fault::Status(404)),
+    );
+    let want = |host: String| Want {
+        reference: reference(&format!("{host}/a:1")),
+        platforms: platforms(BOTH),
+    };
+    let shelf = Shelf::new();
+    let wants = vec![want(lost.host()), want(whole.host())];
+    let silent = Arc::new(sealift_registry::Silent);
+    let results = plain().pull_all(&shelf.store, wants, silent).await;
+    // Whichever was surveyed first: the second one is whole, and nothing hangs.
+    assert!(results[1].is_ok(), "{results:?}");
+    shelf.has(&image);
+}
+
+#[tokio::test]
 async fn redirected_blobs_arrive_without_credentials_crossing_over() {
     let registry = DockerRegistry::start();
     let image = two_platforms(10, 10_000);

@@ -26,32 +26,64 @@ pub(super) struct Host {
     pub(super) scheme: Option<Scheme>,
     /// What is read without the stored credentials, since those were refused.
     pub(super) anonymous: HashSet<Scope>,
-    /// The endpoint's own names of scopes: a proxy cache puts its project before a repository.
+    /// The endpoint's own names of scopes.
     names: HashMap<Scope, Scope>,
-    prefix: String,
+    rename: Rename,
+}
+
+/// How an endpoint names repositories in scopes, next to their names in requests.
+#[derive(Debug, Default)]
+enum Rename {
+    #[default]
+    None,
+    /// A proxy cache that serves one project at its root puts that before them.
+    Add(String),
+    /// One that knows its projects as places takes them off.
+    Cut(String),
 }
 
 impl Host {
-    /// Takes the scope that the endpoint asked for when `wanted` was.
+    /// Takes the scope that the endpoint asked for when `wanted` was. What is about another
+    /// repository is not taken.
     pub(super) fn learn(&mut self, wanted: &Scope, asked: Vec<Scope>) {
-        let path = wanted.repository_path().unwrap_or_default();
-        let prefix = |scope: &Scope| {
-            let prefix = scope.repository_path()?.strip_suffix(path)?;
-            (prefix.is_empty() || prefix.ends_with('/')).then(|| prefix.to_owned())
-        };
-        let own = asked
-            .into_iter()
-            .filter(|scope| scope.can_do(wanted))
-            .find_map(|scope| prefix(&scope).map(|prefix| (scope, prefix)));
-        let Some((own, prefix)) = own else { return };
-        self.prefix = prefix;
-        self.names.insert(wanted.clone(), own);
+        let able = asked.into_iter().filter(|scope| scope.can_do(wanted));
+        let own = able
+            .filter_map(|scope| Some((Rename::between(wanted, &scope)?, scope)))
+            .next();
+        if let Some((rename, own)) = own {
+            self.rename = rename;
+            self.names.insert(wanted.clone(), own);
+        }
     }
 
-    /// Names a scope as the endpoint would: as it did, else with the prefix that it used before.
+    /// Names a scope as the endpoint would: as it did, else by the rule that it followed before.
     pub(super) fn translate(&self, wanted: &Scope) -> Scope {
         let known = self.names.get(wanted).cloned();
-        known.unwrap_or_else(|| wanted.below(&self.prefix))
+        known.unwrap_or_else(|| match &self.rename {
+            Rename::None => wanted.clone(),
+            Rename::Add(prefix) => wanted.renamed(|path| format!("{prefix}{path}")),
+            Rename::Cut(prefix) => wanted.renamed(|path| {
+                path.strip_prefix(prefix.as_str())
+                    .unwrap_or(path)
+                    .to_owned()
+            }),
+        })
+    }
+}
+
+impl Rename {
+    /// Finds how one repository's name becomes the other, by whole segments.
+    fn between(wanted: &Scope, asked: &Scope) -> Option<Self> {
+        let (wanted, asked) = (wanted.repository_path()?, asked.repository_path()?);
+        if wanted == asked {
+            return Some(Self::None);
+        }
+        let whole = |prefix: &&str| prefix.ends_with('/');
+        if let Some(prefix) = asked.strip_suffix(wanted).filter(whole) {
+            return Some(Self::Add(prefix.to_owned()));
+        }
+        let prefix = wanted.strip_suffix(asked).filter(whole)?;
+        Some(Self::Cut(prefix.to_owned()))
     }
 }
 
@@ -68,11 +100,17 @@ mod tests {
         host.learn(&pull("library/a"), vec![pull("hub/library/a")]);
         assert_eq!(host.translate(&pull("library/a")), pull("hub/library/a"));
         assert_eq!(host.translate(&pull("library/b")), pull("hub/library/b"));
+        let mut host = Host::default();
+        host.learn(&pull("hub/library/a"), vec![pull("library/a")]);
+        assert_eq!(host.translate(&pull("hub/library/b")), pull("library/b"));
+        assert_eq!(host.translate(&pull("other/b")), pull("other/b"));
         // A registry can't make us ask for a token of another repository.
-        host.learn(
-            &pull("library/a"),
-            Scope::parse_list("repository:victim/x:pull,push"),
-        );
-        assert_eq!(host.translate(&pull("library/a")), pull("hub/library/a"));
+        for foreign in [
+            "repository:victim/x:pull,push",
+            "repository:evilhub/library/a:pull",
+        ] {
+            host.learn(&pull("hub/library/a"), Scope::parse_list(foreign));
+        }
+        assert_eq!(host.translate(&pull("hub/library/a")), pull("library/a"));
     }
 }

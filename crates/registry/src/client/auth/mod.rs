@@ -131,6 +131,7 @@ impl Access {
             let others = expected
                 .into_iter()
                 .flatten()
+                .map(|other| other.renamed(|path| name_at(endpoint, path)))
                 .map(|other| host.translate(&other));
             let credential = credential.filter(|_| realm.is_trusted());
             Some(Ask {
@@ -227,7 +228,7 @@ impl Access {
 
     async fn answer(&self, challenge: transport::Challenge<'_>) -> transport::Result<bool> {
         let endpoint = challenge.endpoint;
-        let Some(wanted) = Wanted::parse(challenge.scope) else {
+        let Some(wanted) = Wanted::at(endpoint, challenge.scope) else {
             return Ok(false);
         };
         let scope = wanted.first.clone();
@@ -307,7 +308,7 @@ impl Authorizer for Access {
         scope: &'a str,
     ) -> BoxFuture<'a, transport::Result<Option<HeaderValue>>> {
         Box::pin(async move {
-            match Wanted::parse(scope) {
+            match Wanted::at(endpoint, scope) {
                 Some(wanted) => self.header(endpoint, &wanted).await,
                 None => Ok(None),
             }
@@ -329,9 +330,10 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// Reads the scope of a request, which this crate wrote.
-    fn parse(text: &str) -> Option<Self> {
-        let mut scopes = Scope::parse_list(text).into_iter();
+    /// Reads the scope of a request, which this crate wrote, under the names of an endpoint.
+    fn at(endpoint: &Endpoint, text: &str) -> Option<Self> {
+        let scopes = Scope::parse_list(text).into_iter();
+        let mut scopes = scopes.map(|scope| scope.renamed(|path| name_at(endpoint, path)));
         Some(Self {
             first: scopes.next()?,
             rest: scopes.collect(),
@@ -343,6 +345,32 @@ impl Wanted {
     }
 }
 
+/// A repository's name in requests to an endpoint: mirrors have prefixes of their own.
+pub(crate) fn name_at(endpoint: &Endpoint, path: &str) -> String {
+    let url = endpoint.url(path).ok();
+    let name = url.as_ref().and_then(|url| url.path().split_once("/v2/"));
+    name.map_or(path, |(_, name)| name).to_owned()
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use sealift_transport::{Endpoint, Scheme};
+
+    use super::name_at;
+
+    #[test]
+    fn repositories_are_named_as_the_endpoint_is_asked_for_them() {
+        let endpoint = Endpoint::new(Scheme::Https, "m").unwrap();
+        let name = |base| name_at(&endpoint.clone().with_base(base), "library/a");
+        assert_eq!(name("/v2"), "library/a");
+        assert_eq!(name("/v2/hub"), "hub/library/a");
+        assert_eq!(name("/artifactory/v2"), "library/a");
+        assert_eq!(name("/odd"), "library/a");
+        let stripped = endpoint.with_base("/v2/hub").with_strip("library");
+        assert_eq!(name_at(&stripped, "library/a"), "hub/a");
+    }
 }

@@ -78,11 +78,11 @@ impl Scope {
         self.actions.contains("*") || wanted.actions.is_subset(&self.actions)
     }
 
-    /// Puts a prefix before the repository's path.
-    pub(crate) fn below(&self, prefix: &str) -> Self {
+    /// Gives the repository another path.
+    pub(crate) fn renamed(&self, rename: impl FnOnce(&str) -> String) -> Self {
         Self {
             resource: match self.repository_path() {
-                Some(path) => format!("repository:{prefix}{path}"),
+                Some(path) => format!("repository:{}", rename(path)),
                 None => self.resource.clone(),
             },
             actions: self.actions.clone(),

@@ -40,7 +40,8 @@ struct Blob {
     descriptor: Descriptor,
     /// The images that want it: any of their repositories may deliver it.
     images: Vec<usize>,
-    is_running: bool,
+    /// How many of them are asked right now, the first ones; nothing before it is begun.
+    asked: Option<usize>,
 }
 
 enum Finished {
@@ -140,9 +141,10 @@ impl Scheduler {
                 .collect();
             if sources.is_empty() {
                 // All who wanted it have failed meanwhile.
+                self.blobs.remove(&digest);
                 continue;
             }
-            blob.is_running = true;
+            blob.asked = Some(blob.images.len());
             let descriptor = blob.descriptor.clone();
             let (client, transfer) = (self.client.clone(), self.transfer.clone());
             self.transfers += 1;
@@ -161,15 +163,21 @@ impl Scheduler {
         for descriptor in missing {
             let digest = descriptor.digest.clone();
             self.images[number].open.insert(digest.clone());
-            let size = descriptor.size;
-            let blob = self.blobs.entry(digest.clone()).or_insert_with(|| Blob {
-                descriptor,
-                images: Vec::new(),
-                is_running: false,
-            });
-            blob.images.push(number);
-            if !blob.is_running && blob.images.len() == 1 {
-                self.queue.push((size, digest));
+            match self.blobs.get_mut(&digest) {
+                Some(blob) => blob.images.push(number),
+                None => {
+                    self.enqueue(&descriptor);
+                    let images = vec![number];
+                    let asked = None;
+                    self.blobs.insert(
+                        digest,
+                        Blob {
+                            descriptor,
+                            images,
+                            asked,
+                        },
+                    );
+                }
             }
         }
         let image = &mut self.images[number];
@@ -181,20 +189,36 @@ impl Scheduler {
     }
 
     fn transferred(&mut self, digest: &Digest, result: Result<bool>) {
-        let Some(blob) = self.blobs.remove(digest) else {
+        let Some(mut blob) = self.blobs.remove(digest) else {
             return;
         };
-        for number in blob.images {
-            match &result {
-                Ok(cached) => {
+        match result {
+            Ok(cached) => {
+                for number in blob.images {
                     let image = &mut self.images[number];
                     image.open.remove(digest);
                     image.cached &= cached;
                     self.finish_if_whole(number);
                 }
-                Err(error) => self.finish(number, Err(error.clone())),
+            }
+            Err(error) => {
+                // Those that came to want it meanwhile have not been asked for it.
+                let late = blob.images.split_off(blob.asked.take().unwrap_or_default());
+                for number in blob.images {
+                    self.finish(number, Err(error.clone()));
+                }
+                if !late.is_empty() {
+                    self.enqueue(&blob.descriptor);
+                    blob.images = late;
+                    self.blobs.insert(digest.clone(), blob);
+                }
             }
         }
+    }
+
+    fn enqueue(&mut self, descriptor: &Descriptor) {
+        self.queue
+            .push((descriptor.size, descriptor.digest.clone()));
     }
 
     fn finish_if_whole(&mut self, number: usize) {

@@ -8,6 +8,7 @@ use sealift_transport::{Class, Document, Payload, Phase, Request};
 use super::Shipment;
 use super::plan::BlobJob;
 use super::upload::Upload;
+use crate::client::auth::name_at;
 use crate::client::{Action, Client, Event, Scope, scope_of};
 use crate::error::Result;
 use crate::path::{RequestPath, Resource};
@@ -112,9 +113,10 @@ impl Client {
         repository: &Repository,
         lender: &Repository,
     ) -> Result<Mount> {
+        let route = self.origin_route(repository)?;
         let resource = Resource::Mount {
             digest: job.descriptor.digest.clone(),
-            from: lender.path().to_owned(),
+            from: name_at(route.origin(), lender.path()),
         };
         let path = RequestPath::new(repository, resource);
         let reading = Scope::repository(lender.path(), Action::Pull);
@@ -123,7 +125,6 @@ impl Client {
             // Asked twice, it is mounted once, or one of two open uploads is left to expire.
             .repeatable(true)
             .scope(&format!("{} {reading}", scope_of(repository, Action::Push)));
-        let route = self.origin_route(repository)?;
         let access = self.access(repository.registry(), &job.label);
         let sent = self
             .transport()
