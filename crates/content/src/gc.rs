@@ -21,6 +21,8 @@ pub struct Collected {
     pub blobs: u64,
     /// Partial downloads and nameless files removed.
     pub partials: u64,
+    /// Corrupt blobs removed that a verification had moved aside.
+    pub quarantined: u64,
     /// Bytes that this gave back.
     pub bytes: u64,
     /// Blobs that no image needs, but which are younger than the grace time.
@@ -48,7 +50,7 @@ pub struct Usage {
 
 impl Store {
     /// Removes blobs that no entry of `index.json` leads to, partial downloads that nobody works on,
-    /// and left-over temporary files, each only where it was last written longer than `grace` ago.
+    /// corrupt blobs that were moved aside, and left-over temporary files, each only where it was last written longer than `grace` ago.
     ///
     /// # Errors
     /// [`Error::InUse`] while any lease is held, [`Error::Layout`] where `index.json` can't be
@@ -82,7 +84,23 @@ impl Store {
             sync_folder(&folder)?;
         }
         self.collect_partials(&old, &mut collected)?;
+        self.collect_quarantined(&old, &mut collected)?;
         Ok(collected)
+    }
+
+    fn collect_quarantined(
+        &self,
+        old: &impl Fn(SystemTime) -> bool,
+        collected: &mut Collected,
+    ) -> Result<()> {
+        for path in files_in(&self.layout().quarantine())? {
+            if let Some((size, _)) = stat(&path)?.filter(|(_, modified)| old(*modified)) {
+                partial::remove(&path)?;
+                collected.quarantined += 1;
+                collected.bytes += size;
+            }
+        }
+        Ok(())
     }
 
     fn needed(&self, collected: &mut Collected) -> Result<HashSet<Digest>> {
@@ -153,14 +171,22 @@ impl Store {
     }
 
     fn temporary_files(&self) -> Result<Vec<PathBuf>> {
-        let folder = self.layout().tmp();
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(Error::io("list", &folder))? {
-            files.push(entry.map_err(Error::io("list", &folder))?.path());
-        }
-        files.sort();
-        Ok(files)
+        files_in(&self.layout().tmp())
     }
+}
+
+/// Lists the files in a folder, in order; none where there is no folder.
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(Error::io("list", folder))?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        files.push(entry.map_err(Error::io("list", folder))?.path());
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// Returns what a file takes on disk, in bytes, and when it was written; nothing where it is gone.

@@ -128,6 +128,14 @@ impl Partial {
     }
 }
 
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that somebody is just starting has the file open too,
+        // until it becomes another program. Where this fails, that delay is all that it costs.
+        let _ = self.data.unlock();
+    }
+}
+
 /// The journal of a partial blob.
 #[derive(Debug)]
 pub(crate) struct Journal {

@@ -30,12 +30,13 @@ pub(super) struct Turn {
 impl Ingest {
     /// Hashes what continues the unbroken run: first the bytes at hand, then some that are
     /// read back. Where another task is hashing, that one or the commit will come to it.
-    pub(super) fn hash(&self, at: u64, bytes: &[u8]) -> Result<()> {
+    pub(super) fn hash(&self, at: u64, bytes: &[u8], epoch: u64) -> Result<()> {
         let Some(mut turn) = self.take_turn() else {
             return Ok(());
         };
         let end = at + bytes.len() as u64;
-        if (at..end).contains(&turn.at) && end <= turn.end {
+        // After a discard others may have written there: what is in the file counts.
+        if turn.epoch == epoch && (at..end).contains(&turn.at) && end <= turn.end {
             turn.hasher.update(&bytes[(turn.at - at) as usize..]);
             turn.at = end;
         }
@@ -94,14 +95,7 @@ impl Ingest {
     pub(super) fn last_turn(&self) -> Result<Turn> {
         let mut state = self.lock();
         loop {
-            let total = self.size.unwrap_or_else(|| state.written.end());
-            let gaps = state.written.missing(0..total);
-            if !gaps.is_empty() {
-                return Err(Error::Incomplete {
-                    digest: self.digest.clone(),
-                    missing: gaps.iter().map(|gap| gap.end - gap.start).sum(),
-                });
-            }
+            let total = self.whole(&state)?;
             if let Some(hasher) = state.hasher.take() {
                 return Ok(Turn {
                     hasher,

@@ -1,6 +1,7 @@
 //! The only way into the store: bytes are written to a partial file in any order and by several
 //! tasks, hashed as the unbroken run from the first byte grows, and named once their digest is right.
 
+mod checkpoint;
 mod hashing;
 
 use std::fmt;
@@ -14,9 +15,6 @@ use crate::layout::{Layout, make_folder};
 use crate::partial::{Journal, Partial};
 use crate::ranges::RangeSet;
 use crate::{Error, Result, disk};
-
-/// How much is written between two checkpoints, in bytes.
-const CHECKPOINT: u64 = 64 * 1024 * 1024;
 
 /// What asking for a blob's ingest gives.
 #[derive(Debug)]
@@ -43,16 +41,26 @@ pub struct Ingest {
     state: Mutex<State>,
     /// Told when the hasher is put back.
     idle: Condvar,
-    finished: Mutex<bool>,
+    end: Mutex<End>,
+}
+
+/// How an ingest ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Open,
+    Committed,
+    Dropped,
 }
 
 struct State {
     written: RangeSet,
     in_flight: RangeSet,
+    /// Set while and after a commit: nothing is written any more.
+    sealed: bool,
     /// Away while somebody hashes.
     hasher: Option<Hasher>,
     hashed: u64,
-    /// Counts the times that hashing began anew.
+    /// Counts the discards.
     epoch: u64,
     journal: Option<Journal>,
     /// Bytes written since the last checkpoint.
@@ -90,6 +98,7 @@ impl Ingest {
             state: Mutex::new(State {
                 written,
                 in_flight: RangeSet::default(),
+                sealed: false,
                 hasher: Some(Hasher::new(digest.algorithm())),
                 hashed: 0,
                 epoch: 0,
@@ -97,7 +106,7 @@ impl Ingest {
                 unsafe_bytes: 0,
             }),
             idle: Condvar::new(),
-            finished: Mutex::new(false),
+            end: Mutex::new(End::Open),
         };
         if let Some(size) = size {
             let file = &ingest.partial;
@@ -163,31 +172,36 @@ impl Ingest {
             let digest = self.digest.clone();
             return Err(Error::Overrun { digest, end, size });
         }
-        for piece in self.claim(offset..end) {
+        let (pieces, epoch) = self.claim(offset..end);
+        for piece in pieces {
             let slice = &bytes[(piece.start - offset) as usize..(piece.end - offset) as usize];
             let result = self.partial.data.write_all_at(slice, piece.start);
             let needed = piece.end - piece.start;
             let result = result.map_err(disk::write_error(&self.partial.path, needed));
             self.settle(&piece, result)?;
-            self.hash(piece.start, slice)?;
+            self.hash(piece.start, slice, epoch)?;
         }
         self.checkpoint_if_due()
     }
 
-    /// Gives up a range: what was written there is missing again.
+    /// Gives up a range: what was written there is missing again. Once a commit has begun it is too
+    /// late, and nothing happens.
     ///
     /// # Errors
     /// [`Error::DiskFull`] or [`Error::Io`] where that can't be recorded.
     pub fn discard(&self, range: Range<u64>) -> Result<()> {
         let mut state = self.lock();
         let state = &mut *state;
+        if state.sealed {
+            return Ok(());
+        }
         state.written.remove(range.clone());
         // Where the hasher is away, a task may be reading just these bytes.
         if range.start < state.hashed || state.hasher.is_none() {
             state.hasher = Some(Hasher::new(self.digest.algorithm()));
             state.hashed = 0;
-            state.epoch += 1;
         }
+        state.epoch += 1;
         match &mut state.journal {
             Some(journal) => journal.discarded(&range),
             None => Ok(()),
@@ -199,13 +213,13 @@ impl Ingest {
     ///
     /// # Errors
     /// [`Error::Incomplete`] where bytes are missing, [`Error::Mismatch`] where the digest is wrong,
-    /// [`Error::DiskFull`], [`Error::Io`].
+    /// [`Error::NotFound`] after a commit has dropped it, [`Error::DiskFull`], [`Error::Io`].
     pub fn check(&self) -> Result<()> {
-        let finished = self.finished();
-        if *finished {
-            return Ok(());
+        let end = self.end();
+        match *end {
+            End::Open => self.total().map(drop),
+            _ => self.ended(*end),
         }
-        self.total().map(drop)
     }
 
     /// Checks size and digest, brings the blob to the disk and gives it its name.
@@ -213,27 +227,43 @@ impl Ingest {
     /// # Errors
     /// As [`Ingest::check`]; after an [`Error::Mismatch`] the partial file is dropped.
     pub fn commit(&self) -> Result<()> {
-        let mut finished = self.finished();
-        if *finished {
-            return Ok(());
+        let mut end = self.end();
+        if *end != End::Open {
+            return self.ended(*end);
         }
-        let total = match self.total() {
-            Err(error @ Error::Mismatch { .. }) => {
-                *finished = true;
+        self.seal()?;
+        let result = self.total().and_then(|total| self.publish(total));
+        match &result {
+            Ok(()) => *end = End::Committed,
+            Err(Error::Mismatch { .. }) => {
+                *end = End::Dropped;
                 self.partial.remove()?;
-                return Err(error);
             }
-            other => other?,
-        };
-        if self.partial.length()? != total {
-            let path = &self.partial.path;
-            let cut = self.partial.data.set_len(total);
-            cut.map_err(Error::io("truncate", path))?;
+            Err(_) => self.lock().sealed = false,
         }
-        let blob = self.layout.blob(&self.digest);
-        Layout::publish(&self.partial.data, &self.partial.path, &blob)?;
-        *finished = true;
-        self.partial.remove_journal()
+        result
+    }
+
+    /// Ends all writing, if nothing is missing: what is hashed from now on gets the name.
+    fn seal(&self) -> Result<()> {
+        let mut state = self.lock();
+        self.whole(&state)?;
+        state.sealed = true;
+        Ok(())
+    }
+
+    /// Returns the size of the whole, if nothing is missing.
+    fn whole(&self, state: &State) -> Result<u64> {
+        let end = state.written.end().max(state.in_flight.end());
+        let total = self.size.unwrap_or(end);
+        let gaps = state.written.missing(0..total);
+        if gaps.is_empty() {
+            return Ok(total);
+        }
+        Err(Error::Incomplete {
+            digest: self.digest.clone(),
+            missing: gaps.iter().map(|gap| gap.end - gap.start).sum(),
+        })
     }
 
     /// Returns the size of the whole once its digest is found right.
@@ -251,21 +281,40 @@ impl Ingest {
         })
     }
 
-    fn finished(&self) -> MutexGuard<'_, bool> {
-        self.finished.lock().unwrap_or_else(PoisonError::into_inner)
+    fn publish(&self, total: u64) -> Result<()> {
+        let Partial { data, path, .. } = &self.partial;
+        if self.partial.length()? != total {
+            data.set_len(total).map_err(Error::io("truncate", path))?;
+        }
+        Layout::publish(data, path, &self.layout.blob(&self.digest))?;
+        self.partial.remove_journal()
     }
 
-    /// Reserves the parts of a range that nobody has written or is writing.
-    fn claim(&self, range: Range<u64>) -> Vec<Range<u64>> {
+    fn end(&self) -> MutexGuard<'_, End> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ended(&self, end: End) -> Result<()> {
+        match end {
+            End::Dropped => Err(Error::NotFound {
+                digest: self.digest.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reserves the parts of a range that nobody has written or is writing; gives the epoch too.
+    fn claim(&self, range: Range<u64>) -> (Vec<Range<u64>>, u64) {
         let mut state = self.lock();
         let mut claimed = Vec::new();
+        let range = if state.sealed { 0..0 } else { range };
         for gap in state.written.missing(range) {
             claimed.extend(state.in_flight.missing(gap));
         }
         for piece in &claimed {
             state.in_flight.insert(piece.clone());
         }
-        claimed
+        (claimed, state.epoch)
     }
 
     /// Records a finished write.
@@ -287,50 +336,8 @@ impl Ingest {
         }
     }
 
-    fn checkpoint_if_due(&self) -> Result<()> {
-        if self.lock().unsafe_bytes < CHECKPOINT {
-            return Ok(());
-        }
-        self.checkpoint()
-    }
-
-    /// Brings what was recorded so far to the disk, and records that.
-    fn checkpoint(&self) -> Result<()> {
-        let entries = {
-            let mut state = self.lock();
-            state.unsafe_bytes = 0;
-            match &state.journal {
-                Some(journal) => journal.entries(),
-                None => return Ok(()),
-            }
-        };
-        self.partial.sync()?;
-        match &mut self.lock().journal {
-            Some(journal) => journal.checkpoint(entries),
-            None => Ok(()),
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Ingest {
-    fn drop(&mut self) {
-        if *self.finished() {
-            return;
-        }
-        // Nobody is left to hear of a failure: at worst the next ingest begins anew.
-        let (bytes, unsafe_bytes) = {
-            let state = self.lock();
-            (state.written.len(), state.unsafe_bytes)
-        };
-        let _ = match (bytes, unsafe_bytes) {
-            (0, _) => self.partial.remove(),
-            (_, 0) => Ok(()),
-            _ => self.checkpoint(),
-        };
     }
 }
 

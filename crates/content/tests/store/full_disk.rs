@@ -42,6 +42,18 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {text}");
 }
 
+/// Waits until removed files are gone: a process that another test is just starting may still have
+/// them open.
+fn wait_for_room(store: &Store, bytes: u64) {
+    for _ in 0..500 {
+        if store.usage().unwrap().available >= bytes {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("{:?}", store.usage().unwrap());
+}
+
 fn assert_full(error: &Error) {
     assert!(matches!(error, Error::DiskFull { .. }), "{error:?}");
     let text = error.to_string();
@@ -102,6 +114,7 @@ fn a_disk_that_fills_while_writing_leaves_a_store_that_verifies() {
     // Room comes back by a collection, and all goes on.
     let collected = store.gc(Duration::ZERO).unwrap();
     assert!(collected.bytes >= kept, "{collected:?}");
+    wait_for_room(&store, 2 << 20);
     put_named(&store, &loose, "b:1");
     assert!(store.verify(Repair::Report, |_| {}).unwrap().is_sound());
 }
@@ -119,6 +132,7 @@ fn a_name_that_can_not_be_written_leaves_the_old_names() {
     assert_full(&store.set_names(std::slice::from_ref(&name)).unwrap_err());
     assert_eq!(store.names().unwrap().len(), 1);
     std::fs::remove_file(&filler).unwrap();
+    wait_for_room(&store, 1 << 20);
     store.set_names(&[name]).unwrap();
     assert_eq!(store.names().unwrap().len(), 2);
 }
@@ -140,6 +154,7 @@ fn what_was_written_before_the_disk_was_full_is_resumed_when_there_is_room() {
     assert!(kept >= 512 << 10, "{kept}");
     drop(ingest);
     std::fs::remove_file(&filler).unwrap();
+    wait_for_room(&store, 3 << 20);
     let Ingestion::Ready(ingest) = store.ingest(&digest, Some(2 << 20)).unwrap() else {
         panic!("nobody else has it");
     };

@@ -115,6 +115,9 @@ fn wrong_content_never_gets_a_name_and_is_dropped() {
         }
         other => panic!("{other}"),
     }
+    for again in [ingest.check(), ingest.commit()] {
+        assert!(matches!(again.unwrap_err(), Error::NotFound { .. }));
+    }
     drop(ingest);
     assert!(!store.contains(&digest));
     assert_eq!(tmp_files(&store), Vec::<String>::new());
@@ -132,6 +135,38 @@ fn bytes_that_were_discarded_are_replaced_even_after_they_were_hashed() {
     ingest.discard(50_000..150_000).unwrap();
     assert_eq!(ingest.missing(), vec![50_000..200_000]);
     ingest.write_at(50_000, &bytes[50_000..]).unwrap();
+    ingest.commit().unwrap();
+    assert_eq!(store.read_blob(&digest, 1 << 20).unwrap(), bytes);
+}
+
+#[test]
+fn a_check_leaves_what_is_wrong_to_be_written_again() {
+    let (_folder, store) = store();
+    let bytes = noise(12, 100_000);
+    let digest = Digest::sha256(&bytes);
+    let ingest = ready(&store, &digest, Some(100_000));
+    ingest.write_at(0, &bytes[..60_000]).unwrap();
+    ingest.write_at(60_000, &noise(13, 40_000)).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(
+            ingest.check().unwrap_err(),
+            Error::Mismatch { resumed: 0, .. }
+        ));
+    }
+    ingest.discard(60_000..100_000).unwrap();
+    assert!(matches!(
+        ingest.check().unwrap_err(),
+        Error::Incomplete {
+            missing: 40_000,
+            ..
+        }
+    ));
+    ingest.write_at(60_000, &bytes[60_000..]).unwrap();
+    ingest.check().unwrap();
+    ingest.commit().unwrap();
+    // It is too late to take anything back or to write anything else.
+    ingest.discard(0..100_000).unwrap();
+    ingest.write_at(0, &noise(14, 1_000)).unwrap();
     ingest.commit().unwrap();
     assert_eq!(store.read_blob(&digest, 1 << 20).unwrap(), bytes);
 }

@@ -10,6 +10,7 @@ mod fixture;
 mod full_disk;
 mod ingest;
 mod maintenance;
+mod model;
 mod names;
 mod skopeo;
 mod walk;

@@ -55,6 +55,8 @@ fn a_flipped_bit_is_found_and_moved_aside_only_when_asked() {
     let verified = store.verify(Repair::MoveAside, |_| {}).unwrap();
     assert!(verified.corrupt.is_empty());
     assert_eq!(verified.missing.len(), 1);
+    assert_eq!(store.gc(HOUR).unwrap().quarantined, 0);
+    assert_eq!(store.gc(Duration::ZERO).unwrap().quarantined, 1);
     put(&store, &image);
     assert!(store.verify(Repair::Report, |_| {}).unwrap().is_sound());
     assert_eq!(store.resolve(&name).unwrap(), Some(root));
