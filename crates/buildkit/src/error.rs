@@ -97,6 +97,14 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
+    /// Solves that are to share a session offer different things under one name.
+    #[error("builds that share a session offer different things as {what} {name:?}")]
+    Conflict {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// What is given as an ssh agent is not a socket.
     #[error("{path} is no socket of an ssh agent (for {id:?}): start ssh-agent, add the key to it")]
     SshAgent {

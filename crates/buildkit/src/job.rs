@@ -44,7 +44,33 @@ impl Client {
         events: mpsc::Sender<Event>,
         cancel: CancellationToken,
     ) -> Result<Solved> {
-        let mut session = Session::open(self, &solve).await?;
+        let session = self.open_session(&[&solve]).await?;
+        self.solve_in(&session, solve, events, cancel).await
+    }
+
+    /// Opens a session that several solves share: what they read of the same folder at the same
+    /// time travels once.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where the solves offer different things under one name, or have
+    /// outputs other than one store; [`Error::SecretTooLarge`], [`Error::SshAgent`],
+    /// [`Error::Source`] for what they offer; [`Error::Call`], [`Error::Lost`].
+    pub async fn open_session(&self, solves: &[&Solve]) -> Result<Session> {
+        Session::open(self, solves).await
+    }
+
+    /// Runs a solve in a session that was opened for it.
+    ///
+    /// # Errors
+    /// As [`Client::solve`]. Where our own side is the cause, one solve of the session gets the
+    /// exact error, the others what the daemon says of it.
+    pub async fn solve_in(
+        &self,
+        session: &Session,
+        solve: Solve,
+        events: mpsc::Sender<Event>,
+        cancel: CancellationToken,
+    ) -> Result<Solved> {
         let reference = session::new_id();
         let request = request::of_solve(&solve, &reference, session.id());
         let ended = CancellationToken::new();
@@ -52,7 +78,7 @@ impl Client {
         let answer = tokio::select! {
             answer = self.run(request) => answer,
             () = cancel.cancelled() => return Err(Error::Canceled),
-            error = lost(&mut session) => Err(error),
+            error = lost(session) => Err(error),
         };
         ended.cancel();
         tokio::select! {
@@ -80,7 +106,7 @@ impl Client {
         solve: Solve,
         request: &str,
     ) -> Result<BTreeMap<String, Vec<u8>>> {
-        let mut session = Session::open(self, &solve).await?;
+        let session = self.open_session(&[&solve]).await?;
         let reference = session::new_id();
         // A solve without a frontend holds the session open for the calls of the gateway.
         let holder = request::of_gateway(&solve, &reference, session.id());
@@ -91,7 +117,7 @@ impl Client {
         };
         let answer = tokio::select! {
             (answer, _) = async { tokio::join!(asked, self.run(holder)) } => answer,
-            error = lost(&mut session) => Err(error),
+            error = lost(&session) => Err(error),
         };
         answer.map_err(|error| session.record().take_problem().unwrap_or(error))
     }
@@ -196,7 +222,7 @@ fn of_build<M>(message: M, reference: &str) -> Request<M> {
 
 /// Waits until the session is gone; then the solve cannot end well, but its own error, which says
 /// more, may still come.
-async fn lost(session: &mut Session) -> Error {
+async fn lost(session: &Session) -> Error {
     session.closed().await;
     tokio::time::sleep(GRACE).await;
     Error::Lost {

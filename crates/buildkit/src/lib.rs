@@ -33,5 +33,5 @@ pub use excerpt::{Excerpt, Range};
 pub use failure::{Failure, Kind};
 pub use output::{Archive, Output, Sink, Solved};
 pub use policy::Policy;
-pub use session::{Account, Authority, Refusal, Token, TokenRequest, Traffic};
+pub use session::{Account, Authority, Refusal, Session, Token, TokenRequest, Traffic};
 pub use solve::{Context, Entitlement, Resolve, Secret, Solve};

@@ -13,7 +13,7 @@ use crate::session::Traffic;
 use crate::{Error, Result};
 
 /// Where the result of a solve goes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub enum Output {
     /// Nowhere: it stays in the daemon's cache.
     #[default]

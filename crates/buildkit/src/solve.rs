@@ -311,13 +311,10 @@ impl Solve {
         }
     }
 
-    /// Names a store; the same one is named once.
+    /// Names a store by its folder, so that it has the same name in every solve.
     fn store_name(&mut self, store: Store) -> String {
-        let mut known = self.stores.iter();
-        if let Some((id, _)) = known.find(|(_, known)| known.root() == store.root()) {
-            return id.clone();
-        }
-        let id = format!("sealift{}", self.stores.len());
+        let root = store.root().as_os_str().as_encoded_bytes();
+        let id = format!("store-{}", Digest::sha256(root).short());
         self.stores.insert(id.clone(), store);
         id
     }

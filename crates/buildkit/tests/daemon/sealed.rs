@@ -1,7 +1,9 @@
 //! Builds whose images come from our store while every registry is denied.
 
-use sealift_buildkit::{Context, Output, Policy, State};
+use sealift_buildkit::{Context, Error, Output, Policy, Secret, State};
 use sealift_test_support::{busybox, frontend_image};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::site::{Ran, Site, amd64};
 
@@ -133,4 +135,44 @@ async fn two_solves_share_a_store() {
     let second = layers(second.solved().image.as_ref().unwrap());
     assert_eq!(first[0], second[0]);
     assert_ne!(first[2], second[2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn solves_of_one_session_get_the_context_once() {
+    let site = Site::new().await;
+    for number in 0..50 {
+        site.write(&format!("files/{number}"), vec![b'x'; 10_000]);
+    }
+    let dockerfile = "FROM busybox:1.36\nCOPY files /files\nARG X\nRUN echo $X > /x\n";
+    let solves = ["1", "2", "3"].map(|x| site.busybox_solve(dockerfile).build_arg("X", x));
+    let session = site.client.open_session(&solves.each_ref()).await.unwrap();
+    let run = |solve| {
+        let (sender, _) = mpsc::channel(1);
+        site.client
+            .solve_in(&session, solve, sender, CancellationToken::new())
+    };
+    let [one, two, three] = solves;
+    let (one, two, three) = tokio::join!(run(one), run(two), run(three));
+    let images = [one, two, three].map(|solved| solved.unwrap());
+    let last = images.iter().map(|solved| solved.traffic.files_sent).max();
+    assert_eq!(last, Some(51));
+    let digests = images.map(|solved| solved.image.unwrap().digest);
+    assert_ne!(digests[0], digests[1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn solves_that_differ_cannot_share_a_session() {
+    let site = Site::new().await;
+    let one = site.solve("FROM scratch\n").secret("a", Secret::new("1"));
+    let other = site.solve("FROM scratch\n").secret("a", Secret::new("2"));
+    let error = site.client.open_session(&[&one, &other]).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Conflict { name, .. } if name == "a"),
+        "{error}"
+    );
+    let other = site
+        .solve("FROM scratch\n")
+        .output(Output::Folder(site.path("out")));
+    let error = site.client.open_session(&[&one, &other]).await.unwrap_err();
+    assert!(matches!(error, Error::Conflict { .. }), "{error}");
 }
