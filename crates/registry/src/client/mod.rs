@@ -6,6 +6,7 @@ mod event;
 mod image;
 mod pull;
 mod push;
+mod token;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub use self::document::Resolved;
 pub use self::event::{Event, Silent, Watcher};
 pub use self::pull::{Pulled, Want};
 pub use self::push::{PushRequest, Pushed};
+pub use self::token::{GrantedToken, TokenRequest};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 
@@ -106,6 +108,12 @@ impl Client {
                 auth,
             }),
         }
+    }
+
+    /// Returns the stored credentials that it looks into.
+    #[must_use]
+    pub fn credentials(&self) -> &Credentials {
+        &self.inner.config.credentials
     }
 
     fn transport(&self) -> &Transport {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sealift_registry::{Client, Config, Credential, Credentials, Error, Want};
+use sealift_registry::{Client, Config, Credential, Credentials, Error, TokenRequest, Want};
 use sealift_test_support::{
     DockerRegistry, Fault, FaultPlan, FaultyRegistry, Kind, RegistryOptions, TokenRules,
 };
@@ -446,4 +446,36 @@ async fn a_broken_helper_is_told_when_the_registry_refuses_and_only_then() {
             .contains("docker-credential-there-is-no-such-helper failed"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn tokens_for_others_come_over_the_worst_network() {
+    let registry = registry_with(&["a"]);
+    let plan = FaultPlan::seeded(9).chance(Kind::Token, 0.8, Fault::Reset);
+    let rules = TokenRules::anonymous().account("u", "right");
+    let faulty = FaultyRegistry::with_tokens(registry.address(), rules, plan);
+    let wanted = |scope: &str| TokenRequest {
+        host: faulty.host(),
+        realm: format!("http://{}/token", faulty.token_address()),
+        service: "sealift-test".to_owned(),
+        scopes: vec![scope.to_owned()],
+    };
+    for (credentials, push) in [
+        (Credentials::default(), false),
+        (basic(&faulty.host(), "u", "wrong"), false),
+        (basic(&faulty.host(), "u", "right"), true),
+    ] {
+        let client = with_credentials(credentials);
+        let token = client.token(&wanted("repository:a:pull")).await.unwrap();
+        assert!(token.life > Duration::from_secs(200), "{token:?}");
+        assert!(!format!("{token:?}").contains(token.token.expose()));
+        let bearer = format!("Bearer {}", token.token.expose());
+        let http = sealift_test_support::Http::new(faulty.address());
+        let answer = http
+            .header("Authorization", &bearer)
+            .get("/v2/a/manifests/1");
+        assert_ne!(answer.status, 401);
+        let pushing = client.token(&wanted("repository:a:pull,push")).await;
+        assert!(pushing.is_ok() || !push, "{pushing:?}");
+    }
 }

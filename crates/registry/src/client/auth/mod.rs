@@ -18,11 +18,13 @@ use http::{HeaderValue, StatusCode};
 use sealift_transport::{self as transport, Authorizer, Endpoint, Transport};
 
 use self::challenge::Challenge;
-use self::disk::{Disk, Owner};
+use self::disk::Disk;
+pub(crate) use self::disk::Owner;
 use self::host::{Host, Scheme};
-pub(crate) use self::realm::is_loopback;
+pub(crate) use self::realm::{Realm, is_loopback};
 pub(crate) use self::scope::{Action, Scope};
-use self::tokens::{Ask, Tokens};
+use self::tokens::Tokens;
+pub(crate) use self::tokens::{Ask, refusal};
 use crate::credentials::{Credential, Credentials, Lookup};
 
 /// What is known about registries' ways to authenticate, and the tokens at hand. Cheap to clone.
@@ -81,6 +83,10 @@ impl Auth {
     /// Says what was wrong with the stored credentials for an image, where something was.
     pub(crate) fn note(&self, label: &str) -> Option<String> {
         lock(&self.inner.notes).get(label).cloned()
+    }
+
+    pub(crate) fn tokens(&self) -> &Tokens {
+        &self.inner.tokens
     }
 
     fn host<T>(&self, endpoint: &Endpoint, change: impl FnOnce(&mut Host) -> T) -> T {
@@ -147,6 +153,7 @@ impl Access {
                 credential,
                 endpoint: endpoint.clone(),
                 label: self.label.clone(),
+                patient: false,
             })
         })
     }
@@ -279,9 +286,9 @@ impl Access {
                 .auth
                 .host(endpoint, |host| host.scheme = Some(Scheme::Basic)),
             Challenge::Bearer(bearer) => {
-                let realm = realm::Realm::of(&bearer.realm, endpoint).map_err(|reason| {
+                let realm = Realm::of(&bearer.realm, endpoint).map_err(|reason| {
                     let reason = format!("the token realm of the registry is refused: {reason}");
-                    tokens::refusal(reason, &endpoint.authority(), &self.label)
+                    refusal(reason, &endpoint.authority(), &self.label)
                 })?;
                 let asked = bearer
                     .scope

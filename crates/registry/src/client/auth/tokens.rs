@@ -27,24 +27,26 @@ const BATCH: usize = 16;
 
 /// What a token is wanted for.
 #[derive(Debug, Clone)]
-pub(super) struct Ask {
-    pub(super) owner: Owner,
-    pub(super) realm: Realm,
-    pub(super) service: String,
+pub(crate) struct Ask {
+    pub(crate) owner: Owner,
+    pub(crate) realm: Realm,
+    pub(crate) service: String,
     /// What the request at hand needs, all of it.
-    pub(super) scopes: Vec<Scope>,
+    pub(crate) scopes: Vec<Scope>,
     /// What other requests will need soon.
-    pub(super) others: Vec<Scope>,
-    pub(super) credential: Option<Credential>,
+    pub(crate) others: Vec<Scope>,
+    pub(crate) credential: Option<Credential>,
     /// Whom the realm's address came from.
-    pub(super) endpoint: Endpoint,
-    pub(super) label: String,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) label: String,
+    /// Whether failures are retried here; else whoever asks owns the retries.
+    pub(crate) patient: bool,
 }
 
 type Flight = Arc<OnceCell<Token>>;
 
 /// All tokens of this process.
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     transport: Transport,
     disk: Option<Disk>,
     memory: Mutex<HashMap<Owner, Vec<Token>>>,
@@ -58,7 +60,7 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    pub(super) fn new(transport: Transport, disk: Option<Disk>) -> Self {
+    pub(crate) fn new(transport: Transport, disk: Option<Disk>) -> Self {
         Self {
             transport,
             disk,
@@ -71,7 +73,7 @@ impl Tokens {
     }
 
     /// Gets a token for what a request needs.
-    pub(super) async fn get(&self, ask: &Ask) -> transport::Result<Token> {
+    pub(crate) async fn get(&self, ask: &Ask) -> transport::Result<Token> {
         if let Some(token) = self.find(ask) {
             return Ok(token);
         }
@@ -100,7 +102,7 @@ impl Tokens {
 
     /// Takes note that a registry refused a request with this header. Tells whether another token
     /// may do better: not where this one was fetched just for that.
-    pub(super) fn refused(&self, ask: &Ask, sent: &HeaderValue) -> bool {
+    pub(crate) fn refused(&self, ask: &Ask, sent: &HeaderValue) -> bool {
         let is_sent = |token: &Token| realm::bearer(&token.secret).as_ref() == Some(sent);
         let dropped = {
             let mut memory = lock(&self.memory);
@@ -126,7 +128,7 @@ impl Tokens {
     }
 
     /// Tells whether the realm has locked logins.
-    pub(super) fn is_locked(&self, ask: &Ask) -> bool {
+    pub(crate) fn is_locked(&self, ask: &Ask) -> bool {
         lock(&self.locked).contains_key(&ask.owner.realm)
     }
 
@@ -256,7 +258,8 @@ impl Tokens {
                 (request, Payload::Bytes(body.into()))
             }
         };
-        let request = request.of(Phase::Token, &ask.label).once();
+        let request = request.of(Phase::Token, &ask.label).repeatable(true);
+        let request = if ask.patient { request } else { request.once() };
         let (route, login) = (Route::direct(endpoint), Fixed(authorization));
         let document = match payload {
             Payload::Empty => {
@@ -309,7 +312,7 @@ fn login(ask: &Ask) -> Option<(&str, &crate::Secret)> {
 }
 
 /// A failure of a realm that its status does not tell.
-pub(super) fn refusal(reason: String, host: &str, label: &str) -> transport::Error {
+pub(crate) fn refusal(reason: String, host: &str, label: &str) -> transport::Error {
     let verdict = Verdict::new(Class::Config, Remedy::NextEndpoint)
         .hint("Something between us and the registry's token server answers in its place, or the registry names a wrong one.");
     transport::Error::new(
