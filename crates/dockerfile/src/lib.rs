@@ -31,6 +31,6 @@ pub use images::{ImageNeed, Query, Via, images};
 pub use instruction::{
     Add, Argument, Command, Copy, Healthcheck, Instruction, InstructionKind, Pair, Run, Transfer,
 };
-pub use mount::Mount;
+pub use mount::{Mount, MountType};
 pub use source::{Excerpt, ExcerptLine, Span};
 pub use stage::{Dockerfile, Stage, parse};

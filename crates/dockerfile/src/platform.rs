@@ -71,6 +71,7 @@ impl Platform {
         read(text, host).map_err(|reason| {
             Cause::Platform {
                 text: text.to_owned(),
+                written: text.to_owned(),
                 reason,
             }
             .into()

@@ -19,6 +19,7 @@ impl Reference {
         read(text).map_err(|reason| {
             Cause::Reference {
                 text: text.to_owned(),
+                written: text.to_owned(),
                 reason,
             }
             .into()
@@ -132,7 +133,7 @@ fn is_lower_hex(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 
-fn is_digest(text: &str) -> bool {
+pub(crate) fn is_digest(text: &str) -> bool {
     let Some((algorithm, hex)) = text.split_once(':') else {
         return false;
     };

@@ -142,7 +142,7 @@ impl Excerpt {
         let needle = needle.map(str::trim).filter(|needle| !needle.is_empty());
         let mut found = false;
         let lines = without_bom(text)
-            .split('\n')
+            .split_inclusive('\n')
             .enumerate()
             .map(|(index, line)| (index + 1, without_newline(line).replace('\t', "    ")))
             .skip(first - 1)

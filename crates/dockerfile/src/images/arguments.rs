@@ -25,6 +25,18 @@ impl Arguments {
         self.values.keys().map(String::as_str)
     }
 
+    /// Returns a value.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    /// Returns the build arguments as stages see them.
+    pub(super) fn given(setting: &Setting<'_>) -> Self {
+        Self {
+            values: setting.query.build_args.clone(),
+        }
+    }
+
     /// Works out the global arguments of a build.
     pub(super) fn global(setting: &Setting<'_>) -> Result<Self> {
         let mut arguments = Self::predefined(setting);

@@ -1,12 +1,17 @@
 //! The graph of what is built: stages, and the images that they take files from.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Via;
 use super::context::Context;
-use crate::error::{Cause, Result};
+use crate::error::{Cause, Error, Result};
+use crate::instruction::Instruction;
 use crate::platform::Platform;
 use crate::source::Span;
+
+/// The base that is no image.
+pub(super) const SCRATCH: &str = "scratch";
 
 /// A stage, or something that one takes files from and that is no stage.
 #[derive(Debug)]
@@ -15,8 +20,8 @@ pub(super) struct State<'a> {
     pub(super) base_name: String,
     /// The stage that it builds on.
     pub(super) base: Option<usize>,
-    /// The states that its instructions take files from, each with the instruction's lines.
-    pub(super) sources: Vec<(usize, Span)>,
+    /// Its instructions, those that its base triggers first.
+    pub(super) steps: Vec<Step<'a>>,
     /// `--platform`, expanded.
     pub(super) platform: Option<Platform>,
     /// The lines that ask for it.
@@ -39,13 +44,33 @@ pub(super) struct State<'a> {
     pub(super) settled: bool,
 }
 
+/// An instruction of a stage.
+#[derive(Debug)]
+pub(super) struct Step<'a> {
+    /// The instruction.
+    pub(super) instruction: Cow<'a, Instruction>,
+    /// The lines to name: for a trigger those of the FROM.
+    pub(super) span: Span,
+    /// What it takes files from: one for a COPY with `--from`, one for each mount of a RUN. A
+    /// mount of the build context counts as one of scratch.
+    pub(super) sources: Vec<usize>,
+}
+
 impl State<'_> {
+    /// Returns what it takes files from, and where it says so.
+    fn edges(&self) -> Vec<(usize, Span)> {
+        let edges = self.steps.iter();
+        edges
+            .flat_map(|step| step.sources.iter().map(|source| (*source, step.span)))
+            .collect()
+    }
+
     /// Makes a state that is no stage.
     pub(super) fn source(base_name: String, span: Span, via: Via) -> Self {
         Self {
             base_name,
             base: None,
-            sources: Vec::new(),
+            steps: Vec::new(),
             platform: None,
             span,
             via,
@@ -111,7 +136,7 @@ impl<'a> Graph<'a> {
             if reached.insert(index) {
                 let state = &self.states[index];
                 open.extend(state.base);
-                open.extend(state.sources.iter().map(|(source, _)| *source));
+                open.extend(state.steps.iter().flat_map(|step| &step.sources));
             }
         }
         reached
@@ -119,21 +144,23 @@ impl<'a> Graph<'a> {
 
     /// Refuses stages that take files from each other in a circle. Bases cannot be part of one.
     pub(super) fn check_cycles(&self) -> Result<()> {
+        let edges: Vec<Vec<(usize, Span)>> = self.states.iter().map(State::edges).collect();
         let mut done = BTreeSet::new();
         for start in 0..self.states.len() {
-            // Depth first, without recursion: each entry is a state and its next source.
+            // Depth first, without recursion: each entry is a state and its next edge.
             let mut path = vec![(start, 0)];
             while let Some((index, next)) = path.pop() {
                 if next == 0 && !done.insert(index) {
                     continue;
                 }
-                let Some(&(source, span)) = self.states[index].sources.get(next) else {
+                let Some(&(source, span)) = edges[index].get(next) else {
                     continue;
                 };
                 path.push((index, next + 1));
-                if path.iter().any(|(open, _)| *open == source) {
-                    let stage = self.label(source);
-                    return Err(crate::Error::from(Cause::Cycle { stage }).at(span));
+                if let Some(at) = path.iter().position(|(open, _)| *open == source) {
+                    let circle = path[at..].iter().map(|(open, _)| *open).chain([source]);
+                    let stages = circle.map(|index| self.label(index)).collect();
+                    return Err(Error::from(Cause::Cycle { stages }).at(span));
                 }
                 path.push((source, 0));
             }

@@ -2,9 +2,13 @@
 
 mod arguments;
 mod context;
+mod dispatch;
+mod environment;
 mod graph;
 mod onbuild;
+mod port;
 mod resolve;
+mod step;
 
 use std::collections::BTreeMap;
 use std::fmt;

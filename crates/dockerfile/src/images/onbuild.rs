@@ -1,8 +1,14 @@
 //! ONBUILD triggers: instructions that a base leaves for the stages built on it.
 
+use std::borrow::Cow;
+
 use super::resolve::Resolver;
-use crate::error::Result;
+use crate::error::{Cause, Error, Result};
 use crate::instruction;
+
+/// How many images triggers can bring in. An image whose trigger copies from itself brings in
+/// one after the other: BuildKit never ends there.
+const STATES_MAX: usize = 1000;
 
 /// Runs the triggers of all stages that the target reaches. Tells whether they take files from
 /// anything, so that the resolution has to go on.
@@ -17,12 +23,20 @@ pub(super) fn run(resolver: &mut Resolver<'_>, target: usize) -> Result<bool> {
         {
             triggers.extend_from_slice(&resolver.graph.states[base].declared);
         }
+        let mut steps = Vec::new();
         for text in triggers {
-            let connected = instruction::trigger(&text).and_then(|instruction| {
-                resolver.connect_instruction(index, &instruction, Some(span))
-            });
-            more |= connected.map_err(|error| error.moved_to(span))?;
+            let before = resolver.graph.states.len();
+            let step = instruction::trigger(&text)
+                .and_then(|instruction| resolver.step(Cow::Owned(instruction), span, true))
+                .map_err(|error| error.moved_to(span))?;
+            more |= !step.sources.is_empty();
+            resolver.triggered += resolver.graph.states.len() - before;
+            if resolver.triggered > STATES_MAX {
+                return Err(Error::from(Cause::TriggerLoop { trigger: text }).at(span));
+            }
+            steps.push(step);
         }
+        resolver.graph.states[index].steps.splice(0..0, steps);
     }
     Ok(more)
 }

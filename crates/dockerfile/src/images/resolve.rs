@@ -1,10 +1,13 @@
 //! The steps of BuildKit's resolution, in its order.
 
+use std::borrow::Cow;
+
 use super::arguments::Arguments;
 use super::context::Contexts;
-use super::graph::{Graph, State};
+use super::dispatch::Dispatch;
+use super::graph::{Graph, SCRATCH, State, Step};
 use super::{ImageNeed, Query, Via, onbuild};
-use crate::error::{Cause, Error, Result};
+use crate::error::{Cause, Result};
 use crate::instruction::{Copy, Instruction, InstructionKind, Run};
 use crate::number::signed;
 use crate::platform::Platform;
@@ -13,9 +16,6 @@ use crate::shell::{Lexer, NoVariables};
 use crate::source::Span;
 use crate::stage::{Dockerfile, Stage};
 use crate::suggestion::nearest;
-
-/// The base that is no image.
-const SCRATCH: &str = "scratch";
 
 /// What a resolution is about.
 pub(super) struct Setting<'a> {
@@ -34,6 +34,7 @@ pub(super) fn needs(setting: &Setting<'_>) -> Result<Vec<ImageNeed>> {
     let mut resolver = Resolver {
         setting,
         graph: Graph::default(),
+        triggered: 0,
         needs: Vec::new(),
     };
     for stage in &setting.dockerfile.stages {
@@ -51,7 +52,13 @@ pub(super) fn needs(setting: &Setting<'_>) -> Result<Vec<ImageNeed>> {
         }
     }
     resolver.late(target)?;
-    resolver.check_order(target)?;
+    let dispatch = Dispatch {
+        graph: &resolver.graph,
+        escape: setting.dockerfile.escape,
+        global: &arguments,
+        given: &Arguments::given(setting),
+    };
+    dispatch.check(target)?;
     let mut needs = resolver.needs;
     needs.sort_by_key(|(index, _)| *index);
     Ok(needs.into_iter().map(|(_, need)| need).collect())
@@ -60,6 +67,8 @@ pub(super) fn needs(setting: &Setting<'_>) -> Result<Vec<ImageNeed>> {
 pub(super) struct Resolver<'a> {
     pub(super) setting: &'a Setting<'a>,
     pub(super) graph: Graph<'a>,
+    /// How many states triggers brought in.
+    pub(super) triggered: usize,
     /// What was found, with the state that needs it.
     needs: Vec<(usize, ImageNeed)>,
 }
@@ -91,7 +100,8 @@ impl<'a> Resolver<'a> {
                 let suggestion = suggestion(&platform.unset);
                 return Err(Cause::BlankPlatform { text, suggestion }.into());
             }
-            state.platform = Some(Platform::parse(&platform.text, Some(self.setting.host))?);
+            let parsed = Platform::parse(&platform.text, Some(self.setting.host));
+            state.platform = Some(parsed.map_err(|error| error.written_as(text))?);
         }
         state.declared = declared_triggers(&stage.instructions);
         if let Some(name) = stage.name.as_deref()
@@ -127,37 +137,41 @@ impl<'a> Resolver<'a> {
                 continue;
             };
             for instruction in &self.setting.dockerfile.stages[stage].instructions {
-                self.connect_instruction(index, instruction, None)
-                    .map_err(|error| error.at(instruction.span))?;
+                let span = instruction.span;
+                let step = self.step(Cow::Borrowed(instruction), span, false);
+                let step = step.map_err(|error| error.at(span))?;
+                self.graph.states[index].steps.push(step);
             }
         }
         Ok(())
     }
 
-    /// Finds what one instruction takes files from. Tells whether it takes any. `place` stands
-    /// for the instruction's own lines where it is a trigger.
-    pub(super) fn connect_instruction(
+    /// Finds what one instruction takes files from.
+    pub(super) fn step(
         &mut self,
-        index: usize,
-        instruction: &Instruction,
-        place: Option<Span>,
-    ) -> Result<bool> {
-        let span = place.unwrap_or(instruction.span);
-        let via = |via| if place.is_some() { Via::Onbuild } else { via };
+        instruction: Cow<'a, Instruction>,
+        span: Span,
+        trigger: bool,
+    ) -> Result<Step<'a>> {
+        let via = |via| if trigger { Via::Onbuild } else { via };
         let sources = match &instruction.kind {
-            InstructionKind::Copy(copy) => self.copy_source(copy, span, via(Via::Copy))?,
+            InstructionKind::Copy(copy) => {
+                let source = self.copy_source(copy, span, via(Via::Copy))?;
+                source.into_iter().collect()
+            }
             InstructionKind::Run(run) => self.mount_sources(run, span, via(Via::Mount)),
             _ => Vec::new(),
         };
-        let any = !sources.is_empty();
-        let sources = sources.into_iter().map(|source| (source, span));
-        self.graph.states[index].sources.extend(sources);
-        Ok(any)
+        Ok(Step {
+            instruction,
+            span,
+            sources,
+        })
     }
 
-    fn copy_source(&mut self, copy: &Copy, span: Span, via: Via) -> Result<Vec<usize>> {
+    fn copy_source(&mut self, copy: &Copy, span: Span, via: Via) -> Result<Option<usize>> {
         let Some(from) = &copy.from else {
-            return Ok(Vec::new());
+            return Ok(None);
         };
         let expanded = self.lexer().expand(from, &NoVariables)?.text;
         if expanded != *from {
@@ -171,7 +185,7 @@ impl<'a> Resolver<'a> {
             Some(number) => self.graph.by_number(number)?,
             None => self.named_source(from, span, via),
         };
-        Ok(vec![source])
+        Ok(Some(source))
     }
 
     fn mount_sources(&mut self, run: &Run, span: Span, via: Via) -> Vec<usize> {
@@ -211,12 +225,23 @@ impl<'a> Resolver<'a> {
             state.resolved = reachable.contains(&index);
             if state.base_name != SCRATCH || state.context.is_some() {
                 let span = state.span;
-                self.resolve_base(index).map_err(|error| error.at(span))?;
+                let written = self.written(index);
+                self.resolve_base(index)
+                    .map_err(|error| error.written_as(&written).at(span))?;
             }
             let state = &mut self.graph.states[index];
             state.settled |= state.stage.is_none();
         }
         Ok(())
+    }
+
+    /// Returns a state's base as the file has it.
+    fn written(&self, index: usize) -> String {
+        let state = &self.graph.states[index];
+        let stage = state
+            .stage
+            .and_then(|stage| self.setting.dockerfile.stages.get(stage));
+        stage.map_or(&state.base_name, |stage| &stage.base).clone()
     }
 
     fn resolve_base(&mut self, index: usize) -> Result<()> {
@@ -270,23 +295,6 @@ impl<'a> Resolver<'a> {
                 reference
                     .and_then(|reference| self.need(index, reference))
                     .map_err(|error| error.at(span))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Refuses what takes files from a stage that is built later.
-    fn check_order(&self, target: usize) -> Result<()> {
-        for index in self.graph.reachable(target) {
-            let state = &self.graph.states[index];
-            let replaced = state.context.is_some();
-            for (source, span) in &state.sources {
-                let later = self.graph.states[*source].stage.is_some() && *source >= index;
-                if later && !replaced && state.stage.is_some() {
-                    let from = self.graph.label(*source);
-                    let keyword = "COPY --from or RUN --mount";
-                    return Err(Error::from(Cause::StageOrder { keyword, from }).at(*span));
-                }
             }
         }
         Ok(())

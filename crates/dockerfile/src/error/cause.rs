@@ -1,80 +1,10 @@
-//! What can be wrong with a Dockerfile, each with its place.
+//! The rules that can be broken, each with what broke it.
 
-use std::fmt;
-
-use crate::source::{Excerpt, Span};
-
-/// Result of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
-
-/// What is wrong, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Error {
-    cause: Box<Cause>,
-    span: Option<Span>,
-}
-
-impl Error {
-    /// Returns what is wrong.
-    #[must_use]
-    pub fn cause(&self) -> &Cause {
-        &self.cause
+fn expanded(text: &str, written: &str) -> String {
+    if text == written {
+        return String::new();
     }
-
-    /// Returns the lines at fault; none where it is the file or the request as a whole.
-    #[must_use]
-    pub const fn span(&self) -> Option<Span> {
-        self.span
-    }
-
-    /// Returns the first line at fault.
-    #[must_use]
-    pub fn line(&self) -> Option<usize> {
-        self.span.map(|span| span.start)
-    }
-
-    /// Cuts the lines at fault out of the Dockerfile's text, with `around` lines on both sides.
-    #[must_use]
-    pub fn excerpt(&self, text: &str, around: usize) -> Option<Excerpt> {
-        let span = self.span?;
-        Some(Excerpt::new(text, span, around, self.cause.needle()))
-    }
-
-    /// Gives the error a place, where it has none yet.
-    pub(crate) fn at(mut self, span: Span) -> Self {
-        self.span.get_or_insert(span);
-        self
-    }
-
-    /// Gives the error another place.
-    pub(crate) fn moved_to(mut self, span: Span) -> Self {
-        self.span = Some(span);
-        self
-    }
-}
-
-impl From<Cause> for Error {
-    fn from(cause: Cause) -> Self {
-        Self {
-            cause: Box::new(cause),
-            span: None,
-        }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.span {
-            Some(span) => write!(f, "{span}: {}", self.cause),
-            None => self.cause.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(self.cause.as_ref())
-    }
+    format!(" (from {written})")
 }
 
 fn meant(suggestion: &Option<String>) -> String {
@@ -295,18 +225,22 @@ pub enum Cause {
         suggestion: Option<String>,
     },
     /// The text is no platform.
-    #[error("invalid platform {text:?}: {reason}")]
+    #[error("invalid platform {text:?}{}: {reason}", expanded(.text, .written))]
     Platform {
-        /// The text.
+        /// The text with its variables expanded.
         text: String,
+        /// The text as written.
+        written: String,
         /// What is wrong with it.
         reason: &'static str,
     },
     /// The text is no image reference.
-    #[error("invalid image reference {text:?}: {reason}")]
+    #[error("invalid image reference {text:?}{}: {reason}", expanded(.text, .written))]
     Reference {
-        /// The text.
+        /// The text with its variables expanded.
         text: String,
+        /// The text as written.
+        written: String,
         /// What is wrong with it.
         reason: &'static str,
     },
@@ -328,10 +262,10 @@ pub enum Cause {
         index: i64,
     },
     /// Stages copy from each other.
-    #[error("stages depend on each other in a circle, through {stage}")]
+    #[error("stages take files from each other in a circle: {}", .stages.join(" from "))]
     Cycle {
-        /// A stage of the circle.
-        stage: String,
+        /// The circle; the first stage is the last one too.
+        stages: Vec<String>,
     },
     /// `COPY --from` or a mount names a stage that comes later, or itself.
     #[error(
@@ -342,6 +276,12 @@ pub enum Cause {
         keyword: &'static str,
         /// The stage.
         from: String,
+    },
+    /// A COPY takes a URL.
+    #[error("COPY cannot fetch {url}: ADD can")]
+    CopyUrl {
+        /// The source as written.
+        url: String,
     },
     /// A named context's value is not understood.
     #[error("invalid build context {name}={value}: {reason}")]
@@ -359,6 +299,12 @@ pub enum Cause {
         /// The trigger.
         trigger: String,
     },
+    /// The triggers of base images bring in images without end.
+    #[error("the ONBUILD trigger {trigger:?} of a base image asks for images without end")]
+    TriggerLoop {
+        /// The trigger.
+        trigger: String,
+    },
     /// `SOURCE_DATE_EPOCH` is neither a time nor something that has one.
     #[error("invalid SOURCE_DATE_EPOCH {value:?}: {reason}")]
     Epoch {
@@ -371,7 +317,7 @@ pub enum Cause {
 
 impl Cause {
     /// Returns the text at fault, as it stands in the Dockerfile.
-    fn needle(&self) -> Option<&str> {
+    pub(super) fn needle(&self) -> Option<&str> {
         match self {
             Self::UnknownInstruction { keyword: text, .. }
             | Self::Trigger { keyword: text }
@@ -385,6 +331,7 @@ impl Cause {
             | Self::FlagTwice { flag: text }
             | Self::FlagValue { flag: text }
             | Self::NotAFlag { word: text }
+            | Self::CopyUrl { url: text }
             | Self::Value { value: text, .. }
             | Self::StageName { name: text }
             | Self::HealthcheckType { kind: text }
@@ -394,8 +341,8 @@ impl Cause {
             | Self::Expansion { word: text, .. }
             | Self::BlankBase { text, .. }
             | Self::BlankPlatform { text, .. }
-            | Self::Platform { text, .. }
-            | Self::Reference { text, .. }
+            | Self::Platform { written: text, .. }
+            | Self::Reference { written: text, .. }
             | Self::StageOrder { from: text, .. } => Some(text),
             Self::MountOptionType { option: text, .. } => Some(text),
             _ => None,

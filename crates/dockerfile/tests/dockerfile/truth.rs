@@ -1,0 +1,129 @@
+//! BuildKit's own frontend, run by `tools/dockerfile-truth`.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::corpus::Case;
+
+/// A running truth program.
+pub(crate) struct Truth {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+/// What BuildKit makes of a case.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) error: Option<String>,
+    /// The first lines of the error's places, innermost first.
+    pub(crate) lines: Vec<usize>,
+    /// Whether the error came up behind the resolution of images.
+    pub(crate) dispatch: bool,
+    /// References and platforms that were resolved, or that the build graph has.
+    pub(crate) images: Vec<(String, String)>,
+    pub(crate) syntax: Option<String>,
+}
+
+/// What the frontend is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// To list the stages: only the grammar counts.
+    Targets,
+    /// To build.
+    Build,
+    /// To build by itself, whatever the syntax directive says.
+    BuildWithoutSyntax,
+}
+
+fn build() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    std::fs::create_dir_all(root.join(".tools/bin")).unwrap();
+    let program = root.join(".tools/bin/dockerfile-truth");
+    let status = Command::new("go")
+        .args(["build", "-o"])
+        .arg(&program)
+        .arg("./dockerfile-truth")
+        .current_dir(root.join("tools"))
+        .status()
+        .expect("go is needed to build tools/dockerfile-truth");
+    assert!(status.success(), "tools/dockerfile-truth does not build");
+    program
+}
+
+impl Truth {
+    pub(crate) fn start() -> Self {
+        let mut child = Command::new(build())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self {
+            input: child.stdin.take(),
+            output: BufReader::new(child.stdout.take().unwrap()),
+            child,
+        }
+    }
+
+    pub(crate) fn ask(&mut self, case: &Case, ask: Ask) -> Answer {
+        let triggers: serde_json::Map<String, Value> = case
+            .query
+            .triggers
+            .iter()
+            .map(|((reference, platform), list)| (format!("{reference} {platform}"), json!(list)))
+            .collect();
+        let query = json!({
+            "dockerfile": case.text,
+            "targets": ask == Ask::Targets,
+            "no_syntax": ask != Ask::Build,
+            "target": case.query.target.as_deref().unwrap_or_default(),
+            "platform": case.query.platform,
+            "build_platform": case.query.build_platform,
+            "build_args": case.query.build_args,
+            "contexts": case.query.contexts,
+            "triggers": triggers,
+        });
+        let input = self.input.as_mut().unwrap();
+        writeln!(input, "{query}").unwrap();
+        input.flush().unwrap();
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "dockerfile-truth ended at {case:?}");
+        read(&serde_json::from_str(&line).unwrap())
+    }
+}
+
+impl Drop for Truth {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        self.child.wait().unwrap();
+    }
+}
+
+fn read(value: &Value) -> Answer {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let some = |text: String| Some(text).filter(|text| !text.is_empty());
+    let list = |key: &str| value[key].as_array().cloned().unwrap_or_default();
+    let mut images: Vec<(String, String)> = [list("resolved"), list("sources")]
+        .concat()
+        .iter()
+        .map(|image| (text(&image["reference"]), text(&image["platform"])))
+        .collect();
+    images.sort();
+    images.dedup();
+    let number = |value: &Value| usize::try_from(value.as_u64().unwrap()).unwrap();
+    Answer {
+        error: some(text(&value["error"])),
+        lines: list("lines")
+            .iter()
+            .map(|range| number(&range[0]))
+            .collect(),
+        dispatch: value["dispatch"].as_bool().unwrap(),
+        images,
+        syntax: some(text(&value["syntax"])),
+    }
+}
