@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::process::unmount_below;
 use crate::program;
 
 /// The program with an isolated environment: home, store, Docker's and XDG's folders. All runs of
@@ -153,6 +154,20 @@ impl Sealift {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", self.binary.display()))
+    }
+}
+
+impl Drop for Sealift {
+    /// Ends the builder that the program keeps running between runs, or its folder would stay.
+    fn drop(&mut self) {
+        if self.store_home().join("builder").exists() {
+            let _best_effort = self
+                .command(self.home.path(), &["builder", "stop"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+        }
+        unmount_below(self.home.path());
     }
 }
 
