@@ -40,7 +40,7 @@ build_programs() {
 wait_for() {
     local found
     for _ in $(seq 200); do
-        found=$(sed -n "s/.*$2.*/\\1/p" "$1" 2>/dev/null | head -n 1)
+        found=$(sed -n "s/.*$2.*/\\1/p" "$1" 2>/dev/null | head -n 1 || true)
         [ -z "$found" ] || { printf '%s' "$found" && return 0; }
         sleep 0.05
     done
