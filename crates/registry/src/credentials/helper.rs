@@ -125,15 +125,16 @@ fn seconds(duration: Duration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 
-    struct Scripts(tempfile::TempDir);
+    /// A folder with a helper named `test`.
+    pub(in crate::credentials) struct Scripts(tempfile::TempDir);
 
     impl Scripts {
-        fn new(script: &str) -> Self {
+        pub(in crate::credentials) fn new(script: &str) -> Self {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("docker-credential-test");
             // Written by a child: a descriptor open for writing here could leak into a fork of
@@ -147,13 +148,22 @@ mod tests {
             Self(folder)
         }
 
+        pub(in crate::credentials) fn helpers(&self, timeout: Duration) -> Helpers {
+            let path = Some(self.0.path().as_os_str().to_owned());
+            Helpers { timeout, path }
+        }
+
+        /// What a script wrote beside itself.
+        pub(in crate::credentials) fn log(&self) -> String {
+            std::fs::read_to_string(self.0.path().join("docker-credential-test.log")).unwrap()
+        }
+
         async fn get(
             &self,
             name: &str,
             timeout: Duration,
         ) -> Result<Option<Credential>, HelperFailure> {
-            let path = Some(self.0.path().as_os_str().to_owned());
-            get(name, "h:5000", &Helpers { timeout, path }).await
+            get(name, "h:5000", &self.helpers(timeout)).await
         }
     }
 

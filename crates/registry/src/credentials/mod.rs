@@ -161,17 +161,27 @@ impl Credentials {
         let mut failures = Vec::new();
         for file in &self.inner.files {
             if let Some(name) = file.helper(&keys) {
-                // Docker's helpers keep the Hub's entry under its historical address.
-                let server = if keys.contains(&HUB) { HUB_KEY } else { host };
-                match self.ask(name, server).await {
-                    Ok(Some(credential)) => {
-                        let source =
-                            format!("docker-credential-{name} ({})", file.path().display());
-                        let found = Some(Found { credential, source });
-                        return Lookup { found, failures };
+                // Docker keeps the Hub's entry under its historical address, podman under its name.
+                let hub = keys.contains(&HUB);
+                let servers = if hub {
+                    &[HUB_KEY, HUB][..]
+                } else {
+                    &[host][..]
+                };
+                for server in servers {
+                    match self.ask(name, server).await {
+                        Ok(Some(credential)) => {
+                            let source =
+                                format!("docker-credential-{name} ({})", file.path().display());
+                            let found = Some(Found { credential, source });
+                            return Lookup { found, failures };
+                        }
+                        Ok(None) => {}
+                        Err(failure) => {
+                            failures.push(failure);
+                            break;
+                        }
                     }
-                    Ok(None) => {}
-                    Err(failure) => failures.push(failure),
                 }
             }
             if let Some(credential) = file.entry(&keys, repository) {
@@ -320,5 +330,27 @@ mod tests {
         assert_eq!(account(&credentials, "b", "x").await.unwrap(), "b");
         let credentials = credentials.with("a", basic("given"));
         assert_eq!(account(&credentials, "a", "x").await.unwrap(), "given");
+    }
+
+    #[tokio::test]
+    async fn a_helper_is_asked_once_and_for_the_hub_by_both_of_its_names() {
+        let script = "#!/bin/sh\nread server\necho \"$server\" >> \"$0.log\"\ncase $server in docker.io|h) echo '{\"Username\":\"u\",\"Secret\":\"s\"}' ;; *) echo 'credentials not found in native keychain'; exit 1 ;; esac\n";
+        let scripts = helper::tests::Scripts::new(script);
+        let text = br#"{"credsStore":"test","auths":{"https://index.docker.io/v1/":{},"x":{"username":"x","password":"p"}}}"#;
+        let file = CredentialFile::parse("config.json", text).unwrap();
+        let credentials = Credentials::new(vec![file], scripts.helpers(Duration::from_secs(60)));
+        for repository in ["library/a", "library/b"] {
+            for (host, expected) in [("registry-1.docker.io", "u"), ("h", "u"), ("x", "x")] {
+                assert_eq!(
+                    account(&credentials, host, repository).await.unwrap(),
+                    expected,
+                    "{host}"
+                );
+            }
+        }
+        assert_eq!(
+            scripts.log(),
+            "https://index.docker.io/v1/\ndocker.io\nh\nx\n"
+        );
     }
 }
