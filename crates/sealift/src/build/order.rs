@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sealift_buildkit::{Context, Entitlement, Output, Policy, Resolve, Secret, Solve};
+use sealift_buildkit::{Authority, Context, Entitlement, Output, Policy, Resolve, Secret, Solve};
 use sealift_content::Store;
 use sealift_oci::{Digest, Platform};
 
@@ -51,6 +51,8 @@ pub struct Surroundings {
     pub entitlements: Vec<Entitlement>,
     /// Whether every step runs again.
     pub no_cache: bool,
+    /// Who answers an unsealed build's requests for accounts and tokens.
+    pub authority: Option<Arc<dyn Authority>>,
     /// Whether an unsealed build asks registries for newer images.
     pub pull: bool,
 }
@@ -148,6 +150,9 @@ impl Order {
     fn seal(&self, mut solve: Solve, store: &Store) -> Solve {
         let steps = &self.surroundings;
         if self.seal == Seal::Off {
+            if let Some(authority) = &steps.authority {
+                solve = solve.authority(Arc::clone(authority));
+            }
             if steps.pull {
                 solve = solve.resolve(Resolve::Pull);
             }

@@ -78,6 +78,7 @@ pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
     let _lease = store.lease().map_err(store_failed)?;
     let registries = session.registries(&args.network)?;
     let builder = session.builder(&args.builder, registries.network()).await?;
+    surroundings.authority = Some(registries.authority());
     steps::add_proxies(&mut surroundings, registries.network(), &builder, session);
     if let Some(native) = builder.platforms.first() {
         input.build_platform = native.clone();

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sealift_buildkit::Authority;
 use sealift_content::Store;
 use sealift_registry::credentials::Helpers;
-use sealift_registry::{Client, Config, PushRequest};
+use sealift_registry::{Client, Config, Credentials, PushRequest};
 use sealift_transport::settings::Retry;
 use sealift_transport::{Snapshot, Transport};
 
@@ -16,6 +17,7 @@ use crate::cli::NetworkArgs;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::network::Network;
+use crate::network::sink::authority::Lender;
 use crate::network::sink::client::{self, Router};
 use crate::output::push;
 use crate::prefetch::Prefetch;
@@ -30,6 +32,7 @@ pub struct Registries {
     events: Events,
     health: PathBuf,
     network: Arc<Network>,
+    credentials: Credentials,
 }
 
 impl Registries {
@@ -65,9 +68,10 @@ impl Registries {
             path: settings.variable("PATH").map(Into::into),
             ..Helpers::default()
         };
+        let credentials = client::credentials(&network, helpers).map_err(unusable)?;
         let config = Config {
             finder: Some(Arc::new(Router::new(Arc::clone(&network)))),
-            credentials: client::credentials(&network, helpers).map_err(unusable)?,
+            credentials: credentials.clone(),
             token_folder: Some(settings.network().join("tokens")),
             ..Config::default()
         };
@@ -79,7 +83,14 @@ impl Registries {
             events: events.clone(),
             health,
             network,
+            credentials,
         })
+    }
+
+    /// Returns who answers a builder that fetches images itself.
+    #[must_use]
+    pub fn authority(&self) -> Arc<dyn Authority> {
+        Arc::new(Lender::new(self.client.clone(), self.credentials.clone()))
     }
 
     /// Returns how registries are reached.

@@ -145,8 +145,9 @@ impl Network {
         }
     }
 
-    /// Returns the account that is used at a host for a repository: of the file's own entries the
-    /// one with the longest path, then Docker Hub's historical key, then the helper for all hosts.
+    /// Returns the account that is asked for first at a host for a repository, by the first file
+    /// that has one: its helper for the host, its helper for all hosts, its own entry with the
+    /// longest path, Docker Hub's historical key.
     #[must_use]
     pub fn account(&self, host: &Host, repository: &str) -> Option<&Account> {
         let hub = matches!(host.as_str(), HUB | HUB_SERVER | "index.docker.io");
@@ -158,11 +159,13 @@ impl Network {
             let below = repository.strip_prefix(path);
             let inside = below
                 .is_some_and(|rest| path.is_empty() || rest.is_empty() || rest.starts_with('/'));
-            match (named, historical) {
-                (true, _) if inside => Some(2000 + path.len()),
-                (_, true) if inside => Some(1000 + path.len()),
-                _ if key == "*" => Some(0),
-                _ => None,
+            let helper = matches!(account.keeping, Keeping::Helper(_));
+            match (key, helper) {
+                ("*", _) => Some(10_000),
+                _ if !(inside && (named || historical)) => None,
+                (_, true) => Some(20_000),
+                _ if named => Some(5_000 + path.len()),
+                _ => Some(path.len()),
             }
         };
         for file in &self.account_files {

@@ -62,7 +62,7 @@ pub enum Error {
     },
     /// A credential file that cannot be used.
     #[error(transparent)]
-    Credentials(#[from] sealift_registry::Error),
+    Credentials(Box<sealift_registry::Error>),
     /// An image that a configuration forbids.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -159,7 +159,8 @@ fn read(path: &Path, from: &Place) -> Result<Vec<u8>, Error> {
 pub fn credentials(network: &Network, helpers: Helpers) -> Result<Credentials, Error> {
     let mut files = Vec::new();
     for path in &network.account_files {
-        files.extend(CredentialFile::read(path)?);
+        let file = CredentialFile::read(path);
+        files.extend(file.map_err(|error| Error::Credentials(Box::new(error)))?);
     }
     Ok(Credentials::new(files, helpers))
 }

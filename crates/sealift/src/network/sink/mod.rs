@@ -1,6 +1,7 @@
 //! One file a consumer of the network model: sealift's own client, buildkitd's file, buildkitd's
-//! environment, and the build arguments of RUN steps.
+//! environment, the build arguments of RUN steps, and accounts for a builder that asks.
 
+pub mod authority;
 pub mod build_args;
 pub mod buildkitd;
 pub mod client;
