@@ -17,6 +17,7 @@ use crate::session::Authority;
 pub struct Solve {
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) folders: BTreeMap<String, PathBuf>,
+    pub(crate) hidden: Vec<String>,
     pub(crate) stores: BTreeMap<String, Store>,
     pub(crate) secrets: BTreeMap<String, Secret>,
     pub(crate) agents: BTreeMap<String, PathBuf>,
@@ -120,6 +121,7 @@ impl Solve {
         Self {
             attributes: BTreeMap::new(),
             folders,
+            hidden: Vec::new(),
             stores: BTreeMap::new(),
             secrets: BTreeMap::new(),
             agents: BTreeMap::new(),
@@ -145,6 +147,15 @@ impl Solve {
             .filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new(".")).to_owned();
         self.folders.insert(DOCKERFILE.to_owned(), folder);
+        self
+    }
+
+    /// Hides files at the roots of all folders from the daemon, whatever the ignore file says:
+    /// what the caller itself writes there must not change what `COPY .` copies.
+    #[must_use]
+    pub fn hide(mut self, names: &[&str]) -> Self {
+        self.hidden
+            .extend(names.iter().map(|&name| name.to_owned()));
         self
     }
 

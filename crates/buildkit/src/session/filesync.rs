@@ -29,14 +29,10 @@ const QUEUE: usize = 32;
 
 /// Sends the folders that the solve names.
 pub(crate) struct Service {
-    folders: BTreeMap<String, PathBuf>,
-    record: Record,
-}
-
-impl Service {
-    pub(crate) const fn new(folders: BTreeMap<String, PathBuf>, record: Record) -> Self {
-        Self { folders, record }
-    }
+    pub(crate) folders: BTreeMap<String, PathBuf>,
+    /// Patterns of what is never sent.
+    pub(crate) hidden: Vec<String>,
+    pub(crate) record: Record,
 }
 
 #[tonic::async_trait]
@@ -52,9 +48,12 @@ impl FileSync for Service {
         let name = name.first().map_or("", String::as_str);
         let unknown = || Status::not_found(format!("no access allowed to dir {name:?}"));
         let folder = self.folders.get(name).ok_or_else(unknown)?;
+        let mut exclude = values(metadata, "exclude-patterns").unwrap_or_default();
+        // Last, so that no pattern of the user's brings them back.
+        exclude.extend(self.hidden.iter().cloned());
         let wanted = Wanted {
             include: values(metadata, "include-patterns").unwrap_or_default(),
-            exclude: values(metadata, "exclude-patterns").unwrap_or_default(),
+            exclude,
             follow: values(metadata, "followpaths"),
         };
         let (stream, packets) = Owned::channel(QUEUE);
@@ -361,7 +360,12 @@ mod tests {
         let folders = BTreeMap::from([("context".to_owned(), folder.to_owned())]);
         let record = Record::default();
         let mut server = tokio::task::JoinSet::new();
-        let channel = channel(Service::new(folders, record.clone()), &mut server).await;
+        let service = Service {
+            folders,
+            hidden: vec!["hidden".to_owned()],
+            record: record.clone(),
+        };
+        let channel = channel(service, &mut server).await;
         let (requests, queue) = mpsc::channel(8);
         let mut request = Request::new(ReceiverStream::new(queue));
         let metadata = request.metadata_mut();
@@ -402,7 +406,7 @@ mod tests {
 
     #[tokio::test]
     async fn sends_what_is_asked_for_and_ends_when_told() {
-        let folder = folder(&[("a", 3), ("b", CHUNK + 1), ("c", 0)]);
+        let folder = folder(&[("a", 3), ("b", CHUNK + 1), ("c", 0), ("hidden", 1)]);
         let mut daemon = daemon(folder.path(), "context").await.unwrap();
         assert_eq!(daemon.list().await, ["a", "b", "c"]);
         daemon.send(PacketType::PacketReq, 1).await;

@@ -21,6 +21,7 @@ use crate::{Error, Result};
 #[derive(Debug, Default)]
 pub(super) struct Offer {
     folders: BTreeMap<String, PathBuf>,
+    hidden: Vec<String>,
     stores: BTreeMap<String, Store>,
     secrets: BTreeMap<String, Secret>,
     agents: BTreeMap<String, PathBuf>,
@@ -37,6 +38,7 @@ impl Offer {
             join(&mut offer.folders, &solve.folders, "folder")?;
             join(&mut offer.secrets, &solve.secrets, "secret")?;
             join(&mut offer.agents, &solve.agents, "ssh agent")?;
+            offer.hidden.extend(solve.hidden.clone());
             // Stores are named by what they are.
             offer.stores.extend(solve.stores.clone());
             if offer.authority.is_none() {
@@ -64,7 +66,11 @@ impl Offer {
 
     /// Makes the services and lists their methods: the daemon calls none that is not listed.
     pub(super) fn services(&self, record: &Record) -> (Routes, Vec<&'static str>) {
-        let files = filesync::Service::new(self.folders.clone(), record.clone());
+        let files = filesync::Service {
+            folders: self.folders.clone(),
+            hidden: self.hidden.clone(),
+            record: record.clone(),
+        };
         let files = filesync_proto::file_sync_server::FileSyncServer::new(files);
         let auth = auth::Service::new(self.authority.clone(), record.clone());
         let health = health::Service {
