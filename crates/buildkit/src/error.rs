@@ -142,6 +142,8 @@ impl Error {
         match self {
             Self::Lost { .. } => true,
             Self::Failed(failure) => failure.is_transient(),
+            // What an earlier run had left of the blob was wrong, and is gone now.
+            Self::Store(sealift_content::Error::Mismatch { resumed, .. }) => *resumed > 0,
             _ => false,
         }
     }

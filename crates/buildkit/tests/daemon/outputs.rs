@@ -3,6 +3,8 @@
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use sealift_buildkit::{Archive, Output, Sink};
+use sealift_content::{Ingestion, Store};
+use sealift_oci::Digest;
 
 use crate::site::{Site, listing};
 
@@ -115,4 +117,54 @@ async fn archives_go_to_a_writer() {
             "{archive:?}: {list}"
         );
     }
+}
+
+const RANDOM: &str =
+    "FROM busybox:1.36\nRUN head -c 2000000 /dev/urandom > /random && touch -d @1 /random\n";
+
+/// Begins the ingest of a blob that a build will make, with what `bytes` has of it, and gives up.
+fn leave_half(site: &Site, store: &Store, digest: &Digest, change: bool) -> u64 {
+    let mut bytes = site.store.read_blob(digest, 1 << 30).unwrap();
+    let size = bytes.len() as u64;
+    if change {
+        bytes[1000] ^= 1;
+    }
+    let Ingestion::Ready(ingest) = store.ingest(digest, Some(size)).unwrap() else {
+        panic!("nobody else uses this store");
+    };
+    ingest.write_at(0, &bytes[..bytes.len() / 2]).unwrap();
+    size
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blob_goes_on_where_an_earlier_run_ended() {
+    let site = Site::new().await;
+    let ran = site.run(site.busybox_solve(RANDOM)).await;
+    let image = ran.solved().image.clone().unwrap();
+    let layer = site.manifest(&image).layers[1].digest.clone();
+    let build = |store: &Store| {
+        let solve = site.busybox_solve(RANDOM);
+        solve.output(Output::Store(store.clone()))
+    };
+    let whole = Store::open(site.path("whole")).unwrap();
+    let whole = site
+        .run(build(&whole))
+        .await
+        .solved()
+        .traffic
+        .bytes_received;
+
+    let store = Store::open(site.path("half")).unwrap();
+    let size = leave_half(&site, &store, &layer, false);
+    let ran = site.run(build(&store)).await;
+    assert_eq!(ran.solved().traffic.bytes_received, whole - size / 2);
+    assert_eq!(store.size(&layer).unwrap(), Some(size));
+
+    let store = Store::open(site.path("spoiled")).unwrap();
+    leave_half(&site, &store, &layer, true);
+    let ran = site.run(build(&store)).await;
+    assert!(ran.error().is_transient(), "{:?}", ran.error());
+    assert!(!store.contains(&layer));
+    site.run(build(&store)).await.solved();
+    assert_eq!(store.size(&layer).unwrap(), Some(size));
 }
