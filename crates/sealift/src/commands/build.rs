@@ -112,6 +112,7 @@ pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
         names: &names,
         bases: &bases,
         destinations: &destinations,
+        docker_host: registries.docker_host(),
     };
     let root = outcome.deliver(&built, &prefetch, session).await?;
     if let Some(file) = &args.result.metadata_file {

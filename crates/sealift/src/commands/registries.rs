@@ -99,6 +99,12 @@ impl Registries {
         &self.network
     }
 
+    /// Returns Docker's address, where a variable or a context names one.
+    pub fn docker_host(&self) -> Option<&str> {
+        let host = self.network.docker_host.as_ref()?;
+        Some(&host.value)
+    }
+
     /// Returns what brings images in.
     #[must_use]
     pub fn prefetch(&self, store: Store, refresh: bool) -> Prefetch {

@@ -16,6 +16,7 @@ use crate::output::deliver::{Courier, Parcel};
 use crate::plan::Input;
 use crate::prefetch::Prefetch;
 use crate::prefetch::inventory::store_failed;
+use crate::settings::Settings;
 
 /// Options that say what becomes of the result.
 #[derive(Debug, Clone, Args)]
@@ -90,6 +91,15 @@ impl ResultArgs {
     }
 }
 
+/// Returns the folder of the certificates for docker, where its own programs would use them.
+fn docker_certificates(settings: &Settings) -> Option<PathBuf> {
+    settings.variable("DOCKER_TLS_VERIFY")?;
+    match settings.variable("DOCKER_CERT_PATH") {
+        Some(folder) => Some(settings.working_directory.join(folder)),
+        None => Some(PathBuf::from(settings.variable("HOME")?).join(".docker")),
+    }
+}
+
 /// What was asked for, once it is built.
 pub struct Outcome<'a> {
     /// What was to be built.
@@ -100,6 +110,8 @@ pub struct Outcome<'a> {
     pub bases: &'a [Reference],
     /// Where it goes.
     pub destinations: &'a [Destination],
+    /// Docker's address, where it is not the usual socket.
+    pub docker_host: Option<&'a str>,
 }
 
 impl Outcome<'_> {
@@ -155,7 +167,8 @@ impl Outcome<'_> {
             store,
             registries: &prefetch.registries,
             watch: &prefetch.watch,
-            docker_host: session.settings().variable("DOCKER_HOST"),
+            docker_host: self.docker_host,
+            docker_certificates: docker_certificates(session.settings()),
             events: session.events(),
         };
         for destination in self

@@ -1,6 +1,6 @@
 //! The result of a build brought to where it was asked for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sealift_content::Store;
@@ -36,6 +36,8 @@ pub struct Courier<'a> {
     pub watch: &'a Arc<Watch>,
     /// Docker's address, where it is not the usual socket.
     pub docker_host: Option<&'a str>,
+    /// The folder of the certificates for docker, where it is spoken to with TLS.
+    pub docker_certificates: Option<PathBuf>,
     /// Who is told.
     pub events: &'a Events,
 }
@@ -70,7 +72,8 @@ impl Courier<'_> {
     }
 
     async fn load(&self, parcel: &Parcel) -> Result<()> {
-        let endpoint = docker::DockerEndpoint::find(self.docker_host)?;
+        let endpoint =
+            docker::DockerEndpoint::find(self.docker_host, self.docker_certificates.as_deref())?;
         docker::load(&endpoint, self.store, &parcel.single, &parcel.names).await?;
         for name in &parcel.names {
             self.told("docker", &name.familiar(), &parcel.single);

@@ -4,10 +4,9 @@
 //! temporary file. What the daemon says it loaded is asked for again afterwards: `POST
 //! /images/load` answers 200 before it has begun, and errors only stand in its body.
 
-use std::fmt;
+mod endpoint;
+
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -20,17 +19,14 @@ use hyper_util::rt::TokioIo;
 use sealift_content::Store;
 use sealift_oci::{Descriptor, Manifest, Reference};
 use serde::Deserialize;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+
+pub use endpoint::DockerEndpoint;
 
 use crate::error::{Error, Kind, Result};
 use crate::prefetch::inventory::store_failed;
 
-const SOCKET: &str = "/var/run/docker.sock";
-const PORT: &str = "2375";
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest answer that is read, in bytes.
 const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
 /// Size of one piece of the archive on its way, and how many may wait.
@@ -38,62 +34,6 @@ const PIECE: usize = 256 * 1024;
 const PIECES: usize = 8;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
-
-/// Where a Docker daemon listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DockerEndpoint {
-    /// A Unix socket.
-    Unix(PathBuf),
-    /// Plain TCP: `host:port`.
-    Tcp(String),
-}
-
-impl DockerEndpoint {
-    /// Reads an address in the form of `DOCKER_HOST`; without one, the usual socket.
-    ///
-    /// # Errors
-    /// [`Kind::Usage`] for a form that is not `unix://PATH` or `tcp://HOST:PORT`.
-    pub fn find(address: Option<&str>) -> Result<Self> {
-        let Some(address) = address.filter(|address| !address.is_empty()) else {
-            return Ok(Self::Unix(PathBuf::from(SOCKET)));
-        };
-        let refused = |reason: &str| {
-            let what = format!("invalid address of docker {address:?}: {reason}");
-            Error::new(Kind::Usage, what).hint("set DOCKER_HOST to unix:///PATH or tcp://HOST:PORT")
-        };
-        let (scheme, rest) = address
-            .split_once("://")
-            .ok_or_else(|| refused("no scheme"))?;
-        match scheme {
-            "unix" if rest.starts_with('/') => Ok(Self::Unix(PathBuf::from(rest))),
-            "unix" => Err(refused("the path of its socket is not absolute")),
-            "tcp" | "http" => {
-                let host = rest.trim_end_matches('/');
-                if host.is_empty() || host.contains('/') {
-                    return Err(refused("it is not a host with a port"));
-                }
-                let has_port = host
-                    .rsplit_once(':')
-                    .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-                Ok(Self::Tcp(if has_port {
-                    host.to_owned()
-                } else {
-                    format!("{host}:{PORT}")
-                }))
-            }
-            _ => Err(refused("sealift speaks to docker over unix and tcp")),
-        }
-    }
-}
-
-impl fmt::Display for DockerEndpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix://{}", path.display()),
-            Self::Tcp(host) => write!(f, "tcp://{host}"),
-        }
-    }
-}
 
 /// What a daemon has loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +56,7 @@ pub async fn load(
     manifest: &Descriptor,
     names: &[Reference],
 ) -> Result<Loaded> {
-    let ids = ids(store, manifest)?;
+    let image = read(store, manifest)?;
     let (archive, body) = archive(store.clone(), manifest.clone(), names.to_vec());
     let mut writer = JoinSet::new();
     writer.spawn_blocking(archive);
@@ -125,25 +65,36 @@ pub async fn load(
     let written = writer.join_next().await.and_then(std::result::Result::ok);
     match written {
         // Where the stream broke, the other end knows why.
-        None | Some(Ok(()) | Err(sealift_content::Error::Stream { .. })) => sent?,
+        None | Some(Ok(()) | Err(sealift_content::Error::Stream { .. })) => {
+            sent.map_err(|error| explained(error, &image))?;
+        }
         Some(Err(error)) => return Err(store_failed(error)),
     }
+    // Daemons give an image its configuration's digest as id, or with containerd as their store its
+    // manifest's.
+    let ids = [image.config.digest.to_string(), manifest.digest.to_string()];
     confirm(endpoint, names, &ids).await
 }
 
-/// Returns the ids that daemons give an image: the configuration's digest, or with containerd as
-/// their store the manifest's.
-fn ids(store: &Store, manifest: &Descriptor) -> Result<[String; 2]> {
+/// Says what may be wrong where an older daemon meets newer layers.
+fn explained(error: Error, image: &Manifest) -> Error {
+    let zstd = |layer: &Descriptor| layer.media_type.as_str().ends_with("+zstd");
+    if image.layers.iter().any(zstd) {
+        return error
+            .hint("its layers are compressed with zstd, which docker reads since version 23");
+    }
+    error
+}
+
+fn read(store: &Store, manifest: &Descriptor) -> Result<Manifest> {
     let limit = sealift_content::DOCUMENT_LIMIT;
     let bytes = store
         .read_blob(&manifest.digest, limit)
         .map_err(store_failed)?;
-    let parsed = Manifest::parse(&bytes).map_err(|error| {
+    Manifest::parse(&bytes).map_err(|error| {
         let what = format!("cannot load {} into docker", manifest.digest);
         Error::new(Kind::Local, what).because(error)
-    })?;
-    let (config, manifest) = (parsed.config.digest, &manifest.digest);
-    Ok([config.to_string(), manifest.to_string()])
+    })
 }
 
 /// Makes a task that writes the archive, and the body that carries it.
@@ -295,14 +246,8 @@ fn message(answer: &[u8]) -> String {
 fn refused(endpoint: &DockerEndpoint, reason: &str) -> Error {
     let full = reason.contains("no space left on device");
     let kind = if full { Kind::Disk } else { Kind::Local };
-    let error = Error::new(
-        kind,
-        format!("docker at {endpoint} cannot load the image: {reason}"),
-    );
-    if reason.contains("invalid tar header") || reason.contains("unknown compression") {
-        return error.hint("layers compressed with zstd need Docker 23 or newer");
-    }
-    error
+    let what = format!("docker at {endpoint} cannot load the image: {reason}");
+    Error::new(kind, what)
 }
 
 /// A connection for one request.
@@ -313,21 +258,9 @@ struct Connection<'a> {
     _driver: JoinSet<()>,
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
 impl<'a> Connection<'a> {
     async fn open(endpoint: &'a DockerEndpoint) -> Result<Self> {
-        let dial = async {
-            Ok::<Box<dyn Stream>, io::Error>(match endpoint {
-                DockerEndpoint::Unix(path) => Box::new(UnixStream::connect(path).await?),
-                DockerEndpoint::Tcp(host) => Box::new(TcpStream::connect(host).await?),
-            })
-        };
-        let stream = match tokio::time::timeout(CONNECT_TIMEOUT, dial).await {
-            Ok(dialled) => dialled.map_err(|error| unreachable(endpoint, error))?,
-            Err(_) => return Err(unreachable(endpoint, io::ErrorKind::TimedOut.into())),
-        };
+        let stream = endpoint.dial().await?;
         let (sender, driver) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| broken(endpoint, error))?;
@@ -372,30 +305,26 @@ impl<'a> Connection<'a> {
     }
 }
 
-fn unreachable(endpoint: &DockerEndpoint, error: io::Error) -> Error {
-    let denied = error.kind() == io::ErrorKind::PermissionDenied;
-    let hint = if denied {
-        "run as a member of the group that owns the socket, usually docker"
-    } else {
-        "start docker, or set DOCKER_HOST to the address of one"
-    };
-    Error::new(Kind::Config, format!("cannot reach docker at {endpoint}"))
-        .because(error)
-        .hint(hint)
-}
-
 fn broken(endpoint: &DockerEndpoint, error: hyper::Error) -> Error {
-    Error::new(
-        Kind::Local,
-        format!("docker at {endpoint} broke the connection off"),
-    )
-    .because(error)
+    let plain = matches!(endpoint, DockerEndpoint::Tcp(_, None));
+    let no_http = error.is_parse() || error.is_incomplete_message();
+    let what = format!("docker at {endpoint} broke the connection off");
+    let broken = Error::new(Kind::Local, what).because(error);
+    if plain && no_http {
+        return broken.hint("if it wants TLS, set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH");
+    }
+    broken
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::server::WebPkiClientVerifier;
     use sealift_oci::{Digest, MediaType};
-    use sealift_test_support::{Dockerd, Image, ImageBuilder};
+    use sealift_test_support::{Authority, Dockerd, Image, ImageBuilder};
     use serde_json::Value;
     use tempfile::TempDir;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -437,7 +366,7 @@ mod tests {
     #[tokio::test]
     async fn a_real_daemon_has_the_image_under_all_its_names() {
         let daemon = Dockerd::start();
-        let endpoint = DockerEndpoint::find(Some(&daemon.address())).unwrap();
+        let endpoint = DockerEndpoint::find(Some(&daemon.address()), None).unwrap();
         let first = image(1);
         let (_folder, store) = stored(&first);
         let names = names(&["app", "127.0.0.1:5000/team/app:1.0"]);
@@ -474,7 +403,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_real_daemon_refuses_is_told_in_its_words() {
         let daemon = Dockerd::start();
-        let endpoint = DockerEndpoint::find(Some(&daemon.address())).unwrap();
+        let endpoint = DockerEndpoint::find(Some(&daemon.address()), None).unwrap();
         let good = image(1);
         let (_folder, store) = stored(&good);
         // The same image, but its layer is no archive.
@@ -504,7 +433,7 @@ mod tests {
     #[tokio::test]
     async fn a_part_that_is_missing_here_is_our_error_and_nothing_is_loaded() {
         let daemon = Dockerd::start();
-        let endpoint = DockerEndpoint::find(Some(&daemon.address())).unwrap();
+        let endpoint = DockerEndpoint::find(Some(&daemon.address()), None).unwrap();
         let image = image(1);
         let (_folder, store) = stored(&image);
         let lost = &image.blobs.last().unwrap().descriptor.digest;
@@ -539,10 +468,99 @@ mod tests {
         );
     }
 
+    /// Listens with TLS, wants a client certificate, and passes all on to a daemon.
+    async fn tls_front(daemon: &Dockerd, authority: &Authority) -> (u16, JoinSet<()>) {
+        let identity = authority.server(&["localhost"]);
+        let chain = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_slice(authority.certificate().as_bytes()).unwrap())
+            .unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(clients.build().unwrap())
+            .with_single_cert(vec![chain], key)
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let socket = daemon.socket();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    continue;
+                };
+                let mut daemon = tokio::net::UnixStream::connect(&socket).await.unwrap();
+                let _ended = tokio::io::copy_bidirectional(&mut stream, &mut daemon).await;
+            }
+        });
+        (port, tasks)
+    }
+
+    #[tokio::test]
+    async fn a_daemon_behind_tls_knows_us_and_we_know_it() {
+        let daemon = Dockerd::start();
+        let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+        let (port, _tasks) = tls_front(&daemon, &ours).await;
+        let address = format!("tcp://localhost:{port}");
+        let image = image(1);
+        let (_folder, store) = stored(&image);
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let client = ours.client("me");
+        write("ca.pem", ours.certificate());
+        write("cert.pem", &client.certificate);
+        write("key.pem", &client.key);
+        let names = names(&["tls:1"]);
+        let find = || DockerEndpoint::find(Some(&address), Some(folder.path())).unwrap();
+        let manifest = &image.root.descriptor;
+        let loaded = load(&find(), &store, manifest, &names).await.unwrap();
+        assert_eq!(loaded.names, ["tls:1"]);
+        let _image = inspected(&daemon, "tls:1");
+
+        write("ca.pem", theirs.certificate());
+        let error = load(&find(), &store, manifest, &names).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Config);
+        assert!(error.render().contains("ca.pem"), "{}", error.render());
+
+        // Without TLS, a daemon that wants it is not mistaken for anything else.
+        let plain = DockerEndpoint::find(Some(&address), None).unwrap();
+        let error = load(&plain, &store, manifest, &names).await.unwrap_err();
+        assert!(
+            error.render().contains("DOCKER_TLS_VERIFY"),
+            "{}",
+            error.render()
+        );
+    }
+
+    #[tokio::test]
+    async fn layers_that_an_old_daemon_can_not_read_are_explained() {
+        let daemon = Dockerd::start();
+        let endpoint = DockerEndpoint::find(Some(&daemon.address()), None).unwrap();
+        let good = image(1);
+        let (_folder, store) = stored(&good);
+        // The magic number of zstd, then noise: version 20.10 takes it for a tar.
+        let mut bytes = vec![0x28, 0xb5, 0x2f, 0xfd];
+        bytes.resize(100_000, 9);
+        let media_type = "application/vnd.oci.image.layer.v1.tar+zstd";
+        let mut manifest = Manifest::parse(&good.root.bytes).unwrap();
+        manifest.layers = vec![store.put(media_type, &bytes).unwrap(); 2];
+        let bytes = serde_json::to_vec(&manifest).unwrap();
+        let manifest = store.put(MediaType::OCI_MANIFEST, &bytes).unwrap();
+        let error = load(&endpoint, &store, &manifest, &[]).await.unwrap_err();
+        assert!(error.hints()[0].contains("zstd"), "{}", error.render());
+    }
+
     /// Answers every request over TCP with what `answer` says of its first line.
     async fn fake(answer: fn(&str) -> (u16, String)) -> (DockerEndpoint, JoinSet<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = DockerEndpoint::Tcp(listener.local_addr().unwrap().to_string());
+        let endpoint = DockerEndpoint::Tcp(listener.local_addr().unwrap().to_string(), None);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
@@ -618,33 +636,5 @@ mod tests {
         assert_eq!(error.kind(), Kind::Disk);
         let error = refusal(|_| (500, "{\"message\":\"no graph\"}".to_owned())).await;
         assert!(error.message().ends_with("no graph"), "{}", error.render());
-    }
-
-    #[test]
-    fn reads_addresses_as_docker_writes_them() {
-        let find = |text| DockerEndpoint::find(Some(text)).map(|endpoint| endpoint.to_string());
-        assert_eq!(
-            DockerEndpoint::find(None).unwrap().to_string(),
-            "unix:///var/run/docker.sock"
-        );
-        assert_eq!(find("").unwrap(), "unix:///var/run/docker.sock");
-        assert_eq!(
-            find("unix:///run/user/1/docker.sock").unwrap(),
-            "unix:///run/user/1/docker.sock"
-        );
-        assert_eq!(find("tcp://127.0.0.1").unwrap(), "tcp://127.0.0.1:2375");
-        assert_eq!(find("tcp://[::1]:2376/").unwrap(), "tcp://[::1]:2376");
-        for text in [
-            "docker.sock",
-            "unix://a",
-            "ssh://host",
-            "tcp://",
-            "tcp://a/b",
-            "npipe:////./pipe/x",
-        ] {
-            let error = find(text).unwrap_err();
-            assert_eq!(error.kind(), Kind::Usage);
-            assert!(error.message().contains(text), "{}", error.render());
-        }
     }
 }
