@@ -57,6 +57,24 @@ pub enum Event {
         /// Bytes in all.
         total: u64,
     },
+    /// The content of an image comes from another host than before.
+    Endpoint {
+        /// The full reference.
+        image: String,
+        /// The host.
+        host: String,
+        /// Whether it is a mirror.
+        mirror: bool,
+    },
+    /// A registry told how much of its limit is left.
+    RateLimit {
+        /// The host.
+        host: String,
+        /// Requests a window.
+        limit: u64,
+        /// Requests left.
+        remaining: u64,
+    },
     /// An image is in the store now.
     ImageFetched {
         /// The full reference.

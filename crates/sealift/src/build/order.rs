@@ -9,6 +9,9 @@ use sealift_oci::{Digest, Platform};
 
 use crate::event::Unit;
 
+/// What sealift itself writes at a project's root.
+const OWN_FILES: [&str; 2] = [".build-failures.log", ".sealift"];
+
 /// What a build is sealed off from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seal {
@@ -112,6 +115,7 @@ impl Order {
         let steps = &self.surroundings;
         let mut solve = Solve::new(&self.context)
             .dockerfile(&self.dockerfile)
+            .hide(&OWN_FILES)
             .platform(&self.platform)
             .output(match product {
                 Product::Image => Output::Store(store.clone()),

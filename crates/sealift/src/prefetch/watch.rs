@@ -9,15 +9,14 @@ use sealift_transport as transport;
 
 use crate::event::{Attempt, Event, Events, HostTotal};
 
-/// Waits shorter than this are not worth a line, in milliseconds.
-const WAIT_SHOWN: u64 = 5_000;
-
 #[derive(Debug, Default)]
 struct State {
     /// The image that each blob under way is fetched for.
     blobs: HashMap<String, String>,
     /// Images under way.
     images: HashMap<String, Fetching>,
+    /// The host that each image's content comes from.
+    hosts: HashMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -42,6 +41,24 @@ impl Watch {
             events: events.clone(),
             state: Mutex::default(),
         }
+    }
+}
+
+impl Watch {
+    /// Tells where an image's content comes from, whenever that changes.
+    fn endpoint(&self, image: &str, host: &str, mirror: bool) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.hosts.get(image).is_some_and(|known| known == host) {
+            return;
+        }
+        state.hosts.insert(image.to_owned(), host.to_owned());
+        drop(state);
+        let (image, host) = (image.to_owned(), host.to_owned());
+        self.events.tell(&Event::Endpoint {
+            image,
+            host,
+            mirror,
+        });
     }
 }
 
@@ -71,7 +88,7 @@ impl transport::Observer for Watch {
                 subject,
                 reason,
                 millis,
-            } if *millis >= WAIT_SHOWN => {
+            } => {
                 self.events.tell(&Event::Waiting {
                     host: subject.host.to_string(),
                     reason: reason_of(reason),
@@ -93,10 +110,18 @@ impl transport::Observer for Watch {
                 limit,
                 remaining,
                 ..
-            } if *remaining * 10 < *limit => {
-                self.events.warn(format!(
-                    "{host} allows {remaining} more of {limit} pulls; log in or name a mirror"
-                ));
+            } => {
+                let (host, limit, remaining) = (host.to_string(), *limit, *remaining);
+                self.events.tell(&Event::RateLimit {
+                    host,
+                    limit,
+                    remaining,
+                });
+            }
+            transport::Event::EndpointChosen { subject, mirror }
+                if subject.phase == transport::Phase::Blob =>
+            {
+                self.endpoint(&subject.label, &subject.host, *mirror);
             }
             _ => {}
         }

@@ -30,7 +30,7 @@ impl Live {
     pub fn new(verbose: u8) -> Self {
         Self {
             screen: MultiProgress::new(),
-            plain: Plain::new(verbose),
+            plain: Plain::without_transfers(verbose),
             images: HashMap::new(),
             steps: HashMap::new(),
         }
@@ -47,6 +47,12 @@ impl Live {
                 total,
             } => {
                 self.blob(image, digest, (*done, *total));
+            }
+            Event::Endpoint { image, host, .. } => {
+                if let Some(image) = self.images.get(image) {
+                    image.bar.set_message(host.clone());
+                }
+                self.lines(event);
             }
             Event::ImageFetched { image, .. } => {
                 if let Some(image) = self.images.remove(image) {
@@ -96,7 +102,7 @@ impl Live {
     fn image(&mut self, name: &str) {
         let style = ProgressStyle::with_template(
             "{spinner} {prefix} {bar:24} {decimal_bytes}/{decimal_total_bytes} \
-             {decimal_bytes_per_sec} {eta}",
+             {decimal_bytes_per_sec} {eta} {msg:.dim}",
         );
         let bar = self.screen.add(ProgressBar::new(0));
         if let Ok(style) = style {

@@ -4,3 +4,4 @@
 pub mod failure_log;
 pub mod live;
 pub mod plain;
+pub mod transfers;

@@ -1,16 +1,22 @@
 //! Progress as lines: what a log of a CI job holds. Pure: events in, lines out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 
 use crate::event::{Event, HostTotal, StepState, Unit};
+use crate::report::transfers::Transfers;
 use crate::size;
+
+/// Shorter waits are not worth a line, in seconds.
+const WAIT_SHOWN: f64 = 5.0;
 
 /// Turns events into lines.
 #[derive(Debug, Default)]
 pub struct Plain {
     verbose: u8,
     steps: HashMap<(Unit, String), Step>,
-    last_log: Option<usize>,
+    transfers: Option<Transfers>,
+    limited: HashSet<String>,
 }
 
 #[derive(Debug)]
@@ -24,6 +30,17 @@ impl Plain {
     /// Makes a renderer; `verbose` 1 and more tells each failed attempt.
     #[must_use]
     pub fn new(verbose: u8) -> Self {
+        let transfers = Some(Transfers::default());
+        Self {
+            verbose,
+            transfers,
+            ..Self::default()
+        }
+    }
+
+    /// Makes a renderer for a screen that shows transfers otherwise.
+    #[must_use]
+    pub fn without_transfers(verbose: u8) -> Self {
         Self {
             verbose,
             ..Self::default()
@@ -46,8 +63,32 @@ impl Plain {
                 lines.extend(self.single(event));
                 lines
             }
-            _ => self.single(event).into_iter().collect(),
+            Event::RateLimit {
+                host,
+                limit,
+                remaining,
+            } => {
+                let low = remaining.saturating_mul(10) < *limit;
+                let text = format!(
+                    "{host} allows {remaining} more of {limit} pulls; log in or name a mirror"
+                );
+                let first = low && self.limited.insert(host.clone());
+                first
+                    .then(|| format!("warning: {text}"))
+                    .into_iter()
+                    .collect()
+            }
+            _ => {
+                let mut lines: Vec<String> = self.transfer(event).into_iter().collect();
+                lines.extend(self.single(event));
+                lines
+            }
         }
+    }
+
+    fn transfer(&mut self, event: &Event) -> Option<String> {
+        let (image, progress) = self.transfers.as_mut()?.take(event, Instant::now())?;
+        Some(format!("  {image}: {}", progress.text()))
     }
 
     fn single(&self, event: &Event) -> Option<String> {
@@ -88,11 +129,23 @@ impl Plain {
                 attempt.decision
             ),
             Event::Attempt(_) => return None,
+            Event::Endpoint {
+                image,
+                host,
+                mirror,
+            } if self.verbose > 0 => {
+                let kind = if *mirror {
+                    "the mirror"
+                } else {
+                    "the registry"
+                };
+                format!("  {image} comes from {kind} {host}")
+            }
             Event::Waiting {
                 host,
                 reason,
                 seconds,
-            } => {
+            } if *seconds >= WAIT_SHOWN || self.verbose > 0 => {
                 format!("Waiting {} for {host}: {reason}", size::seconds(*seconds))
             }
             Event::BuildRepeated { unit, reason } => {
@@ -124,7 +177,11 @@ impl Plain {
                 size::seconds(*seconds),
                 size::bytes(*fetched)
             ),
-            Event::Step { .. } | Event::StepLog { .. } => return None,
+            Event::Step { .. }
+            | Event::StepLog { .. }
+            | Event::Endpoint { .. }
+            | Event::RateLimit { .. }
+            | Event::Waiting { .. } => return None,
         })
     }
 
@@ -173,7 +230,6 @@ impl Plain {
             named: false,
             pending: String::new(),
         });
-        self.last_log = Some(step.number);
         step.pending.push_str(text);
         let mut lines = Vec::new();
         while let Some(end) = step.pending.find('\n') {
@@ -251,29 +307,28 @@ fn ended(event: &Event) -> Option<String> {
             };
             format!("{verb} {destination}{digest}")
         }
-        Event::HostTotal(total) => host_total(total)?,
+        Event::HostTotal(total) => host_total(total),
         _ => return None,
     })
 }
 
-/// Only hosts that failed are worth a line; JSON has them all.
-fn host_total(total: &HostTotal) -> Option<String> {
-    if total.failures.is_empty() {
-        return None;
-    }
-    let failures: Vec<String> = total
-        .failures
-        .iter()
-        .map(|(class, count)| format!("{count} {class}"))
-        .collect();
-    Some(format!(
-        "{}: {} requests, {}, failures: {}, {} lost to them",
+fn host_total(total: &HostTotal) -> String {
+    let mut text = format!(
+        "{}: {} requests, {}",
         total.host,
         total.requests,
-        size::bytes(total.bytes),
-        failures.join(", "),
-        size::seconds(total.lost_seconds)
-    ))
+        size::bytes(total.bytes)
+    );
+    if !total.failures.is_empty() {
+        let failures: Vec<String> = total
+            .failures
+            .iter()
+            .map(|(class, count)| format!("{count} {class}"))
+            .collect();
+        let lost = size::seconds(total.lost_seconds);
+        text += &format!(", failures: {}, {lost} lost to them", failures.join(", "));
+    }
+    text
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod build;
 mod deliver;
 mod failing;
 mod interrupted;
+mod missed;
 mod mounts;
 mod network;
 mod scene;

@@ -1,0 +1,40 @@
+//! An image that discovery cannot see: a frontend of the user's own that builds another stage than
+//! it was asked for.
+
+use sealift_test_support::{Project, busybox, busybox_builder, program};
+use serde_json::json;
+
+use crate::scene::Scene;
+
+#[test]
+fn an_image_that_discovery_missed_is_fetched_and_the_build_repeated() {
+    let scene = Scene::new();
+    let frontend = std::fs::read(program("dockerfile-frontend")).unwrap();
+    let script = b"#!/bin/sh\nBUILDKIT_FRONTEND_OPT_99=target=hidden exec /frontend\n";
+    let caps = "moby.buildkit.frontend.inputs,moby.buildkit.frontend.contexts";
+    let image = busybox_builder("linux/amd64")
+        .files(&[("frontend", &frontend, 0o755), ("wrap", script, 0o755)])
+        .config("Entrypoint", json!(["/wrap"]))
+        .config("Labels", json!({ "moby.buildkit.frontend.caps": caps }))
+        .build();
+    scene.registry.push(&image, "library/odd", "1");
+    scene
+        .registry
+        .push(&busybox(&["linux/amd64"]), "tools/hidden", "1");
+    let project = Project::dockerfile(
+        "# syntax=odd:1\n\
+         FROM ghcr.io/tools/hidden:1 AS hidden\n\
+         RUN echo found\n\
+         FROM busybox:1.36\n",
+    );
+    let outcome = scene
+        .build(project.path(), &["--platform", "linux/amd64"])
+        .success();
+    let said = "again: it also needs ghcr.io/tools/hidden:1, which was not found beforehand";
+    assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("0 tokens asked for"),
+        "{}",
+        outcome.stderr
+    );
+}
