@@ -54,8 +54,8 @@ fn a_plan_as_text_and_as_json() {
 
 #[test]
 fn images_as_text() {
-    let project = Project::dockerfile("FROM scratch AS a\nFROM busybox:1.36\nFROM a\n");
-    let arguments = ["images", "--platform", "linux/arm64", "--target", "1"];
+    let project = Project::dockerfile("FROM scratch AS a\nFROM busybox:1.36 AS b\nFROM a\n");
+    let arguments = ["images", "--platform", "linux/arm64", "--target", "b"];
     let text = "IMAGE                           PLATFORM     VIA   LINE  FOR\n\
                 docker.io/library/busybox:1.36  linux/arm64  from  2     linux/arm64\n";
     expect(&sealift().run(project.path(), &arguments), 0, text, "");
