@@ -9,5 +9,6 @@
 )]
 
 mod case;
+mod end_to_end;
 mod golden;
 mod toml_grammar;
