@@ -216,6 +216,13 @@ impl Health {
         average(&mut state.record.throughput, rate);
     }
 
+    /// Takes note of a connection that was too slow: what is usual was measured in better times.
+    pub(crate) fn slowed(&self, endpoint: &Endpoint) {
+        if let Some(state) = self.states().get_mut(&endpoint.key()) {
+            state.record.throughput /= 2.0;
+        }
+    }
+
     /// Returns how fast one connection usually is, in bytes a second.
     pub(crate) fn throughput(&self, endpoint: &Endpoint) -> Option<f64> {
         let states = self.states();
@@ -239,15 +246,16 @@ impl Health {
         let state = states.entry(endpoint.key()).or_default();
         attempt(&mut state.record, 0.0);
         state.in_a_row += 1;
-        let was_probe = std::mem::take(&mut state.probing);
+        state.probing = false;
         let resting = state
             .rests_until
             .is_some_and(|until| until > Instant::now());
-        let opens = was_probe || weight == Weight::Unreachable || state.in_a_row >= PATIENCE;
+        let half_open = state.rests_until.is_some();
+        let opens = half_open || weight == Weight::Unreachable || state.in_a_row >= PATIENCE;
         if resting || !opens {
             return None;
         }
-        if state.rests_until.is_some() {
+        if half_open {
             state.rest = (state.rest * 2).min(LONGEST_REST);
         }
         state.rests_until = Some(Instant::now() + state.rest);

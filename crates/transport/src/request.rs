@@ -140,7 +140,9 @@ impl Request {
         self
     }
 
-    /// Makes one attempt only: whoever asks owns the retries.
+    /// Makes one attempt only: whoever asks owns the retries, and the report of a failure. It is
+    /// for an [`crate::Authorizer`]'s requests, whose failures count as those of the request that
+    /// waits for them.
     #[must_use]
     pub fn once(mut self) -> Self {
         self.once = true;

@@ -283,6 +283,9 @@ impl<'a> Course<'a> {
             },
         };
         let error = failure.error;
+        if self.request.once {
+            return Next::End(error);
+        }
         self.inner.emit(&Event::AttemptFailed {
             subject: Subject {
                 phase: error.phase(),
@@ -306,10 +309,12 @@ impl<'a> Course<'a> {
     fn weigh(&self, choice: &Choice, failure: &Failure) {
         let error = &failure.error;
         let lost = millis(choice.started.elapsed());
-        failure.host.count(|totals| {
-            *totals.failures.entry(error.class()).or_default() += 1;
-            totals.lost_ms += lost;
-        });
+        if !self.request.once {
+            failure.host.count(|totals| {
+                *totals.failures.entry(error.class()).or_default() += 1;
+                totals.lost_ms += lost;
+            });
+        }
         if locks_logins(error) {
             failure.host.lock_logins(error.text());
             let own = self.inner.hosts.get(&choice.endpoint.authority());

@@ -254,6 +254,9 @@ impl Fetch<'_> {
         self.inner
             .health
             .measured(&choice.endpoint, bytes, start.elapsed());
+        if let Err(Cause::Timeout { .. }) = &done {
+            self.inner.health.slowed(&choice.endpoint);
+        }
         let ended = match done {
             Ok(size) => {
                 reply.finish(self.inner).await;

@@ -533,3 +533,77 @@ async fn two_hundred_of_two_hundred_arrive() {
     }
     assert_eq!(arrived, 200);
 }
+
+#[tokio::test]
+async fn a_dropped_download_gives_everything_back() {
+    let bytes = data(1_000_000, 17);
+    let served = bytes.clone();
+    let hang = Arc::new(AtomicUsize::new(1));
+    let hanging = Arc::clone(&hang);
+    let server = Server::start(move |hit| {
+        let (head, body) = parts(hit, &served);
+        match hanging.load(Ordering::SeqCst) {
+            1 => vec![Act::Send(head), Act::Send(body[..1000].to_vec()), Act::Hang],
+            _ => vec![Act::Send(head), Act::Send(body)],
+        }
+    })
+    .await;
+    let mut settings = small_ranges();
+    settings.timeouts.stall = Duration::from_secs(60);
+    let (transport, _) = transport(settings);
+    let route = Route::direct(plain(&server.authority()));
+    let sink = Memory::new(bytes.len());
+    for _ in 0..3 {
+        let download = bring(&transport, &route, bytes.len(), &sink);
+        let dropped = tokio::time::timeout(Duration::from_millis(300), download).await;
+        assert!(dropped.is_err(), "it hangs");
+    }
+    hang.store(0, Ordering::SeqCst);
+    // All slots of the host are free again, and what was written is not asked for again.
+    let from = bring(&transport, &route, bytes.len(), &sink).await.unwrap();
+    assert!(sink.bytes() == bytes && sink.twice() == 0);
+    assert!(from.bytes() < 1_000_000);
+}
+
+#[tokio::test]
+async fn downloads_side_by_side_share_a_hosts_connections() {
+    let bytes = data(200_000, 18);
+    let served = bytes.clone();
+    let open = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let (now, top) = (Arc::clone(&open), Arc::clone(&most));
+    let server = Server::start(move |hit| {
+        let count = now.fetch_add(1, Ordering::SeqCst) + 1;
+        top.fetch_max(count, Ordering::SeqCst);
+        let (head, body) = parts(hit, &served);
+        vec![
+            Act::Send(head),
+            Act::Slowly(body, 1_000_000),
+            Act::Count(Arc::clone(&now)),
+        ]
+    })
+    .await;
+    let mut settings = small_ranges();
+    settings.limits.connections_per_host = 6;
+    let (transport, _) = transport(settings);
+    let route = Route::direct(plain(&server.authority()));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..12 {
+        let (transport, route, bytes) = (transport.clone(), route.clone(), bytes.clone());
+        tasks.spawn(async move {
+            let sink = Memory::new(bytes.len());
+            bring(&transport, &route, bytes.len(), &sink).await.unwrap();
+            assert!(sink.bytes() == bytes);
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+    let most = most.load(Ordering::SeqCst);
+    assert!((2..=10).contains(&most), "{most} requests at once");
+    assert!(
+        server.connections() <= 12,
+        "{} connections",
+        server.connections()
+    );
+}

@@ -5,6 +5,7 @@
 mod catalogue;
 mod download;
 mod hostile;
+mod http2;
 mod parts;
 mod proxies;
 mod redirects;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method};
 use sealift_transport::{
-    Anonymous, Authorizer, Challenge, Class, Decision, Endpoint, Event, Reason, Refusal, Request,
-    Result, Route, Snapshot, Transport,
+    Anonymous, Authorizer, Challenge, Class, Decision, Endpoint, Event, Phase, Reason, Refusal,
+    Request, Result, Route, Snapshot, Transport,
 };
 
 use crate::parts::{get, hurried, plain, transport};
@@ -567,4 +567,82 @@ async fn dropping_a_request_closes_its_connection() {
     assert_eq!(server.hits().len(), 1);
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(server.hits().len(), 1, "nothing goes on behind its back");
+}
+
+/// Fetches each token from a server of its own, as registries do.
+struct FromRealm {
+    transport: Transport,
+    realm: Route,
+}
+
+impl Authorizer for FromRealm {
+    fn authorization<'a>(
+        &'a self,
+        _endpoint: &'a Endpoint,
+        _scope: &'a str,
+    ) -> BoxFuture<'a, Result<Option<HeaderValue>>> {
+        Box::pin(async {
+            let request = Request::get("token").of(Phase::Token, "image").once();
+            let token = self
+                .transport
+                .document(&self.realm, &request, 1000, &Anonymous)
+                .await?;
+            Ok(Some(HeaderValue::from_bytes(&token.body).unwrap()))
+        })
+    }
+
+    fn challenged<'a>(&'a self, _: Challenge<'a>) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async { Ok(false) })
+    }
+}
+
+#[tokio::test]
+async fn failing_tokens_are_retried_by_the_request_that_waits_for_them() {
+    let realm = Server::start(|hit| match hit.number {
+        0..8 => vec![Act::Reset],
+        _ => answer(200, &[], b"Bearer fresh"),
+    })
+    .await;
+    let registry = Server::start(|hit| match hit.header("authorization") {
+        Some("Bearer fresh") => answer(200, &[], b"in"),
+        _ => answer(401, &[], b""),
+    })
+    .await;
+    let (transport, seen) = transport(hurried());
+    let tokens = FromRealm {
+        transport: transport.clone(),
+        realm: Route::direct(plain(&realm.authority())),
+    };
+    let route = Route::direct(plain(&registry.authority()));
+    let done = transport
+        .document(&route, &get("x"), 100, &tokens)
+        .await
+        .unwrap();
+    assert_eq!(done.body, "in");
+    assert_eq!((realm.hits().len(), registry.hits().len()), (9, 1));
+    let host = realm.authority();
+    let told = seen.count(|event| match event {
+        Event::AttemptFailed { subject, .. } => {
+            subject.phase == Phase::Token && *subject.host == *host
+        }
+        _ => false,
+    });
+    assert_eq!(
+        told, 8,
+        "each failure is told once, with its own phase and host"
+    );
+    assert_eq!(transport.totals()[&host].failures[&Class::Net], 8);
+}
+
+#[tokio::test]
+async fn names_with_several_addresses_are_tried_on_all_of_them() {
+    // Where localhost is ::1 too, nothing listens there.
+    let server = Server::start(|_| answer(200, &[], b"ok")).await;
+    let (transport, seen) = transport(hurried());
+    let route = Route::direct(plain(&format!("localhost:{}", server.port)));
+    assert_eq!(fetch(&transport, &route).await.unwrap().body, "ok");
+    assert_eq!(
+        seen.count(|event| matches!(event, Event::AttemptFailed { .. })),
+        0
+    );
 }

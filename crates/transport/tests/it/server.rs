@@ -50,6 +50,8 @@ pub(crate) enum Act {
     /// Sends bytes at a number of bytes a second.
     Slowly(Vec<u8>, u64),
     Pause(Duration),
+    /// Takes one off a count of requests in work.
+    Count(Arc<AtomicUsize>),
     /// Sends the same bytes until the client goes away.
     Forever(Vec<u8>),
     /// Ends the connection by RST.
@@ -184,6 +186,9 @@ async fn perform<S: AsyncWrite + Unpin>(stream: &mut S, act: Act) -> Option<bool
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+        }
+        Act::Count(open) => {
+            open.fetch_sub(1, Ordering::SeqCst);
         }
         Act::Pause(time) => tokio::time::sleep(time).await,
         Act::Forever(bytes) => while stream.write_all(&bytes).await.is_ok() {},
