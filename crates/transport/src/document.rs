@@ -145,7 +145,7 @@ impl Attempt<'_> {
     async fn refusal(&self, mut reply: Reply) -> Refused {
         let (status, headers) = (reply.status, reply.headers.clone());
         let host = Arc::clone(&reply.host);
-        let elsewhere = host.name.as_ref() != self.choice.endpoint.authority();
+        let elsewhere = !reply.home;
         let mut body = BytesMut::new();
         if self.request.method != Method::HEAD {
             let mut reader = Reader::new(self.inner, &mut reply.body);

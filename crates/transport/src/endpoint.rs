@@ -54,12 +54,21 @@ impl Endpoint {
         if url.path() != "/" || !url.username().is_empty() || url.password().is_some() {
             return Err(wrong());
         }
-        // The parser drops the scheme's own port; a port that was written is kept.
+        // The parser drops https's own port, which says something to other schemes.
         let written = authority.rsplit_once(':').and_then(|(_, p)| p.parse().ok());
+        let own = match scheme {
+            Scheme::Https => 443,
+            Scheme::Http => 80,
+            // It has two, and a port that was written is meant for both.
+            Scheme::HttpsElseHttp => 0,
+        };
         Ok(Self::build(Inner {
             scheme,
             host: url.host_str().ok_or_else(wrong)?.into(),
-            port: url.port().or(written.filter(|port| *port == 443)),
+            port: url
+                .port()
+                .or(written.filter(|port| *port == 443))
+                .filter(|port| *port != own),
             base: String::new(),
             strip: String::new(),
             query: None,
@@ -382,6 +391,14 @@ mod tests {
         assert_eq!((v6.host(), v6.port()), ("[::1]", Some(5000)));
         let own = Endpoint::new(Scheme::Http, "h:443").unwrap();
         assert_eq!(own.url("").unwrap().as_str(), "http://h:443/");
+        for (scheme, text, authority) in [
+            (Scheme::Https, "h:443", "h"),
+            (Scheme::Http, "h:80", "h"),
+            (Scheme::Https, "h:80", "h:80"),
+            (Scheme::HttpsElseHttp, "h:443", "h:443"),
+        ] {
+            assert_eq!(Endpoint::new(scheme, text).unwrap().authority(), authority);
+        }
     }
 
     #[test]

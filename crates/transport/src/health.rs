@@ -18,6 +18,8 @@ const PATIENCE: u32 = 4;
 const FIRST_REST: Duration = Duration::from_secs(30);
 /// The longest time that an endpoint is left alone.
 const LONGEST_REST: Duration = Duration::from_secs(15 * 60);
+/// Failures older than this, in seconds, say nothing about now: servers are repaired.
+const GRUDGE: u64 = 3600;
 /// Statistics older than this are forgotten, in seconds.
 const KEPT: u64 = 24 * 3600;
 
@@ -134,13 +136,17 @@ impl Health {
             }
             let longest = LONGEST_REST.as_secs();
             let left = record.rests_until.and_then(|until| until.checked_sub(now));
-            let state = State {
+            let mut state = State {
                 rests_until: left
                     .map(|left| Instant::now() + Duration::from_secs(left.min(longest))),
                 rest: Duration::from_secs(record.rest.clamp(FIRST_REST.as_secs(), longest)),
                 record: record.clone(),
                 ..State::default()
             };
+            if now - record.changed > GRUDGE {
+                state.record.success = 1.0;
+                state.record.attempts = 0;
+            }
             states.insert(key.clone(), state);
         }
     }

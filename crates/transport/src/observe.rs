@@ -56,8 +56,6 @@ pub enum Reason {
     },
     /// The whole host is paced after a 429.
     Paced,
-    /// Every endpoint's circuit breaker is open.
-    Breaker,
 }
 
 /// Something happened.

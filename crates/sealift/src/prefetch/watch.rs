@@ -234,7 +234,6 @@ fn reason_of(reason: &transport::Reason) -> String {
         transport::Reason::Backoff { class } => format!("the last attempt failed ({class})"),
         transport::Reason::RetryAfter { asked } => format!("it asked for {asked} s"),
         transport::Reason::Paced => "it limits how often it is asked".to_owned(),
-        transport::Reason::Breaker => "every way to it fails".to_owned(),
     }
 }
 

@@ -43,7 +43,26 @@ impl Course<'_> {
         if !self.repeat_is_safe(error.cause()) {
             return None;
         }
+        if !(0..self.out.len()).any(|index| self.is_left(index)) {
+            return None;
+        }
+        let none = || Pause {
+            time: Duration::ZERO,
+            reason: Reason::Paced,
+            host: Arc::clone(&failure.host),
+        };
+        let fresh = (0..self.out.len()).any(|index| self.is_left(index) && !self.failed[index]);
+        // The first failure of an event has decided how long it is waited for.
+        if fresh || !self.counts {
+            return Some(none());
+        }
         self.pause(failure, asked)
+    }
+
+    /// Whether an endpoint may still be asked by this request.
+    fn is_left(&self, index: usize) -> bool {
+        let endpoint = &self.route.endpoints()[index];
+        !self.out[index] && !self.inner.health.is_quarantined(endpoint)
     }
 
     /// Whether sending the request again can do harm: a POST that may have been carried out.
@@ -51,29 +70,8 @@ impl Course<'_> {
         self.request.repeatable || is_unreachable(cause) || cause.status().is_some()
     }
 
+    /// Ends a round: every endpoint that is left has failed once.
     fn pause(&mut self, failure: &Failure, asked: Option<Duration>) -> Option<Pause> {
-        let left: Vec<usize> = (0..self.out.len())
-            .filter(|index| !self.out[*index])
-            .filter(|index| {
-                !self
-                    .inner
-                    .health
-                    .is_quarantined(&self.route.endpoints()[*index])
-            })
-            .collect();
-        if left.is_empty() {
-            return None;
-        }
-        let at_once = |time| {
-            Some(Pause {
-                time,
-                reason: Reason::Paced,
-                host: Arc::clone(&failure.host),
-            })
-        };
-        if left.iter().any(|index| !self.failed[*index]) {
-            return at_once(Duration::ZERO);
-        }
         self.failed.fill(false);
         self.round += 1;
         let retry = &self.inner.settings.retry;

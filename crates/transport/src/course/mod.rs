@@ -41,6 +41,8 @@ pub(crate) struct Course<'a> {
     /// When a failure last counted. Attempts that began before it and fail after it belong to the
     /// same event, such as a server that went away under all connections of a download.
     counted: Option<Instant>,
+    /// Whether the last failure counted.
+    counts: bool,
 }
 
 /// The endpoint for the next attempt.
@@ -112,6 +114,7 @@ impl<'a> Course<'a> {
             current: None,
             last: None,
             counted: None,
+            counts: true,
         }
     }
 
@@ -267,7 +270,8 @@ impl<'a> Course<'a> {
             self.progressed();
             self.tries[choice.index] = 0;
         }
-        if self.counted.is_none_or(|counted| choice.started >= counted) {
+        self.counts = self.counted.is_none_or(|counted| choice.started >= counted);
+        if self.counts {
             self.counted = Some(Instant::now());
             self.tries[choice.index] += 1;
             self.fruitless += 1;

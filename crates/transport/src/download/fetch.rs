@@ -219,11 +219,10 @@ impl Fetch<'_> {
         if answer.partial {
             self.inner.health.set_serves_ranges(&choice.endpoint, true);
         }
-        let moved = crate::exchange::authority(&reply.url) != choice.endpoint.authority();
         self.shared.tell(Head {
             index: choice.index,
             answer: answer.clone(),
-            url: moved.then(|| reply.url.clone()),
+            url: (!reply.home).then(|| reply.url.clone()),
             latency,
             slot_host: Arc::clone(host),
         });

@@ -233,7 +233,7 @@ impl Cause {
             Self::Url { .. } | Self::TlsSettings { .. } => {
                 Verdict::new(Class::Config, Remedy::NextEndpoint)
             }
-            Self::Exhausted { .. } => Verdict::new(Class::Net, Remedy::Never),
+            Self::Exhausted { .. } => Verdict::new(Class::Corrupt, Remedy::Never),
             Self::Status { status, body } => classify(phase, body, Some(status.as_u16())),
             Self::ProxyRefused { status, reason, .. } => match status.map(|s| s.as_u16()) {
                 Some(status) => classify(phase, reason, Some(status)),

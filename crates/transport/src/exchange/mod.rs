@@ -59,6 +59,8 @@ pub(crate) struct Reply {
     pub(crate) body: Body,
     pub(crate) url: Url,
     pub(crate) host: Arc<Host>,
+    /// Whether it came from the endpoint itself, not from where a redirect led.
+    pub(crate) home: bool,
     peer: Peer,
 }
 
@@ -287,7 +289,7 @@ impl Exchange<'_> {
 }
 
 /// `host` or `host:port` of a URL.
-pub(crate) fn authority(url: &Url) -> String {
+fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     match url.port() {
         Some(port) => format!("{host}:{port}"),

@@ -51,6 +51,7 @@ impl Exchange<'_> {
             body,
             url: hop.url.clone(),
             host: Arc::clone(hop.host),
+            home: hop.home,
             peer: hop.peer.clone(),
         })
     }

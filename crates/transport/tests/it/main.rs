@@ -7,6 +7,7 @@ mod download;
 mod hostile;
 mod http2;
 mod parts;
+mod properties;
 mod proxies;
 mod redirects;
 mod retries;
