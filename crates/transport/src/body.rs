@@ -10,8 +10,12 @@ use crate::connection::Body;
 use crate::error::{Cause, Stage};
 use crate::transport::Inner;
 
-/// The window for servers whose usual rate is known.
+/// The window once it is known how fast a body can come.
 const EXPECTING: Duration = Duration::from_secs(5);
+/// How much of the usual rate must still come in a window, as a divisor.
+const FRACTION: f64 = 50.0;
+/// How many bytes tell how fast a body comes.
+const TELLING: u64 = 256 << 10;
 
 /// A body being read.
 pub(crate) struct Reader<'a> {
@@ -20,30 +24,39 @@ pub(crate) struct Reader<'a> {
     floor: u64,
     window_end: Instant,
     in_window: u64,
+    start: Instant,
+    total: u64,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(inner: &Inner, body: &'a mut Body) -> Self {
         let timeouts = &inner.settings.timeouts;
+        let now = Instant::now();
         Self {
             body,
             window: timeouts.stall,
             floor: timeouts.stall_floor,
-            window_end: Instant::now() + timeouts.stall,
+            window_end: now + timeouts.stall,
             in_window: 0,
+            start: now,
+            total: 0,
         }
     }
 
     /// Raises the floor where the server's usual rate is known: a fiftieth of it over a shorter
-    /// window tells a stall sooner.
+    /// window tells a stall sooner. A body that came fast itself raises it too.
     pub(crate) fn expecting(mut self, rate: Option<f64>) -> Self {
-        let window = self.window.min(EXPECTING);
         if let Some(rate) = rate {
-            self.window = window;
-            self.floor = self.floor.max((rate * window.as_secs_f64() / 50.0) as u64);
-            self.restart();
+            self.expect(rate);
+            self.window_end = Instant::now() + self.window;
         }
         self
+    }
+
+    fn expect(&mut self, rate: f64) {
+        self.window = self.window.min(EXPECTING);
+        let floor = (rate * self.window.as_secs_f64() / FRACTION) as u64;
+        self.floor = self.floor.max(floor);
     }
 
     /// Returns the next piece, `None` at the promised end.
@@ -53,6 +66,7 @@ impl<'a> Reader<'a> {
                 Ok(None) => return Ok(None),
                 Ok(Some(Ok(piece))) => {
                     self.in_window += piece.len() as u64;
+                    self.total += piece.len() as u64;
                     // A reader that is fast enough never waits for the window's end, so it is
                     // moved here too.
                     if self.in_window >= self.floor {
@@ -73,7 +87,13 @@ impl<'a> Reader<'a> {
     }
 
     fn restart(&mut self) {
-        self.window_end = Instant::now() + self.window;
+        let now = Instant::now();
+        if self.total >= TELLING {
+            // The first pieces may have waited in a buffer, so no rate counts over less than this.
+            let passed = (now - self.start).max(Duration::from_millis(500));
+            self.expect(self.total as f64 / passed.as_secs_f64());
+        }
+        self.window_end = now + self.window;
         self.in_window = 0;
     }
 }

@@ -56,6 +56,7 @@ impl Attempt<'_> {
                 bulk: self.bulk,
                 fresh: self.fresh,
                 probe: self.choice.probe,
+                failures: self.choice.failures,
                 reached: &self.choice.reached,
             };
             let reply = exchange.run().await.map_err(|broken| self.broken(broken))?;

@@ -67,7 +67,9 @@ pub struct Timeouts {
     pub proxy: Duration,
     /// Shaking hands for TLS.
     pub tls: Duration,
-    /// From a request sent to its response's head.
+    /// From a request sent to its response's head. It doubles, up to eight times this, with each
+    /// failure in a row at an endpoint: proxy caches first fetch what they serve. Requests with a
+    /// body, which servers check before they answer, get six times as long.
     pub first_byte: Duration,
     /// The window over which a body must bring [`Self::stall_floor`] bytes.
     pub stall: Duration,
@@ -84,8 +86,8 @@ impl Default for Timeouts {
             connect: Duration::from_secs(6),
             proxy: Duration::from_secs(15),
             tls: Duration::from_secs(10),
-            first_byte: Duration::from_secs(30),
-            stall: Duration::from_secs(15),
+            first_byte: Duration::from_secs(10),
+            stall: Duration::from_secs(10),
             stall_floor: 1024,
             probe: Duration::from_secs(2),
         }
@@ -115,7 +117,7 @@ impl Default for Retry {
         Self {
             budget: Duration::from_secs(600),
             attempts: None,
-            base: Duration::from_millis(400),
+            base: Duration::from_millis(250),
             cap: Duration::from_secs(20),
             retry_after_cap: Duration::from_secs(120),
             seed: None,

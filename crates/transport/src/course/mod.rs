@@ -54,6 +54,8 @@ pub(crate) struct Choice {
     pub(crate) probe: bool,
     /// The attempt's number, from 1.
     pub(crate) attempt: u32,
+    /// How often the endpoint failed in a row before.
+    pub(crate) failures: u32,
     pub(crate) started: Instant,
     /// Whether a connection was there, so that a dropped attempt tells a dead endpoint from a slow
     /// one.
@@ -195,6 +197,7 @@ impl<'a> Course<'a> {
             probe: probe && endpoints.len() > 1,
             endpoint,
             attempt: self.attempts,
+            failures: self.tries[index],
             started: Instant::now(),
             reached: Arc::default(),
         }

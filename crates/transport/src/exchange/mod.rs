@@ -48,6 +48,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) fresh: bool,
     /// Whether the endpoint failed before, so that little time is spent on reaching it.
     pub(crate) probe: bool,
+    /// How often the endpoint failed in a row before.
+    pub(crate) failures: u32,
     /// Set once a connection is there.
     pub(crate) reached: &'a AtomicBool,
 }

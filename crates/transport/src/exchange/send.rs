@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::Method;
 use tokio::time::{Instant, timeout};
 
 use super::{Exchange, Hop, Reply};
@@ -92,13 +93,24 @@ impl Exchange<'_> {
         let timeouts = &self.inner.settings.timeouts;
         let after = match stage {
             Stage::Send => timeouts.stall,
-            _ => timeouts.first_byte,
+            _ => self.answer_within(),
         };
         let by = *deadline.get_or_insert_with(|| Instant::now() + after);
         if Instant::now() < by {
             return Ok(());
         }
         Err(Cause::Timeout { stage, after })
+    }
+
+    /// How long the answer may take.
+    fn answer_within(&self) -> Duration {
+        let reading = matches!(
+            self.request.method,
+            Method::GET | Method::HEAD | Method::OPTIONS
+        );
+        let factor = if reading { 1 } else { 6 };
+        let doubled = 1 << self.failures.min(3);
+        self.inner.settings.timeouts.first_byte * factor * doubled
     }
 
     fn report_sent(&self, bytes: u64) {

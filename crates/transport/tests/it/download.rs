@@ -607,3 +607,35 @@ async fn downloads_side_by_side_share_a_hosts_connections() {
         server.connections()
     );
 }
+
+#[tokio::test]
+async fn a_stall_after_a_fast_start_is_seen_early() {
+    let bytes = data(700_000, 19);
+    let served = bytes.clone();
+    let server = Server::start(move |hit| {
+        let (head, body) = parts(hit, &served);
+        match hit.number {
+            0 => vec![
+                Act::Send(head),
+                Act::Send(body[..600_000].to_vec()),
+                Act::Hang,
+            ],
+            _ => vec![Act::Send(head), Act::Send(body)],
+        }
+    })
+    .await;
+    let mut settings = hurried();
+    // Nothing but the body's own speed can tell.
+    settings.timeouts.stall = Duration::from_secs(3600);
+    let (transport, seen) = transport(settings);
+    let route = Route::direct(plain(&server.authority()));
+    let sink = Memory::new(bytes.len());
+    let download = bring(&transport, &route, bytes.len(), &sink);
+    let ended = tokio::time::timeout(Duration::from_secs(60), download).await;
+    ended.expect("an hour's window is cut short").unwrap();
+    assert!(sink.bytes() == bytes && sink.twice() == 0);
+    assert_eq!(
+        seen.count(|event| matches!(event, Event::AttemptFailed { .. })),
+        1
+    );
+}

@@ -646,3 +646,23 @@ async fn names_with_several_addresses_are_tried_on_all_of_them() {
         0
     );
 }
+
+#[tokio::test]
+async fn patience_with_a_slow_answer_grows() {
+    let server = Server::start(|hit| match hit.number {
+        // A proxy cache that fetches first: each answer takes longer than the first time-out.
+        0..8 => [
+            vec![Act::Pause(Duration::from_millis(700))],
+            answer(200, &[], b"late"),
+        ]
+        .concat(),
+        _ => vec![Act::Reset],
+    })
+    .await;
+    let mut settings = hurried();
+    settings.timeouts.first_byte = Duration::from_millis(150);
+    settings.retry.attempts = Some(5);
+    let (transport, _) = transport(settings);
+    let route = Route::direct(plain(&server.authority()));
+    assert_eq!(fetch(&transport, &route).await.unwrap().body, "late");
+}
