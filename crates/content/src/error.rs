@@ -49,6 +49,13 @@ pub enum Error {
         /// the rest may be innocent.
         resumed: u64,
     },
+    /// The system failed to bring a blob's bytes to the disk and has given them up; the partial file
+    /// was dropped.
+    #[error("blob {digest} was lost on its way to the disk")]
+    Lost {
+        /// The blob.
+        digest: Digest,
+    },
     /// Two sizes are claimed for one blob.
     #[error("blob {digest} has {actual} bytes, not {expected}")]
     Size {

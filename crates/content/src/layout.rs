@@ -153,9 +153,8 @@ impl Layout {
         sync_folder(parent(path))
     }
 
-    /// Gives a finished file its name: sync, rename, sync of the folder.
-    pub(crate) fn publish(file: &File, from: &Path, to: &Path) -> Result<()> {
-        file.sync_all().map_err(disk::write_error(to, 0))?;
+    /// Gives a file that is on the disk its name, so that it lasts through a crash.
+    pub(crate) fn publish(from: &Path, to: &Path) -> Result<()> {
         fs::rename(from, to).map_err(disk::write_error(to, 0))?;
         sync_folder(parent(to))
     }

@@ -10,6 +10,7 @@ mod disk;
 mod error;
 mod gc;
 mod ingest;
+mod journal;
 mod layout;
 mod lock;
 mod names;

@@ -1,21 +1,18 @@
-//! The file of a blob that is not complete yet, and the record of which of its bytes were written.
+//! The file of a blob that is not complete yet.
 //!
 //! The data is `tmp/ALGORITHM-HEX.partial`, held by an exclusive lock on that very file, and written
-//! in place. Beside it, `.ranges` is a journal: one checksummed entry a write, appended after the
-//! write was done, so that a killed process loses nothing that it has recorded. A crash of the whole
-//! machine can lose data that was recorded but never reached the disk: entries made before the
-//! machine was started last count only up to the last checkpoint, which is made after a sync of the
-//! data. Whatever the journal says, a blob gets its name by its digest alone.
+//! in place. Beside it, `.ranges` is the journal of which bytes were written. Whatever the journal
+//! says, a blob gets its name by its digest alone.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
-use std::ops::Range;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sealift_oci::Digest;
 
+use crate::journal::{self, Journal};
 use crate::layout::Layout;
 use crate::ranges::RangeSet;
 use crate::{Error, Result, disk};
@@ -25,18 +22,14 @@ pub(crate) const DATA: &str = ".partial";
 /// How the names of their journals end.
 pub(crate) const RANGES: &str = ".ranges";
 
-const ENTRY: usize = 32;
-const HEADER: u64 = 0x5345_414c_4946_5431;
-const WRITTEN: u64 = 1;
-const DISCARDED: u64 = 2;
-const CHECKPOINT: u64 = 3;
-
 /// A partial blob that this process holds.
 #[derive(Debug)]
 pub(crate) struct Partial {
     pub(crate) data: File,
     pub(crate) path: PathBuf,
     ranges: PathBuf,
+    /// Set once bytes may have been lost on their way to the disk.
+    lost: AtomicBool,
 }
 
 impl Partial {
@@ -67,7 +60,12 @@ impl Partial {
             }
             // Until we had the lock its last holder may have given the file its final name.
             if is_at(&data, &path) {
-                return Ok(Some(Self { data, path, ranges }));
+                return Ok(Some(Self {
+                    data,
+                    path,
+                    ranges,
+                    lost: AtomicBool::new(false),
+                }));
             }
         }
     }
@@ -76,7 +74,7 @@ impl Partial {
     /// files empty where nothing can be trusted.
     pub(crate) fn recover(&self, size: Option<u64>) -> Result<(RangeSet, Option<Journal>)> {
         let length = self.length()?;
-        let mut written = read_journal(&self.ranges);
+        let mut written = journal::read(&self.ranges);
         written.remove(size.map_or(length, |size| size.min(length))..u64::MAX);
         if written.len() == 0 {
             remove(&self.ranges)?;
@@ -111,9 +109,19 @@ impl Partial {
 
     /// Brings the data to the disk.
     pub(crate) fn sync(&self) -> Result<()> {
-        self.data
-            .sync_data()
-            .map_err(disk::write_error(&self.path, 0))
+        let synced = self.data.sync_data();
+        synced.map_err(|error| self.lose(error))
+    }
+
+    /// Notes that a sync has failed: the system tells it once, and has given up the bytes.
+    pub(crate) fn lose(&self, error: io::Error) -> Error {
+        self.lost.store(true, Ordering::Relaxed);
+        disk::write_error(&self.path, 0)(error)
+    }
+
+    /// Tells whether bytes may have been lost on their way to the disk.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Removes both files; the data file's lock goes with this value.
@@ -136,154 +144,6 @@ impl Drop for Partial {
     }
 }
 
-/// The journal of a partial blob.
-#[derive(Debug)]
-pub(crate) struct Journal {
-    file: File,
-    path: PathBuf,
-    /// Entries after the header.
-    entries: u64,
-}
-
-impl Journal {
-    fn create(path: &Path, written: &RangeSet) -> Result<Self> {
-        let mut bytes = entry(HEADER, boot(), 0).to_vec();
-        let mut entries = 0;
-        for range in written.iter() {
-            bytes.extend(entry(WRITTEN, range.start, range.end));
-            entries += 1;
-        }
-        if entries > 0 {
-            bytes.extend(entry(CHECKPOINT, entries, 0));
-            entries += 1;
-        }
-        let folder = path.parent().expect("a journal is in the temporary folder");
-        let full = |error| disk::write_error(path, bytes.len() as u64)(error);
-        let mut file = tempfile::Builder::new()
-            .prefix(crate::layout::NEW)
-            .tempfile_in(folder)
-            .map_err(full)?;
-        let full = |error| disk::write_error(path, bytes.len() as u64)(error);
-        file.write_all(&bytes).map_err(full)?;
-        if entries > 0 {
-            file.as_file()
-                .sync_data()
-                .map_err(Error::io("sync", path))?;
-        }
-        let file = file
-            .persist(path)
-            .map_err(|error| Error::io("rename", path)(error.error))?;
-        Ok(Self {
-            file,
-            path: path.to_owned(),
-            entries,
-        })
-    }
-
-    /// Notes a range that was written.
-    pub(crate) fn written(&mut self, range: &Range<u64>) -> Result<()> {
-        self.append(WRITTEN, range.start, range.end)
-    }
-
-    /// Notes a range that was given up.
-    pub(crate) fn discarded(&mut self, range: &Range<u64>) -> Result<()> {
-        self.append(DISCARDED, range.start, range.end)
-    }
-
-    /// Returns how many entries there are.
-    pub(crate) const fn entries(&self) -> u64 {
-        self.entries
-    }
-
-    /// Notes that the data of the first `entries` entries has reached the disk.
-    pub(crate) fn checkpoint(&mut self, entries: u64) -> Result<()> {
-        self.append(CHECKPOINT, entries, 0)?;
-        self.file.sync_data().map_err(Error::io("sync", &self.path))
-    }
-
-    fn append(&mut self, kind: u64, start: u64, end: u64) -> Result<()> {
-        // By position, so that an entry cut short by a full disk is overwritten by the next.
-        let at = (self.entries + 1) * ENTRY as u64;
-        self.file
-            .write_all_at(&entry(kind, start, end), at)
-            .map_err(disk::write_error(&self.path, ENTRY as u64))?;
-        self.entries += 1;
-        Ok(())
-    }
-}
-
-fn entry(kind: u64, start: u64, end: u64) -> [u8; ENTRY] {
-    let mut bytes = [0; ENTRY];
-    for (slot, word) in bytes.chunks_exact_mut(8).zip([kind, start, end]) {
-        slot.copy_from_slice(&word.to_le_bytes());
-    }
-    let check = checksum(&bytes[..24]);
-    bytes[24..].copy_from_slice(&check.to_le_bytes());
-    bytes
-}
-
-/// Computes FNV-1a of 64 bits: it finds entries that were cut or never written.
-fn checksum(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
-}
-
-fn read_journal(path: &Path) -> RangeSet {
-    let mut bytes = Vec::new();
-    // No journal, or one that can't be read, means that nothing is known to be written.
-    match File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)) {
-        Ok(_) => replay(&bytes, boot()),
-        Err(_) => RangeSet::default(),
-    }
-}
-
-/// Finds what was written; of entries made under another boot, only what a checkpoint covers.
-fn replay(bytes: &[u8], boot: u64) -> RangeSet {
-    let mut entries = bytes.chunks_exact(ENTRY).map_while(decode);
-    let same_boot = match entries.next() {
-        Some([HEADER, id, _]) => boot != 0 && id == boot,
-        _ => return RangeSet::default(),
-    };
-    let entries: Vec<[u64; 3]> = entries.collect();
-    let covered = entries
-        .iter()
-        .filter(|entry| entry[0] == CHECKPOINT)
-        .map(|entry| entry[1])
-        .max();
-    let trusted = if same_boot {
-        u64::MAX
-    } else {
-        covered.unwrap_or(0)
-    };
-    let mut written = RangeSet::default();
-    for (at, [kind, start, end]) in (0u64..).zip(entries) {
-        match kind {
-            WRITTEN if at < trusted && start <= end => written.insert(start..end),
-            DISCARDED => written.remove(start..end),
-            _ => {}
-        }
-    }
-    written
-}
-
-fn decode(bytes: &[u8]) -> Option<[u64; 3]> {
-    let mut words = [0; 4];
-    for (word, slot) in words.iter_mut().zip(bytes.chunks_exact(8)) {
-        *word = u64::from_le_bytes(slot.try_into().ok()?);
-    }
-    let [kind, start, end, check] = words;
-    (check == checksum(&bytes[..24])).then_some([kind, start, end])
-}
-
-/// Returns a number for the time since the machine was started, 0 where the system has none.
-fn boot() -> u64 {
-    static BOOT: OnceLock<u64> = OnceLock::new();
-    *BOOT.get_or_init(|| {
-        fs::read("/proc/sys/kernel/random/boot_id").map_or(0, |text| checksum(&text))
-    })
-}
-
 fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
         (Ok(held), Ok(named)) => (held.dev(), held.ino()) == (named.dev(), named.ino()),
@@ -297,82 +157,5 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
             Err(Error::io("remove", path)(error))
         }
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::collection::vec;
-    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
-
-    use super::*;
-
-    fn journal(boot: u64, entries: &[(u64, u64, u64)]) -> Vec<u8> {
-        let mut bytes = entry(HEADER, boot, 0).to_vec();
-        for &(kind, start, end) in entries {
-            bytes.extend(entry(kind, start, end));
-        }
-        bytes
-    }
-
-    fn ranges(set: &RangeSet) -> Vec<Range<u64>> {
-        set.iter().collect()
-    }
-
-    #[test]
-    fn another_boot_counts_only_what_a_checkpoint_covers() {
-        let bytes = journal(
-            7,
-            &[
-                (WRITTEN, 0, 10),
-                (WRITTEN, 20, 30),
-                (CHECKPOINT, 1, 0),
-                (WRITTEN, 10, 20),
-                (DISCARDED, 5, 10),
-            ],
-        );
-        assert_eq!(ranges(&replay(&bytes, 7)), vec![0..5, 10..30]);
-        assert_eq!(ranges(&replay(&bytes, 8)), vec![0..5]);
-        assert_eq!(ranges(&replay(&bytes, 0)), vec![0..5]);
-    }
-
-    proptest! {
-        /// A journal that is cut anywhere says no more than the entries that are whole in it.
-        #[test]
-        fn a_cut_journal_is_a_shorter_journal(steps in vec((any::<bool>(), 0u64..1000, 0u64..200), 0..40), cut in any::<usize>()) {
-            let entries: Vec<_> = steps
-                .iter()
-                .map(|&(add, start, len)| (if add { WRITTEN } else { DISCARDED }, start, start + len))
-                .collect();
-            let bytes = journal(1, &entries);
-            let cut = cut % (bytes.len() + 1);
-            let whole = (cut / ENTRY).saturating_sub(1);
-            let expected = replay(&journal(1, &entries[..whole]), 1);
-            prop_assert_eq!(replay(&bytes[..cut], 1), expected);
-        }
-
-        /// A changed byte ends what is believed; it never adds to it.
-        #[test]
-        fn a_damaged_journal_adds_nothing(lens in vec(1u64..50, 1..30), at in any::<usize>(), flip in 1u8..) {
-            let mut start = 0;
-            let entries: Vec<_> = lens
-                .iter()
-                .map(|len| { start += len; (WRITTEN, start - len, start) })
-                .collect();
-            let mut bytes = journal(1, &entries);
-            let at = at % bytes.len();
-            bytes[at] ^= flip;
-            let damaged = replay(&bytes, 1);
-            let whole = (at / ENTRY).saturating_sub(1);
-            let before = entries[..whole].last().map_or(0, |entry| entry.2);
-            prop_assert!(damaged.end() <= before);
-            prop_assert_eq!(damaged.run_from(0), damaged.end());
-        }
-
-        /// Any bytes at all are read without a panic.
-        #[test]
-        fn noise_is_nothing(bytes in vec(any::<u8>(), 0..400)) {
-            prop_assert_eq!(replay(&bytes, 1).len(), 0);
-        }
     }
 }

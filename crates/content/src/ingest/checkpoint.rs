@@ -1,52 +1,96 @@
 //! What of a partial blob outlives a crash of the machine: it is brought to the disk and recorded now
-//! and then, and at the end where an ingest is dropped.
+//! and then, by a thread beside those that write, and at the end where an ingest is dropped.
+
+use std::io;
+use std::sync::{MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use super::{End, Ingest};
-use crate::Result;
+use crate::journal::Checkpoint;
+use crate::{Error, Result};
 
 /// How much is written between two checkpoints, in bytes.
 const CHECKPOINT: u64 = 64 * 1024 * 1024;
 
+/// A checkpoint that is under way; it gives what the sync of the data said.
+pub(super) type Running = JoinHandle<io::Result<()>>;
+
 impl Ingest {
+    /// Starts a checkpoint where enough was written since the last one.
     pub(super) fn checkpoint_if_due(&self) -> Result<()> {
         if self.lock().unsafe_bytes < CHECKPOINT {
             return Ok(());
         }
-        self.checkpoint()
+        let mut running = self.running();
+        if running.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return Ok(());
+        }
+        self.join(running.take())?;
+        let Some(checkpoint) = self.begin_checkpoint()? else {
+            return Ok(());
+        };
+        let path = &self.partial.path;
+        let data = self.partial.data.try_clone();
+        let data = data.map_err(Error::io("open", path))?;
+        let thread = thread::Builder::new().name("sealift-checkpoint".to_owned());
+        let started = thread.spawn(move || {
+            data.sync_data()?;
+            // Where this can't be recorded, the last checkpoint stays the last.
+            let _ = checkpoint.finish();
+            Ok(())
+        });
+        *running = Some(started.map_err(Error::io("start a thread for", path))?);
+        Ok(())
     }
 
-    /// Brings what was recorded so far to the disk, and records that.
-    fn checkpoint(&self) -> Result<()> {
-        let entries = {
-            let mut state = self.lock();
-            state.unsafe_bytes = 0;
-            match &state.journal {
-                Some(journal) => journal.entries(),
-                None => return Ok(()),
-            }
+    /// Waits for a checkpoint that is under way: its failure is the only word of lost bytes.
+    pub(super) fn end_checkpoint(&self) -> Result<()> {
+        let running = self.running().take();
+        self.join(running)
+    }
+
+    fn join(&self, running: Option<Running>) -> Result<()> {
+        let synced = running.map(|thread| thread.join().unwrap_or(Ok(())));
+        match synced {
+            Some(Err(error)) => Err(self.partial.lose(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin_checkpoint(&self) -> Result<Option<Checkpoint>> {
+        let mut state = self.lock();
+        state.unsafe_bytes = 0;
+        let journal = state.journal.as_mut();
+        journal
+            .map(|journal| journal.begin_checkpoint())
+            .transpose()
+    }
+
+    /// Brings what was written to the disk and records it.
+    fn keep(&self) -> Result<()> {
+        self.end_checkpoint()?;
+        if self.lock().unsafe_bytes == 0 {
+            return Ok(());
+        }
+        let Some(checkpoint) = self.begin_checkpoint()? else {
+            return Ok(());
         };
         self.partial.sync()?;
-        match &mut self.lock().journal {
-            Some(journal) => journal.checkpoint(entries),
-            None => Ok(()),
-        }
+        checkpoint.finish()
     }
 }
 
 impl Drop for Ingest {
     fn drop(&mut self) {
-        if *self.end() != End::Open {
-            return;
-        }
         // Nobody is left to hear of a failure: at worst the next ingest begins anew.
-        let (bytes, unsafe_bytes) = {
-            let state = self.lock();
-            (state.written.len(), state.unsafe_bytes)
-        };
-        let _ = match (bytes, unsafe_bytes) {
-            (0, _) => self.partial.remove(),
-            (_, 0) => Ok(()),
-            _ => self.checkpoint(),
+        let _ = match *self.end() {
+            End::Open if self.lock().written.len() > 0 => self.keep(),
+            End::Open => self.partial.remove(),
+            End::Committed | End::Dropped => self.end_checkpoint(),
         };
     }
 }

@@ -11,8 +11,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use sealift_oci::{Digest, Hasher};
 
+use crate::journal::Journal;
 use crate::layout::{Layout, make_folder};
-use crate::partial::{Journal, Partial};
+use crate::partial::Partial;
 use crate::ranges::RangeSet;
 use crate::{Error, Result, disk};
 
@@ -42,6 +43,7 @@ pub struct Ingest {
     /// Told when the hasher is put back.
     idle: Condvar,
     end: Mutex<End>,
+    running: Mutex<Option<checkpoint::Running>>,
 }
 
 /// How an ingest ended.
@@ -107,6 +109,7 @@ impl Ingest {
             }),
             idle: Condvar::new(),
             end: Mutex::new(End::Open),
+            running: Mutex::new(None),
         };
         if let Some(size) = size {
             let file = &ingest.partial;
@@ -235,13 +238,17 @@ impl Ingest {
         let result = self.total().and_then(|total| self.publish(total));
         match &result {
             Ok(()) => *end = End::Committed,
-            Err(Error::Mismatch { .. }) => {
-                *end = End::Dropped;
-                self.partial.remove()?;
-            }
+            // What is in memory is right, what is on the disk may not be.
+            Err(_) if self.partial.is_lost() => self.give_up(&mut end)?,
+            Err(Error::Mismatch { .. }) => self.give_up(&mut end)?,
             Err(_) => self.lock().sealed = false,
         }
         result
+    }
+
+    fn give_up(&self, end: &mut End) -> Result<()> {
+        *end = End::Dropped;
+        self.partial.remove()
     }
 
     /// Ends all writing, if nothing is missing: what is hashed from now on gets the name.
@@ -282,11 +289,20 @@ impl Ingest {
     }
 
     fn publish(&self, total: u64) -> Result<()> {
-        let Partial { data, path, .. } = &self.partial;
-        if self.partial.length()? != total {
-            data.set_len(total).map_err(Error::io("truncate", path))?;
+        let partial = &self.partial;
+        if partial.length()? != total {
+            let cut = partial.data.set_len(total);
+            cut.map_err(Error::io("truncate", &partial.path))?;
         }
-        Layout::publish(data, path, &self.layout.blob(&self.digest))?;
+        self.end_checkpoint()?;
+        let synced = partial.data.sync_all();
+        synced.map_err(|error| partial.lose(error))?;
+        // A failure that an earlier write was told of counts too: the system says it once only.
+        if partial.is_lost() {
+            let digest = self.digest.clone();
+            return Err(Error::Lost { digest });
+        }
+        Layout::publish(&partial.path, &self.layout.blob(&self.digest))?;
         self.partial.remove_journal()
     }
 
@@ -363,5 +379,34 @@ fn present(layout: &Layout, digest: &Digest, size: Option<u64>) -> Result<bool> 
             actual,
         }),
         None => Ok(true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Store;
+
+    #[test]
+    fn a_blob_whose_bytes_may_be_lost_gets_no_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let digest = Digest::sha256(b"abc");
+        let begin = || match store.ingest(&digest, Some(3)).unwrap() {
+            Ingestion::Ready(ingest) => ingest,
+            other => panic!("{other:?}"),
+        };
+        let ingest = begin();
+        ingest.append(b"abc").unwrap();
+        let told = ingest.partial.lose(std::io::ErrorKind::Other.into());
+        assert!(matches!(told, Error::Io { .. }));
+        assert!(matches!(ingest.commit().unwrap_err(), Error::Lost { .. }));
+        assert!(matches!(
+            ingest.commit().unwrap_err(),
+            Error::NotFound { .. }
+        ));
+        assert!(!store.contains(&digest));
+        drop(ingest);
+        assert_eq!(begin().resumed(), 0);
     }
 }

@@ -293,3 +293,26 @@ fn a_corrupt_blob_is_not_read_as_good() {
         Error::NotFound { .. }
     ));
 }
+
+#[test]
+fn a_large_blob_is_brought_to_the_disk_while_it_is_written() {
+    let (_folder, store) = store();
+    let piece = noise(15, 1 << 20);
+    let mut hasher = sealift_oci::Hasher::new(sealift_oci::Algorithm::Sha256);
+    (0..90).for_each(|_| hasher.update(&piece));
+    let digest = hasher.finish();
+    let size = 90 << 20;
+    let ingest = ready(&store, &digest, Some(size));
+    for at in (0..75).rev() {
+        ingest.write_at(at << 20, &piece).unwrap();
+    }
+    drop(ingest);
+    let ingest = ready(&store, &digest, Some(size));
+    assert_eq!(ingest.resumed(), 75 << 20);
+    for at in 75..90 {
+        ingest.write_at(at << 20, &piece).unwrap();
+    }
+    ingest.commit().unwrap();
+    assert_eq!(store.size(&digest).unwrap(), Some(size));
+    assert_eq!(tmp_files(&store), Vec::<String>::new());
+}
