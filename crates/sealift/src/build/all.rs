@@ -2,13 +2,16 @@
 //! built again.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use sealift_buildkit::Session;
+use sealift_content::Store;
 use sealift_oci::Reference;
 use tokio::task::JoinSet;
 
 use super::failure::Failure;
 use super::order::{NamedImage, Order, Product};
-use super::run::{Built, build};
+use super::run::{Built, Site};
 use crate::builder::Builder;
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
@@ -24,6 +27,12 @@ pub async fn build_all(
     orders: Vec<(Order, Product)>,
     prefetch: &Prefetch,
 ) -> Result<Vec<Built>> {
+    let site = Site {
+        client: builder.client.clone(),
+        session: shared_session(builder, &orders, &prefetch.store).await?,
+        store: prefetch.store.clone(),
+        events: prefetch.events.clone(),
+    };
     let mut running = JoinSet::new();
     let count = orders.len();
     for (position, (order, product)) in orders.into_iter().enumerate() {
@@ -32,12 +41,13 @@ pub async fn build_all(
             image: order.image.clone(),
             contexts: order.images.len(),
         });
-        let (builder, prefetch) = (builder.clone(), prefetch.clone());
+        let (site, prefetch) = (site.clone(), prefetch.clone());
         running.spawn(async move {
-            let built = with_missed_images(&builder, order, &product, &prefetch).await?;
+            let built = with_missed_images(&site, order, &product, &prefetch).await?;
             Ok::<_, Error>((position, built))
         });
     }
+    drop(site);
     let mut all: Vec<Option<Built>> = vec![None; count];
     while let Some(outcome) = running.join_next().await {
         let ended = |error| Error::new(Kind::Builder, "a build ended early").because(error);
@@ -49,23 +59,46 @@ pub async fn build_all(
     Ok(all.into_iter().flatten().collect())
 }
 
-async fn with_missed_images(
+/// Opens a session for all orders, where all of them make images: files of several platforms go to
+/// several folders, which one session cannot tell apart.
+async fn shared_session(
     builder: &Builder,
+    orders: &[(Order, Product)],
+    store: &Store,
+) -> Result<Option<Arc<Session>>> {
+    let images = orders
+        .iter()
+        .all(|(_, product)| matches!(product, Product::Image));
+    if orders.len() < 2 || !images {
+        return Ok(None);
+    }
+    let solves: Vec<_> = orders
+        .iter()
+        .map(|(order, product)| order.solve(product, store))
+        .collect();
+    let session = builder
+        .client
+        .open_session(&solves.iter().collect::<Vec<_>>())
+        .await;
+    let session = session.map_err(|error| {
+        Error::new(
+            Kind::Builder,
+            format!("cannot open a session at {}", builder.address),
+        )
+        .because(error)
+    })?;
+    Ok(Some(Arc::new(session)))
+}
+
+async fn with_missed_images(
+    site: &Site,
     mut order: Order,
     product: &Product,
     prefetch: &Prefetch,
 ) -> Result<Built> {
     let mut fetched = BTreeSet::new();
     loop {
-        let outcome = build(
-            &builder.client,
-            &order,
-            product,
-            &prefetch.store,
-            &prefetch.events,
-        )
-        .await;
-        let failure = match outcome {
+        let failure = match site.build(&order, product).await {
             Ok(built) => return Ok(built),
             Err(failure) => failure,
         };
@@ -76,10 +109,8 @@ async fn with_missed_images(
             return Err(failure.error);
         }
         let reason = format!("it also needs {reference}, which was not found beforehand");
-        prefetch.events.tell(&Event::BuildRepeated {
-            unit: order.unit.clone(),
-            reason,
-        });
+        let unit = order.unit.clone();
+        prefetch.events.tell(&Event::BuildRepeated { unit, reason });
         let wanted = Wanted {
             reference: reference.clone(),
             platforms: vec![order.platform.clone()],

@@ -1,8 +1,9 @@
 //! Runs a unit's solve, again where that may help.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sealift_buildkit::{Client, Solved};
+use sealift_buildkit::{Client, Session, Solved};
 use sealift_content::Store;
 use sealift_oci::Descriptor;
 use tokio::sync::mpsc;
@@ -33,77 +34,90 @@ pub struct Built {
     pub duration: Duration,
 }
 
-/// Builds a unit.
-///
-/// # Errors
-/// A [`Failure`] that says whether the policy denied an image, so that the caller can fetch it.
-pub async fn build(
-    client: &Client,
-    order: &Order,
-    product: &Product,
-    store: &Store,
-    events: &Events,
-) -> Result<Built, Failure> {
-    let start = Instant::now();
-    let mut repeats = 0;
-    let solved = loop {
-        match once(client, order, product, store, events).await {
-            Ok(solved) => break solved,
-            Err(failure) if failure.is_transient() && repeats < REPEATS => {
-                let reason = failure.error.causes().pop();
-                let reason = reason.unwrap_or_else(|| failure.error.message().to_owned());
-                let reason = reason.lines().next().unwrap_or_default().to_owned();
-                events.tell(&Event::BuildRepeated {
-                    unit: order.unit.clone(),
-                    reason,
-                });
-                tokio::time::sleep(DELAY * 2_u32.pow(repeats)).await;
-                repeats += 1;
-            }
-            Err(failure) => return Err(failure),
-        }
-    };
-    let manifest = solved.image.clone();
-    let duration = start.elapsed();
-    events.tell(&Event::BuildFinished {
-        unit: order.unit.clone(),
-        digest: manifest
-            .as_ref()
-            .map(|manifest| manifest.digest.to_string()),
-        seconds: duration.as_secs_f64(),
-        seal: order.seal.as_str().to_owned(),
-        blobs_read: solved.traffic.blob_reads,
-        tokens_asked: solved.traffic.auth_requests,
-    });
-    let config = solved.config_digest().map(|digest| digest.to_string());
-    Ok(Built {
-        order: order.clone(),
-        manifest,
-        config,
-        duration,
-    })
+/// Where units are built.
+#[derive(Clone)]
+pub struct Site {
+    /// The builder.
+    pub client: Client,
+    /// The session that the units of one command share, so that a context that several platforms
+    /// read at the same time travels once. Repetitions open one of their own: it may be the session
+    /// that was lost.
+    pub session: Option<Arc<Session>>,
+    /// Where images are read from and results go.
+    pub store: Store,
+    /// Who is told.
+    pub events: Events,
 }
 
-async fn once(
-    client: &Client,
-    order: &Order,
-    product: &Product,
-    store: &Store,
-    events: &Events,
-) -> Result<Solved, Failure> {
-    let mut progress = Progress::new(&order.unit, events);
-    let (sender, mut receiver) = mpsc::channel(EVENTS_WAITING);
-    // Dropping this future drops the solve, which cancels it; the token is for those who stay.
-    let solve = client.solve(
-        order.solve(product, store),
-        sender,
-        CancellationToken::new(),
-    );
-    let follow = async {
-        while let Some(event) = receiver.recv().await {
-            progress.take(event);
-        }
-    };
-    let (solved, ()) = tokio::join!(solve, follow);
-    solved.map_err(|error| Failure::read(error, &order.unit, &progress, &order.shown))
+impl Site {
+    /// Builds a unit.
+    ///
+    /// # Errors
+    /// A [`Failure`] that says whether the policy denied an image, so that the caller can fetch it.
+    pub async fn build(&self, order: &Order, product: &Product) -> Result<Built, Failure> {
+        let start = Instant::now();
+        let mut repeats = 0;
+        let mut session = self.session.clone();
+        let solved = loop {
+            match self.once(order, product, session.take()).await {
+                Ok(solved) => break solved,
+                Err(failure) if failure.is_transient() && repeats < REPEATS => {
+                    let reason = failure.error.causes().pop();
+                    let reason = reason.unwrap_or_else(|| failure.error.message().to_owned());
+                    let reason = reason.lines().next().unwrap_or_default().to_owned();
+                    let unit = order.unit.clone();
+                    self.events.tell(&Event::BuildRepeated { unit, reason });
+                    tokio::time::sleep(DELAY * 2_u32.pow(repeats)).await;
+                    repeats += 1;
+                }
+                Err(failure) => return Err(failure),
+            }
+        };
+        let manifest = solved.image.clone();
+        let duration = start.elapsed();
+        self.events.tell(&Event::BuildFinished {
+            unit: order.unit.clone(),
+            digest: manifest
+                .as_ref()
+                .map(|manifest| manifest.digest.to_string()),
+            seconds: duration.as_secs_f64(),
+            seal: order.seal.as_str().to_owned(),
+            blobs_read: solved.traffic.blob_reads,
+            tokens_asked: solved.traffic.auth_requests,
+        });
+        let config = solved.config_digest().map(|digest| digest.to_string());
+        let order = order.clone();
+        Ok(Built {
+            order,
+            manifest,
+            config,
+            duration,
+        })
+    }
+
+    async fn once(
+        &self,
+        order: &Order,
+        product: &Product,
+        session: Option<Arc<Session>>,
+    ) -> Result<Solved, Failure> {
+        let mut progress = Progress::new(&order.unit, &self.events);
+        let (sender, mut receiver) = mpsc::channel(EVENTS_WAITING);
+        let solve = order.solve(product, &self.store);
+        // Dropping this future drops the solve, which cancels it; the token is for those who stay.
+        let cancel = CancellationToken::new();
+        let run = async {
+            match session {
+                Some(session) => self.client.solve_in(&session, solve, sender, cancel).await,
+                None => self.client.solve(solve, sender, cancel).await,
+            }
+        };
+        let follow = async {
+            while let Some(event) = receiver.recv().await {
+                progress.take(event);
+            }
+        };
+        let (solved, ()) = tokio::join!(run, follow);
+        solved.map_err(|error| Failure::read(error, &order.unit, &progress, &order.shown))
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use sealift_content::Store;
 use sealift_oci::{Descriptor, Platform, Reference};
 
 use super::order;
@@ -129,36 +130,12 @@ impl Outcome<'_> {
             .iter()
             .filter_map(|built| Some((built.order.platform.clone(), built.manifest.clone()?)))
             .collect();
-        for destination in self.destinations {
-            if let Destination::Folder(folder) = destination {
-                let (output, destination) = ("folder".to_owned(), folder.display().to_string());
-                session.events().tell(&Event::Delivered {
-                    output,
-                    destination,
-                    digest: None,
-                });
-            }
-        }
+        self.tell_folders(session);
         if images.is_empty() {
             return Ok(None);
         }
         let store = &prefetch.store;
-        let root = index::assemble(store, &images)?;
-        let named: Vec<_> = self
-            .names
-            .iter()
-            .map(|name| (name.clone(), root.clone()))
-            .collect();
-        store.set_names(&named).map_err(store_failed)?;
-        for name in self.names {
-            let (output, destination) = ("store".to_owned(), name.to_string());
-            let digest = Some(root.digest.to_string());
-            session.events().tell(&Event::Delivered {
-                output,
-                destination,
-                digest,
-            });
-        }
+        let root = self.keep(store, &images, session)?;
         let wanted = match &self.input.platforms[..] {
             [only] => only.clone(),
             _ => Platform::host(),
@@ -192,5 +169,43 @@ impl Outcome<'_> {
             courier.deliver(&parcel, destination).await?;
         }
         Ok(Some(root))
+    }
+
+    fn tell_folders(&self, session: &Session) {
+        for destination in self.destinations {
+            if let Destination::Folder(folder) = destination {
+                let (output, destination) = ("folder".to_owned(), folder.display().to_string());
+                let told = Event::Delivered {
+                    output,
+                    destination,
+                    digest: None,
+                };
+                session.events().tell(&told);
+            }
+        }
+    }
+
+    /// Joins the platforms and names the image in the store.
+    fn keep(
+        &self,
+        store: &Store,
+        images: &[(Platform, Descriptor)],
+        session: &Session,
+    ) -> Result<Descriptor> {
+        let root = index::assemble(store, images)?;
+        let named = self.names.iter().map(|name| (name.clone(), root.clone()));
+        store
+            .set_names(&named.collect::<Vec<_>>())
+            .map_err(store_failed)?;
+        for name in self.names {
+            let (output, destination) = ("store".to_owned(), name.to_string());
+            let digest = Some(root.digest.to_string());
+            session.events().tell(&Event::Delivered {
+                output,
+                destination,
+                digest,
+            });
+        }
+        Ok(root)
     }
 }

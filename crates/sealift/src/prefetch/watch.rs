@@ -45,6 +45,30 @@ impl Watch {
 }
 
 impl Watch {
+    fn attempt(&self, event: &transport::Event) {
+        let transport::Event::AttemptFailed {
+            subject,
+            attempt,
+            class,
+            text,
+            decision,
+            ..
+        } = event
+        else {
+            return;
+        };
+        self.events.tell(&Event::Attempt(Attempt {
+            time: now(),
+            phase: subject.phase.name().to_owned(),
+            image: subject.label.to_string(),
+            host: subject.host.to_string(),
+            class: class.name().to_owned(),
+            text: text.clone(),
+            attempt: *attempt,
+            decision: decision.to_string(),
+        }));
+    }
+
     /// Tells where an image's content comes from, whenever that changes.
     fn endpoint(&self, image: &str, host: &str, mirror: bool) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,25 +89,7 @@ impl Watch {
 impl transport::Observer for Watch {
     fn event(&self, event: &transport::Event) {
         match event {
-            transport::Event::AttemptFailed {
-                subject,
-                attempt,
-                class,
-                text,
-                decision,
-                ..
-            } => {
-                self.events.tell(&Event::Attempt(Attempt {
-                    time: now(),
-                    phase: subject.phase.name().to_owned(),
-                    image: subject.label.to_string(),
-                    host: subject.host.to_string(),
-                    class: class.name().to_owned(),
-                    text: text.clone(),
-                    attempt: *attempt,
-                    decision: decision.to_string(),
-                }));
-            }
+            transport::Event::AttemptFailed { .. } => self.attempt(event),
             transport::Event::Waiting {
                 subject,
                 reason,

@@ -5,3 +5,4 @@ pub mod failure_log;
 pub mod live;
 pub mod plain;
 pub mod transfers;
+pub mod wording;

@@ -3,12 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use crate::event::{Event, HostTotal, StepState, Unit};
+use crate::event::{Event, StepState, Unit};
 use crate::report::transfers::Transfers;
+use crate::report::wording;
 use crate::size;
-
-/// Shorter waits are not worth a line, in seconds.
-const WAIT_SHOWN: f64 = 5.0;
 
 /// Turns events into lines.
 #[derive(Debug, Default)]
@@ -60,7 +58,7 @@ impl Plain {
             Event::StepLog { unit, id, text } => self.log(unit, id, text),
             Event::BuildFinished { unit, .. } => {
                 let mut lines = self.flush(unit);
-                lines.extend(self.single(event));
+                lines.extend(wording::of(event, self.verbose));
                 lines
             }
             Event::RateLimit {
@@ -80,7 +78,7 @@ impl Plain {
             }
             _ => {
                 let mut lines: Vec<String> = self.transfer(event).into_iter().collect();
-                lines.extend(self.single(event));
+                lines.extend(wording::of(event, self.verbose));
                 lines
             }
         }
@@ -89,100 +87,6 @@ impl Plain {
     fn transfer(&mut self, event: &Event) -> Option<String> {
         let (image, progress) = self.transfers.as_mut()?.take(event, Instant::now())?;
         Some(format!("  {image}: {}", progress.text()))
-    }
-
-    fn single(&self, event: &Event) -> Option<String> {
-        Some(match event {
-            Event::Note { text } => text.clone(),
-            Event::Warning { text } => format!("warning: {text}"),
-            Event::Builder { address, platforms } => {
-                format!("Using builder {address} ({})", platforms.join(", "))
-            }
-            Event::Prefetching { unique: 1 } => "Prefetching 1 unique base image".to_owned(),
-            Event::Prefetching { unique } => format!("Prefetching {unique} unique base images"),
-            Event::ImageCached { image, platforms } => {
-                format!("✓ {image} (cached) [{}]", platforms.join(", "))
-            }
-            Event::ImageFetching { image, platforms } => {
-                format!("↓ {image} [{}]", platforms.join(", "))
-            }
-            Event::ImageFetched {
-                image,
-                platforms,
-                bytes,
-                seconds,
-            } => format!(
-                "✓ {image} [{}] {} in {}",
-                platforms.join(", "),
-                size::bytes(*bytes),
-                size::seconds(*seconds)
-            ),
-            Event::BlobProgress { .. } | Event::StepProgress { .. } => return None,
-            Event::Attempt(attempt) if self.verbose > 0 => format!(
-                "retry: {} {} at {}: {} [{}], attempt {}: {}",
-                attempt.phase,
-                attempt.image,
-                attempt.host,
-                attempt.text,
-                attempt.class,
-                attempt.attempt,
-                attempt.decision
-            ),
-            Event::Attempt(_) => return None,
-            Event::Endpoint {
-                image,
-                host,
-                mirror,
-            } if self.verbose > 0 => {
-                let kind = if *mirror {
-                    "the mirror"
-                } else {
-                    "the registry"
-                };
-                format!("  {image} comes from {kind} {host}")
-            }
-            Event::Waiting {
-                host,
-                reason,
-                seconds,
-            } if *seconds >= WAIT_SHOWN || self.verbose > 0 => {
-                format!("Waiting {} for {host}: {reason}", size::seconds(*seconds))
-            }
-            Event::BuildRepeated { unit, reason } => {
-                format!(
-                    "Building {} for {} again: {reason}",
-                    unit.component, unit.platform
-                )
-            }
-            Event::BuildStarted {
-                unit,
-                image,
-                contexts,
-            } => {
-                let Unit {
-                    component,
-                    target,
-                    platform,
-                } = unit;
-                format!(
-                    "Building: {component} [{target}] -> {image} ({platform}, {contexts} images \
-                     from the store)"
-                )
-            }
-            Event::BuildFinished { .. } | Event::Delivered { .. } | Event::HostTotal(_) => {
-                return ended(event);
-            }
-            Event::Finished { seconds, fetched } => format!(
-                "Done in {}; {} came over the network",
-                size::seconds(*seconds),
-                size::bytes(*fetched)
-            ),
-            Event::Step { .. }
-            | Event::StepLog { .. }
-            | Event::Endpoint { .. }
-            | Event::RateLimit { .. }
-            | Event::Waiting { .. } => return None,
-        })
     }
 
     fn step(
@@ -256,79 +160,6 @@ impl Plain {
             .map(|(number, text)| format!("#{number} {text}"))
             .collect()
     }
-}
-
-fn ended(event: &Event) -> Option<String> {
-    Some(match event {
-        Event::BuildFinished {
-            unit,
-            digest,
-            seconds,
-            seal,
-            blobs_read,
-            tokens_asked,
-        } => {
-            let digest = digest
-                .as_deref()
-                .map(|digest| format!(" {digest}"))
-                .unwrap_or_default();
-            let proof = if seal == "off" {
-                "not sealed".to_owned()
-            } else {
-                format!(
-                    "sealed: {blobs_read} blobs read from the store, {tokens_asked} tokens asked \
-                     for"
-                )
-            };
-            let Unit {
-                component,
-                platform,
-                ..
-            } = unit;
-            format!(
-                "✓ {component} {platform}{digest} in {} ({proof})",
-                size::seconds(*seconds)
-            )
-        }
-        Event::Delivered {
-            output,
-            destination,
-            digest,
-        } => {
-            let digest = digest
-                .as_deref()
-                .map(|digest| format!(" {digest}"))
-                .unwrap_or_default();
-            let verb = match output.as_str() {
-                "registry" => "Pushed",
-                "docker" => "Loaded into docker",
-                "store" => "Stored",
-                _ => "Wrote",
-            };
-            format!("{verb} {destination}{digest}")
-        }
-        Event::HostTotal(total) => host_total(total),
-        _ => return None,
-    })
-}
-
-fn host_total(total: &HostTotal) -> String {
-    let mut text = format!(
-        "{}: {} requests, {}",
-        total.host,
-        total.requests,
-        size::bytes(total.bytes)
-    );
-    if !total.failures.is_empty() {
-        let failures: Vec<String> = total
-            .failures
-            .iter()
-            .map(|(class, count)| format!("{count} {class}"))
-            .collect();
-        let lost = size::seconds(total.lost_seconds);
-        text += &format!(", failures: {}, {lost} lost to them", failures.join(", "));
-    }
-    text
 }
 
 #[cfg(test)]

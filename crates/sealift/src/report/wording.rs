@@ -1,0 +1,200 @@
+//! What an event says in one line.
+
+use crate::event::{Attempt, Event, HostTotal, Unit};
+use crate::size;
+
+/// Shorter waits are not worth a line, in seconds.
+const WAIT_SHOWN: f64 = 5.0;
+
+/// Words an event; nothing where it says nothing by itself, or only to those who want more.
+#[must_use]
+pub fn of(event: &Event, verbose: u8) -> Option<String> {
+    let more = verbose > 0;
+    images(event)
+        .or_else(|| network(event, more))
+        .or_else(|| builds(event))
+        .or_else(|| run(event))
+}
+
+fn images(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Prefetching { unique: 1 } => "Prefetching 1 unique base image".to_owned(),
+        Event::Prefetching { unique } => format!("Prefetching {unique} unique base images"),
+        Event::ImageCached { image, platforms } => {
+            format!("✓ {image} (cached) [{}]", platforms.join(", "))
+        }
+        Event::ImageFetching { image, platforms } => {
+            format!("↓ {image} [{}]", platforms.join(", "))
+        }
+        Event::ImageFetched {
+            image,
+            platforms,
+            bytes,
+            seconds,
+        } => {
+            let (bytes, seconds) = (size::bytes(*bytes), size::seconds(*seconds));
+            format!("✓ {image} [{}] {bytes} in {seconds}", platforms.join(", "))
+        }
+        _ => return None,
+    })
+}
+
+fn network(event: &Event, more: bool) -> Option<String> {
+    Some(match event {
+        Event::Attempt(failed) if more => attempt(failed),
+        Event::Endpoint {
+            image,
+            host,
+            mirror,
+        } if more => {
+            let kind = if *mirror {
+                "the mirror"
+            } else {
+                "the registry"
+            };
+            format!("  {image} comes from {kind} {host}")
+        }
+        Event::Waiting {
+            host,
+            reason,
+            seconds,
+        } if *seconds >= WAIT_SHOWN || more => {
+            format!("Waiting {} for {host}: {reason}", size::seconds(*seconds))
+        }
+        Event::HostTotal(total) => host_total(total),
+        _ => return None,
+    })
+}
+
+fn attempt(failed: &Attempt) -> String {
+    let Attempt {
+        phase,
+        image,
+        host,
+        text,
+        class,
+        attempt,
+        decision,
+        ..
+    } = failed;
+    format!("retry: {phase} {image} at {host}: {text} [{class}], attempt {attempt}: {decision}")
+}
+
+fn host_total(total: &HostTotal) -> String {
+    let HostTotal {
+        host,
+        requests,
+        bytes,
+        failures,
+        lost_seconds,
+    } = total;
+    let mut text = format!("{host}: {requests} requests, {}", size::bytes(*bytes));
+    if !failures.is_empty() {
+        let failures: Vec<String> = failures
+            .iter()
+            .map(|(class, count)| format!("{count} {class}"))
+            .collect();
+        let lost = size::seconds(*lost_seconds);
+        text += &format!(", failures: {}, {lost} lost to them", failures.join(", "));
+    }
+    text
+}
+
+fn builds(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::BuildStarted {
+            unit,
+            image,
+            contexts,
+        } => {
+            let Unit {
+                component,
+                target,
+                platform,
+            } = unit;
+            let images = if *contexts == 1 {
+                "1 image".to_owned()
+            } else {
+                format!("{contexts} images")
+            };
+            format!(
+                "Building: {component} [{target}] -> {image} ({platform}, {images} from the store)"
+            )
+        }
+        Event::BuildRepeated { unit, reason } => {
+            format!(
+                "Building {} for {} again: {reason}",
+                unit.component, unit.platform
+            )
+        }
+        Event::BuildFinished { .. } => return finished(event),
+        Event::Delivered {
+            output,
+            destination,
+            digest,
+        } => {
+            let digest = digest
+                .as_deref()
+                .map(|digest| format!(" {digest}"))
+                .unwrap_or_default();
+            let verb = match output.as_str() {
+                "registry" => "Pushed",
+                "docker" => "Loaded into docker",
+                "store" => "Stored",
+                _ => "Wrote",
+            };
+            format!("{verb} {destination}{digest}")
+        }
+        _ => return None,
+    })
+}
+
+fn finished(event: &Event) -> Option<String> {
+    let Event::BuildFinished {
+        unit,
+        digest,
+        seconds,
+        seal,
+        blobs_read,
+        tokens_asked,
+    } = event
+    else {
+        return None;
+    };
+
+    let digest = digest
+        .as_deref()
+        .map(|digest| format!(" {digest}"))
+        .unwrap_or_default();
+    let proof = if seal == "off" {
+        "not sealed".to_owned()
+    } else {
+        format!(
+            "sealed: {blobs_read} reads of blobs from the store, {tokens_asked} tokens asked for"
+        )
+    };
+    let Unit {
+        component,
+        platform,
+        ..
+    } = unit;
+    Some(format!(
+        "✓ {component} {platform}{digest} in {} ({proof})",
+        size::seconds(*seconds)
+    ))
+}
+
+fn run(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Note { text } => text.clone(),
+        Event::Warning { text } => format!("warning: {text}"),
+        Event::Builder { address, platforms } => {
+            format!("Using builder {address} ({})", platforms.join(", "))
+        }
+        Event::Finished { seconds, fetched } => {
+            let (seconds, fetched) = (size::seconds(*seconds), size::bytes(*fetched));
+            format!("Done in {seconds}; {fetched} came over the network")
+        }
+        _ => return None,
+    })
+}
