@@ -1,3 +1,5 @@
+//! What the lexer does with whole words, case by case.
+
 use std::collections::BTreeMap;
 
 use super::{Lexer, Variables};

@@ -4,7 +4,7 @@
 //! another one. Which files there are is the caller's to know.
 
 mod file;
-mod helper;
+mod program;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 pub use file::CredentialFile;
-pub use helper::HelperFailure;
+pub use program::HelperFailure;
 
 use crate::secret::Secret;
 
@@ -208,7 +208,7 @@ impl Credentials {
                 .unwrap_or_else(PoisonError::into_inner);
             Arc::clone(answers.entry(key).or_default())
         };
-        let get = || helper::get(helper, server, &self.inner.helpers);
+        let get = || program::get(helper, server, &self.inner.helpers);
         cell.get_or_init(get).await.clone()
     }
 
@@ -335,7 +335,7 @@ mod tests {
     #[tokio::test]
     async fn a_helper_is_asked_once_and_for_the_hub_by_both_of_its_names() {
         let script = "#!/bin/sh\nread server\necho \"$server\" >> \"$0.log\"\ncase $server in docker.io|h) echo '{\"Username\":\"u\",\"Secret\":\"s\"}' ;; *) echo 'credentials not found in native keychain'; exit 1 ;; esac\n";
-        let scripts = helper::tests::Scripts::new(script);
+        let scripts = program::tests::Scripts::new(script);
         let text = br#"{"credsStore":"test","auths":{"https://index.docker.io/v1/":{},"x":{"username":"x","password":"p"}}}"#;
         let file = CredentialFile::parse("config.json", text).unwrap();
         let credentials = Credentials::new(vec![file], scripts.helpers(Duration::from_secs(60)));
