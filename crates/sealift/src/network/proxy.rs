@@ -8,7 +8,8 @@ use url::Url;
 use super::host::Host;
 use super::provenance::Sourced;
 
-/// The address of a proxy. Its password prints as `***`.
+/// The address of a proxy. Its password prints as `***`, and so does a name that stands alone: it
+/// may be a token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyUrl(Url);
 
@@ -18,6 +19,9 @@ pub enum ProxyUrlError {
     /// It is not a URL with a host.
     #[error("expected a proxy such as http://proxy.example.com:3128")]
     NotAUrl,
+    /// Something follows the host.
+    #[error("nothing may follow a proxy's host and port")]
+    Path,
     /// Its scheme is none of those that sealift and BuildKit speak.
     #[error("a proxy's scheme must be http, https, socks5 or socks5h")]
     Scheme,
@@ -41,6 +45,11 @@ impl ProxyUrl {
         }
         if url.host_str().is_none_or(str::is_empty) {
             return Err(ProxyUrlError::NotAUrl);
+        }
+        // A slip such as `http//alice:secret@proxy` would otherwise be a path, and be shown.
+        let bare = matches!(url.path(), "" | "/") && url.query().is_none();
+        if !bare || url.fragment().is_some() {
+            return Err(ProxyUrlError::Path);
         }
         Ok(Self(url))
     }
@@ -73,12 +82,15 @@ impl ProxyUrl {
 
 impl fmt::Display for ProxyUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.password().is_none() {
-            return f.write_str(self.expose());
-        }
-        let rest = self.expose().split_once("://").map_or("", |(_, rest)| rest);
+        let Some((scheme, rest)) = self.expose().split_once("://") else {
+            return f.write_str("***");
+        };
         let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-        write!(f, "{}://{}:***@{place}", self.0.scheme(), self.0.username())
+        match (self.0.username(), self.0.password()) {
+            ("", None) => write!(f, "{scheme}://{place}"),
+            (_, None) => write!(f, "{scheme}://***@{place}"),
+            (name, Some(_)) => write!(f, "{scheme}://{name}:***@{place}"),
+        }
     }
 }
 
@@ -160,7 +172,7 @@ mod tests {
                 "socks5h://u:***@[::1]:1080",
                 "socks5h://u:hunter2@[::1]:1080",
             ),
-            ("https://u@p", "https://u@p", "https://u@p"),
+            ("https://hunter2@p", "https://***@p", "https://hunter2@p"),
             (
                 "http://u:hunter2%40x@p",
                 "http://u:***@p",
@@ -181,6 +193,9 @@ mod tests {
             ("http://", ProxyUrlError::NotAUrl),
             ("http://p:99999", ProxyUrlError::NotAUrl),
             ("http://p p", ProxyUrlError::NotAUrl),
+            ("http//u:hunter2@p", ProxyUrlError::Path),
+            ("http://p/x", ProxyUrlError::Path),
+            ("http://p?x", ProxyUrlError::Path),
             ("ftp://p", ProxyUrlError::Scheme),
             ("socks4://p", ProxyUrlError::Scheme),
         ] {

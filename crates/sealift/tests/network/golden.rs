@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::case::{Case, SECRET};
 use crate::toml_grammar;
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/network/cases")
 }
 

@@ -11,4 +11,6 @@
 mod case;
 mod end_to_end;
 mod golden;
+mod page;
+mod spoilt;
 mod toml_grammar;

@@ -22,6 +22,17 @@ pub fn read(
     let found = reader.text(&folder.join("config.json"));
     let document = reader.parse(found, Node::json);
     findings.docker_host = daemon(folder, document.as_ref(), environment, reader);
+    if environment
+        .get("DOCKER_AUTH_CONFIG")
+        .is_some_and(|text| !text.is_empty())
+    {
+        let place = Place::Variable("DOCKER_AUTH_CONFIG".to_owned());
+        reader.warn(
+            "DOCKER_AUTH_CONFIG",
+            "accounts are read from files alone",
+            place,
+        );
+    }
     if let Some(document) = &document {
         findings.account_files.push(document.path.clone());
         findings.accounts = accounts(document, reader);
