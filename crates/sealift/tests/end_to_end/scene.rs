@@ -11,23 +11,23 @@ use sealift_test_support::{
 use serde_json::Value;
 
 /// Both platforms of most tests.
-pub const BOTH: &str = "linux/amd64,linux/arm64";
+pub(crate) const BOTH: &str = "linux/amd64,linux/arm64";
 
 /// The world of one test.
-pub struct Scene {
+pub(crate) struct Scene {
     /// The registry itself.
-    pub registry: DockerRegistry,
+    pub(crate) registry: DockerRegistry,
     /// What stands before it.
-    pub proxy: FaultyRegistry,
+    pub(crate) proxy: FaultyRegistry,
     /// The builder.
-    pub buildkitd: Buildkitd,
+    pub(crate) buildkitd: Buildkitd,
     /// The program with its home.
-    pub sealift: Sealift,
+    pub(crate) sealift: Sealift,
 }
 
 impl Scene {
     /// Makes a world whose docker.io has `busybox:1.36` for both platforms.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let registry = DockerRegistry::start();
         registry.push(
             &busybox(&["linux/amd64", "linux/arm64"]),
@@ -50,7 +50,7 @@ impl Scene {
     }
 
     /// Returns the options that send docker.io, ghcr.io and quay.io to the proxy.
-    pub fn mirrors(&self) -> Vec<String> {
+    pub(crate) fn mirrors(&self) -> Vec<String> {
         let url = self.proxy.url();
         ["docker.io", "ghcr.io", "quay.io"]
             .iter()
@@ -59,12 +59,12 @@ impl Scene {
     }
 
     /// Runs `sealift build` in a folder, with plain progress, the mirrors and the builder.
-    pub fn build(&self, folder: &Path, arguments: &[&str]) -> Outcome {
+    pub(crate) fn build(&self, folder: &Path, arguments: &[&str]) -> Outcome {
         self.sealift.run(folder, &self.build_arguments(arguments))
     }
 
     /// Returns all arguments of such a run.
-    pub fn build_arguments(&self, arguments: &[&str]) -> Vec<String> {
+    pub(crate) fn build_arguments(&self, arguments: &[&str]) -> Vec<String> {
         let mut all = vec!["build".to_owned(), "--progress=plain".to_owned()];
         all.extend(["--builder".to_owned(), self.buildkitd.address()]);
         all.extend(self.mirrors());
@@ -73,7 +73,7 @@ impl Scene {
     }
 
     /// Runs another command with plain progress and the mirrors.
-    pub fn run(&self, folder: &Path, command: &[&str], arguments: &[&str]) -> Outcome {
+    pub(crate) fn run(&self, folder: &Path, command: &[&str], arguments: &[&str]) -> Outcome {
         let mut all: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
         all.push("--progress=plain".to_owned());
         all.extend(self.mirrors());
@@ -82,12 +82,12 @@ impl Scene {
     }
 
     /// Returns the store's folder.
-    pub fn store(&self) -> std::path::PathBuf {
+    pub(crate) fn store(&self) -> std::path::PathBuf {
         self.sealift.store_home().join("store")
     }
 
     /// Checks that the store is whole.
-    pub fn verify_store(&self) {
+    pub(crate) fn verify_store(&self) {
         self.sealift
             .run(Path::new("/"), &["store", "verify"])
             .success();
@@ -95,7 +95,7 @@ impl Scene {
 }
 
 /// Runs skopeo, which must succeed, and returns what it prints.
-pub fn skopeo(arguments: &[&str]) -> String {
+pub(crate) fn skopeo(arguments: &[&str]) -> String {
     let output = Command::new(program("skopeo"))
         .args(arguments)
         .output()
@@ -106,7 +106,7 @@ pub fn skopeo(arguments: &[&str]) -> String {
 }
 
 /// Reads an image's index with skopeo and returns its platforms, sorted.
-pub fn platforms(image: &str) -> Vec<String> {
+pub(crate) fn platforms(image: &str) -> Vec<String> {
     let index: Value =
         serde_json::from_str(&skopeo(&["inspect", "--raw", "--tls-verify=false", image])).unwrap();
     let manifests = index["manifests"].as_array().unwrap();
