@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use url::Url;
 
 use super::answer::Answer;
+use super::lane::Lane;
 use super::width::Slot;
 use crate::authorizer::Authorizer;
 use crate::body::Reader;
@@ -96,6 +97,7 @@ pub(super) struct Fetch<'a> {
     pub(super) sink: &'a dyn Sink,
     pub(super) authorizer: &'a dyn Authorizer,
     pub(super) shared: Arc<Shared>,
+    pub(super) lane: Arc<Lane>,
     pub(super) size: Option<u64>,
     pub(super) whole_only: bool,
     pub(super) known: Option<Url>,
@@ -137,6 +139,7 @@ impl Fetch<'_> {
                 }
             },
         };
+        clip(&mut job, self.lane.end());
         Outcome {
             choice,
             job,
@@ -286,7 +289,9 @@ impl Fetch<'_> {
             if copy.position.saturating_add(length) > end {
                 return Err(Cause::Long { expected: end });
             }
+            clip(copy.job, self.lane.end());
             let fresh = copy.take(&bytes, self.sink)?;
+            self.lane.reached(copy.position);
             if fresh > 0 {
                 self.shared.progress.store(true, Ordering::Relaxed);
                 width.arrived(fresh);
@@ -337,6 +342,14 @@ impl Copy<'_> {
         self.position = piece.end;
         Ok(fresh)
     }
+}
+
+/// Takes what another request brings off a job.
+fn clip(job: &mut Vec<Range<u64>>, end: u64) {
+    for range in job.iter_mut() {
+        range.end = range.end.min(end);
+    }
+    job.retain(|range| range.start < range.end);
 }
 
 fn range_header(range: &Range<u64>) -> HeaderValue {

@@ -10,6 +10,7 @@
 
 mod answer;
 mod fetch;
+mod lane;
 mod pieces;
 mod provenance;
 mod width;
@@ -35,6 +36,7 @@ use crate::request::Request;
 use crate::sink::Sink;
 use crate::transport::Inner;
 use fetch::{Ended, Fetch, Head, Outcome, Shared};
+use lane::{LOOK, Lane, relieve};
 use pieces::Pieces;
 use width::Slot;
 
@@ -56,6 +58,9 @@ pub(crate) struct Download<'a> {
     /// Whether the content is large enough for ranges side by side.
     large: bool,
     paused: Option<Instant>,
+    /// The ranges that run side by side.
+    lanes: Vec<Arc<Lane>>,
+    next_look: Instant,
     provenance: Provenance,
     shared: Arc<Shared>,
 }
@@ -99,6 +104,8 @@ impl<'a> Download<'a> {
             size: request.size,
             large,
             paused: None,
+            lanes: Vec::new(),
+            next_look: Instant::now(),
             provenance: Provenance::default(),
             shared: Arc::default(),
         }
@@ -132,6 +139,7 @@ impl<'a> Download<'a> {
                     running.push(self.start(slot)?);
                 }
                 () = sleep_until(pause), if self.paused.is_some() => self.paused = None,
+                () = sleep_until(self.next_look), if self.may_share() => self.share(),
             }
         }
         self.provenance.set_size(self.size);
@@ -149,6 +157,25 @@ impl<'a> Download<'a> {
         running == 0 || (self.large && self.places[index].ranges == Some(true))
     }
 
+    /// Whether a connection is free for the half of a range that another one works on.
+    fn may_share(&self) -> bool {
+        let Ok((_, endpoint)) = self.course.peek() else {
+            return false;
+        };
+        let host = self.inner.hosts.get(&endpoint.authority());
+        let idle = self.pieces.is_empty() && self.paused.is_none();
+        self.large && idle && self.lanes.len() < host.width.goal()
+    }
+
+    /// Shares the range that would end last with a free connection.
+    fn share(&mut self) {
+        let now = Instant::now();
+        self.next_look = now + LOOK;
+        if let Some(half) = relieve(&self.lanes, now.into_std()) {
+            self.pieces.put(half);
+        }
+    }
+
     /// Starts a request for the next range, or for all where ranges are not served.
     fn start(&mut self, slot: Slot) -> Result<BoxFuture<'a, Outcome>> {
         let choice = self.course.choose()?;
@@ -161,11 +188,18 @@ impl<'a> Download<'a> {
                 .into_iter()
                 .collect(),
         };
-        Ok(Box::pin(self.fetch(place).begin(choice, job, slot)))
+        let fetch = self.fetch(place, &job);
+        if self.large && !fetch.whole_only {
+            self.lanes.push(Arc::clone(&fetch.lane));
+        }
+        Ok(Box::pin(fetch.begin(choice, job, slot)))
     }
 
-    fn fetch(&self, place: Place) -> Fetch<'a> {
+    fn fetch(&self, place: Place, job: &[std::ops::Range<u64>]) -> Fetch<'a> {
+        let start = job.first().map_or(0, |range| range.start);
+        let end = job.last().map_or(u64::MAX, |range| range.end);
         Fetch {
+            lane: Lane::new(start, end),
             inner: self.inner,
             request: self.request,
             sink: self.sink,
@@ -220,6 +254,8 @@ impl<'a> Download<'a> {
     /// whole although a range was asked for.
     fn ended(&mut self, outcome: Outcome, alone: bool) -> Result<Option<BoxFuture<'a, Outcome>>> {
         self.learn();
+        // A lane that only this list still knows has ended.
+        self.lanes.retain(|lane| Arc::strong_count(lane) > 1);
         let Outcome {
             choice,
             job,
@@ -254,7 +290,7 @@ impl<'a> Download<'a> {
                     return Ok(None);
                 }
                 let job = self.pieces.take_all();
-                let fetch = self.fetch(self.places[choice.index].clone());
+                let fetch = self.fetch(self.places[choice.index].clone(), &job);
                 Ok(Some(Box::pin(fetch.go_on(
                     choice,
                     job,

@@ -30,11 +30,18 @@ impl Exchange<'_> {
         hop.host.count(|totals| totals.requests += 1);
         let mut told = 0;
         let response = self.watch(connection.send(request), taken, &mut told).await;
+        if matches!(response, Err(Cause::Timeout { .. })) {
+            self.inner.pool.forget(&hop.peer);
+        }
         let sent = taken.load(Ordering::Relaxed);
         self.report_sent(sent - told);
         hop.host.count(|totals| totals.sent += sent);
         let (head, body) = response?.into_parts();
         if let Some(shared) = shared {
+            // Whoever asked for a fresh connection did so because the old one was silent.
+            if self.fresh {
+                self.inner.pool.forget(&hop.peer);
+            }
             self.inner.pool.put(hop.peer.clone(), shared);
         }
         if let Some(limit) = pace::rate_limit(&head.headers) {

@@ -639,3 +639,47 @@ async fn a_stall_after_a_fast_start_is_seen_early() {
         1
     );
 }
+
+#[tokio::test]
+async fn the_slowest_range_is_shared_with_free_connections() {
+    let bytes = data(8_000_000, 20);
+    let served = bytes.clone();
+    let server = Server::start(move |hit| {
+        let (head, body) = parts(hit, &served);
+        // One connection is a bad one, but far from a stall.
+        let rate = if hit.connection == 1 {
+            60_000
+        } else {
+            20_000_000
+        };
+        vec![Act::Send(head), Act::Slowly(body, rate)]
+    })
+    .await;
+    let mut settings = hurried();
+    settings.limits.parallel_from = 1_000_000;
+    settings.limits.range_min = 2_000_000;
+    settings.limits.range_max = 2_000_000;
+    settings.timeouts.stall = Duration::from_secs(3600);
+    let (transport, seen) = transport(settings);
+    let route = Route::direct(plain(&server.authority()));
+    let sink = Memory::new(bytes.len());
+    let download = bring(&transport, &route, bytes.len(), &sink);
+    download.await.unwrap();
+    assert!(sink.bytes() == bytes && sink.twice() == 0);
+    assert_eq!(
+        seen.count(|event| matches!(event, Event::AttemptFailed { .. })),
+        0
+    );
+    let bad: Vec<Hit> = server
+        .hits()
+        .into_iter()
+        .filter(|hit| hit.connection == 1)
+        .collect();
+    assert_eq!(bad.len(), 1, "it is not used again");
+    let (_, end) = bad[0].range().unwrap();
+    let half = server
+        .hits()
+        .into_iter()
+        .any(|hit| hit.connection != 1 && hit.range().is_some_and(|range| range.1 == end));
+    assert!(half, "another connection brought the end of its range");
+}
