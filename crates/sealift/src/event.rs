@@ -211,7 +211,14 @@ pub enum StepState {
     Failed(String),
 }
 
-/// A request that failed.
+/// Returns the time of a log line: RFC 3339, in milliseconds.
+#[must_use]
+pub fn now() -> String {
+    // Milliseconds are what a person can compare; more digits hide the rest of the line.
+    format!("{:.3}", jiff::Timestamp::now())
+}
+
+/// A request, or a solve, that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Attempt {
     /// When, RFC 3339.

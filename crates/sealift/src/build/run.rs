@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::failure::Failure;
 use super::order::{Order, Product};
 use super::progress::Progress;
-use crate::event::{Event, Events};
+use crate::event::{Attempt, Event, Events, now};
 
 /// How often a solve whose failure may pass is repeated.
 const REPEATS: u32 = 4;
@@ -62,15 +62,16 @@ impl Site {
             match self.once(order, product, session.take()).await {
                 Ok(solved) => break solved,
                 Err(failure) if failure.is_transient() && repeats < REPEATS => {
-                    let reason = failure.error.causes().pop();
-                    let reason = reason.unwrap_or_else(|| failure.error.message().to_owned());
-                    let reason = reason.lines().next().unwrap_or_default().to_owned();
+                    let reason = self.log(order, &failure, repeats + 1, "build again");
                     let unit = order.unit.clone();
                     self.events.tell(&Event::BuildRepeated { unit, reason });
                     tokio::time::sleep(DELAY * 2_u32.pow(repeats)).await;
                     repeats += 1;
                 }
-                Err(failure) => return Err(failure),
+                Err(failure) => {
+                    self.log(order, &failure, repeats + 1, "give up");
+                    return Err(failure);
+                }
             }
         };
         let manifest = solved.image.clone();
@@ -93,6 +94,24 @@ impl Site {
             config,
             duration,
         })
+    }
+
+    /// Tells of a failed solve, and returns its reason in one line.
+    fn log(&self, order: &Order, failure: &Failure, attempt: u32, decision: &str) -> String {
+        let reason = failure.error.causes().pop();
+        let reason = reason.unwrap_or_else(|| failure.error.message().to_owned());
+        let text = reason.lines().next().unwrap_or_default().to_owned();
+        self.events.tell(&Event::Attempt(Attempt {
+            time: now(),
+            phase: "exec".to_owned(),
+            image: order.image.clone(),
+            host: self.client.address().to_string(),
+            class: failure.class.name().to_owned(),
+            text: text.clone(),
+            attempt,
+            decision: decision.to_owned(),
+        }));
+        text
     }
 
     async fn once(

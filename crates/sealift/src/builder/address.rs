@@ -1,11 +1,12 @@
 //! Which builder a command uses: the one that is named, else BUILDKIT_HOST, else a managed one.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use sealift_buildkit::{Address, Client, Worker};
 use sealift_oci::Platform;
 
-use super::process::{Launch, Process};
+use super::process::{Hold, Launch, Process, State};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 
@@ -94,16 +95,12 @@ impl Choice {
     /// # Errors
     /// [`Kind::Builder`] where it can't be reached or started.
     pub async fn connect(&self, events: &Events) -> Result<Builder> {
-        let address = match self {
-            Self::Given(address) => address.clone(),
+        let (address, hold) = match self {
+            Self::Given(address) => (address.clone(), None),
             Self::Managed { process, launch } => {
-                if process.ensure(launch).await? {
-                    events.note(format!(
-                        "Started a builder of our own: {}",
-                        process.address()
-                    ));
-                }
-                process.address()
+                let hold = process.ensure(launch).await?;
+                tell(&hold, process, launch, events);
+                (process.address(), Some(Arc::new(hold)))
             }
         };
         let unreachable = |error| {
@@ -136,7 +133,23 @@ impl Choice {
             client,
             platforms,
             host_network,
+            _hold: hold,
         })
+    }
+}
+
+fn tell(hold: &Hold, process: &Process, launch: &Launch, events: &Events) {
+    let address = process.address();
+    match hold.state {
+        State::Started => events.note(format!("Started a builder of our own: {address}")),
+        State::Running => {}
+        State::Outdated => events.warn(format!(
+            "the builder at {address} was started with another network configuration, and others \
+             build with it: it is left as it is"
+        )),
+    }
+    if launch.configuration.contains("mirrors = [") && hold.state != State::Outdated {
+        events.note("Using custom buildkit config with mirrors");
     }
 }
 
@@ -151,6 +164,8 @@ pub struct Builder {
     pub platforms: Vec<Platform>,
     /// Whether its steps run on the network of the process itself.
     pub host_network: bool,
+    /// Keeps a managed builder as it is while we build.
+    _hold: Option<Arc<Hold>>,
 }
 
 impl Builder {

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! builder/lock            held while it is started or stopped
+//! builder/use             held, shared, by each command that builds with it
 //! builder/buildkitd.toml  what it was started with
 //! builder/buildkitd.pid   its process
 //! builder/buildkitd.log   what it says
@@ -50,6 +51,25 @@ pub struct Launch {
     pub tools: Option<PathBuf>,
 }
 
+/// A running daemon that is not stopped for another configuration while this lives.
+#[derive(Debug)]
+pub struct Hold {
+    /// How it came to run.
+    pub state: State,
+    _users: File,
+}
+
+/// How a managed daemon came to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It was started now.
+    Started,
+    /// It ran, as it should be.
+    Running,
+    /// It runs with another configuration, and others build with it.
+    Outdated,
+}
+
 impl Process {
     /// Names the daemon of this state folder; `runtime` is where its socket goes when the folder's
     /// path is too long for one.
@@ -93,24 +113,41 @@ impl Process {
     }
 
     /// Makes sure that it runs with this configuration and answers; starts it, or starts it again
-    /// where its configuration changed. Returns whether it was started.
+    /// where its configuration changed and nobody builds with it.
     ///
     /// # Errors
     /// [`Kind::Builder`] where it ends at once or does not answer, with its log's last lines.
-    pub async fn ensure(&self, launch: &Launch) -> Result<bool> {
+    pub async fn ensure(&self, launch: &Launch) -> Result<Hold> {
         let _lock = self.lock().await?;
+        let users = self.open_lock("use")?;
+        let share = |state| {
+            users
+                .lock_shared()
+                .map_err(|error| local(&self.folder, error))?;
+            let users = users
+                .try_clone()
+                .map_err(|error| local(&self.folder, error))?;
+            Ok(Hold {
+                state,
+                _users: users,
+            })
+        };
         let wanted = fingerprint(launch);
         let known = std::fs::read_to_string(self.folder.join("launch")).unwrap_or_default();
         if self.running().is_some() {
-            if known == wanted && self.answers().await {
-                return Ok(false);
+            let answers = self.answers().await;
+            if answers && known == wanted {
+                return share(State::Running);
+            }
+            if answers && users.try_lock().is_err() {
+                return share(State::Outdated);
             }
             self.terminate().await?;
         }
         let child = self.start(launch)?;
         self.wait(child).await?;
         write(&self.folder.join("launch"), &wanted)?;
-        Ok(true)
+        share(State::Started)
     }
 
     /// Stops it. Returns whether it ran.
@@ -125,11 +162,16 @@ impl Process {
         self.terminate().await
     }
 
+    fn open_lock(&self, name: &str) -> Result<File> {
+        let path = self.folder.join(name);
+        let file = File::options().create(true).append(true).open(&path);
+        file.map_err(|error| local(&path, error))
+    }
+
     async fn lock(&self) -> Result<File> {
         std::fs::create_dir_all(&self.folder).map_err(|error| local(&self.folder, error))?;
         let path = self.folder.join("lock");
-        let file = File::options().create(true).append(true).open(&path);
-        let file = file.map_err(|error| local(&path, error))?;
+        let file = self.open_lock("lock")?;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(file),

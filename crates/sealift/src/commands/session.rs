@@ -110,19 +110,18 @@ impl Session {
         choice.connect(&self.events).await
     }
 
-    /// Finds buildkitd on PATH, else in the `.tools/bin` of the folder that we were started in, of
-    /// those above it, or of those above our own program.
+    /// Finds buildkitd on PATH, else in a `.tools/bin` beside or above our own program.
     fn find_buildkitd(&self) -> (Option<PathBuf>, Option<PathBuf>) {
         if let Some(program) = self.settings.find_program("buildkitd") {
             return (Some(program), None);
         }
-        let here = self.settings.working_directory.ancestors();
+        // Not in the folder that we are started in: whoever wrote that would choose our builder.
         let beside = self
             .settings
             .program
             .iter()
             .flat_map(|program| program.ancestors());
-        let folders = here.chain(beside).map(|folder| folder.join(".tools/bin"));
+        let folders = beside.map(|folder| folder.join(".tools/bin"));
         let found = folders
             .map(|folder| folder.join("buildkitd"))
             .find(|file| file.is_file());

@@ -7,7 +7,7 @@ use std::time::Instant;
 use sealift_registry as registry;
 use sealift_transport as transport;
 
-use crate::event::{Attempt, Event, Events, HostTotal};
+use crate::event::{Attempt, Event, Events, HostTotal, now};
 
 #[derive(Debug, Default)]
 struct State {
@@ -241,11 +241,6 @@ fn reason_of(reason: &transport::Reason) -> String {
         transport::Reason::RetryAfter { asked } => format!("it asked for {asked} s"),
         transport::Reason::Paced => "it limits how often it is asked".to_owned(),
     }
-}
-
-fn now() -> String {
-    // Milliseconds are what a person can compare; more digits hide the rest of the line.
-    format!("{:.3}", jiff::Timestamp::now())
 }
 
 #[allow(

@@ -198,6 +198,10 @@ fn a_managed_builder_is_started_kept_and_stopped() {
     };
     let (_, first) = run(&arguments);
     assert!(first.contains("Started a builder of our own"), "{first}");
+    assert!(
+        first.contains("Using custom buildkit config with mirrors"),
+        "{first}"
+    );
     let (_, second) = run(&arguments);
     assert!(!second.contains("Started a builder"), "{second}");
     assert!(second.contains("CACHED"), "{second}");
@@ -214,4 +218,19 @@ fn a_managed_builder_is_started_kept_and_stopped() {
     );
     assert_eq!(run(&words(&["builder", "stop"])).0, "stopped\n");
     assert_eq!(run(&words(&["builder", "stop"])).0, "it does not run\n");
+}
+
+#[test]
+fn our_own_files_never_reach_the_build() {
+    let scene = Scene::new();
+    let project = Project::dockerfile(
+        "FROM busybox:1.36\nCOPY . /all\nRUN ls -A /all; test \"$(ls -A /all)\" = Dockerfile\n",
+    )
+    .file(".build-failures.log", "an earlier failure\n")
+    .file(".sealift/history", "earlier builds\n");
+    let arguments = ["--platform", "linux/amd64"];
+    scene.build(project.path(), &arguments).success();
+    project.write(".build-failures.log", "another failure\n");
+    let again = scene.build(project.path(), &arguments).success();
+    assert!(again.stderr.contains("CACHED"), "{}", again.stderr);
 }

@@ -57,6 +57,11 @@ fn a_failing_step_shows_the_lines_and_its_log() {
     ] {
         assert!(error.contains(words), "{words}: {error}");
     }
+    let log = std::fs::read_to_string(project.path().join(".build-failures.log")).unwrap();
+    assert!(
+        log.contains(" phase=exec ") && log.contains(" class=USER "),
+        "{log}"
+    );
 }
 
 #[test]
