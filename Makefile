@@ -21,7 +21,7 @@ lint: ## Checks format and lints.
 	cargo clippy --workspace --all-targets -- -D warnings
 
 test: setup lint ## Runs all checks and tests, end-to-end ones included.
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 
 bench: setup ## Lists the benchmarks, or runs one: make bench NAME=pull
 	@if [ -n "$(NAME)" ]; then benches/$(NAME).sh; else sed -n 's/^# bench: //p' benches/*.sh; fi
