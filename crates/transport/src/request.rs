@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -31,6 +32,7 @@ pub struct Request {
     pub(crate) scope: Arc<str>,
     pub(crate) size: Option<u64>,
     pub(crate) once: bool,
+    pub(crate) until: Option<Instant>,
     pub(crate) repeatable: bool,
     pub(crate) check: Option<Check>,
 }
@@ -93,6 +95,7 @@ impl Request {
             scope: Arc::from(""),
             size: None,
             once: false,
+            until: None,
             repeatable,
             check: None,
         }
@@ -146,6 +149,14 @@ impl Request {
     #[must_use]
     pub fn once(mut self) -> Self {
         self.once = true;
+        self
+    }
+
+    /// Repeats no failure after this moment: the budget of an image, where all its requests have
+    /// the same one. An attempt that makes progress is not cut short.
+    #[must_use]
+    pub fn until(mut self, moment: Instant) -> Self {
+        self.until = Some(moment);
         self
     }
 

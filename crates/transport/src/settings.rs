@@ -100,6 +100,9 @@ pub struct Retry {
     /// How long a request goes on without any progress. Each byte of content that arrives starts it
     /// anew.
     pub budget: Duration,
+    /// How long after the transport was made a failure is still repeated: the budget of a whole
+    /// run, however well it goes. `None` sets no such end.
+    pub run: Option<Duration>,
     /// A cap on the attempts of one request without progress, for those who want a count.
     pub attempts: Option<u32>,
     /// The upper bound of the first delay; it doubles with every failure.
@@ -116,6 +119,7 @@ impl Default for Retry {
     fn default() -> Self {
         Self {
             budget: Duration::from_secs(600),
+            run: None,
             attempts: None,
             base: Duration::from_millis(250),
             cap: Duration::from_secs(20),

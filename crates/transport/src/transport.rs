@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::authorizer::Authorizer;
 use crate::backoff::Backoff;
@@ -41,6 +42,8 @@ pub(crate) struct Inner {
     pub(crate) hosts: Hosts,
     pub(crate) health: Health,
     pub(crate) backoff: Backoff,
+    /// When the run's budget ends.
+    pub(crate) until: Option<Instant>,
 }
 
 impl Inner {
@@ -64,6 +67,7 @@ impl Transport {
                 pool: Pool::new(settings.limits.idle_per_host, settings.limits.idle_time),
                 hosts: Hosts::new(settings.limits.connections_per_host),
                 backoff: Backoff::new(&settings.retry),
+                until: settings.retry.run.map(|run| Instant::now() + run),
                 configurations: Configurations::default(),
                 health: Health::default(),
                 observer,

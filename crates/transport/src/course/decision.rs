@@ -1,7 +1,7 @@
 //! What follows a failure: another endpoint at once, the same ones after a delay, or the end.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::{Choice, Course, Failure, Pause, is_unreachable};
 use crate::class::{Class, Remedy};
@@ -33,7 +33,7 @@ impl Course<'_> {
             }
         }
         let retry = &self.inner.settings.retry;
-        if retry.attempts.is_some_and(|cap| self.fruitless > cap) {
+        if retry.attempts.is_some_and(|cap| self.fruitless >= cap) {
             return None;
         }
         if remedy == Remedy::Pace {
@@ -90,7 +90,10 @@ impl Course<'_> {
             ),
         };
         let time = time.max(Duration::from_millis(1));
-        if self.progress.elapsed() + time > retry.budget {
+        let resumes = Instant::now() + time;
+        let ends = [self.request.until, self.inner.until];
+        let over = ends.into_iter().flatten().any(|until| resumes > until);
+        if over || self.progress.elapsed() + time > retry.budget {
             return None;
         }
         Some(Pause {

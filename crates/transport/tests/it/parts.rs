@@ -26,6 +26,7 @@ pub(crate) fn hurried() -> Settings {
         },
         retry: Retry {
             budget: Duration::from_secs(60),
+            run: None,
             attempts: None,
             base: Duration::from_millis(2),
             cap: Duration::from_millis(20),

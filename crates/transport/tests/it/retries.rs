@@ -89,6 +89,27 @@ async fn the_budget_of_time_ends_a_request() {
 }
 
 #[tokio::test]
+async fn the_budgets_of_an_image_and_of_a_run_end_requests_too() {
+    let server = Server::start(|_| vec![Act::Reset]).await;
+    let route = Route::direct(plain(&server.authority()));
+    let mut settings = hurried();
+    let (patient, _) = transport(settings.clone());
+    let request = get("x").until(Instant::now() + Duration::from_millis(300));
+    let error = patient
+        .document(&route, &request, 100, &Anonymous)
+        .await
+        .unwrap_err();
+    assert!(error.attempts() > 3, "{error:?}");
+    settings.retry.run = Some(Duration::from_millis(300));
+    let (limited, _) = transport(settings);
+    let error = fetch(&limited, &route).await.unwrap_err();
+    assert!(error.attempts() > 3, "{error:?}");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let error = fetch(&limited, &route).await.unwrap_err();
+    assert_eq!(error.attempts(), 1, "the run is over: one try, no retries");
+}
+
+#[tokio::test]
 async fn a_count_can_cap_the_retries() {
     let server = Server::start(|_| answer(500, &[], b"")).await;
     let mut settings = hurried();
@@ -99,8 +120,8 @@ async fn a_count_can_cap_the_retries() {
         .unwrap_err();
     assert_eq!(
         (error.status(), server.hits().len()),
-        (Some(500), 6),
-        "one try and five retries"
+        (Some(500), 5),
+        "five attempts in all"
     );
 }
 
