@@ -2,8 +2,9 @@
 
 use std::io::Read;
 
-use sealift_oci::{Digest, Index};
+use sealift_oci::{ANNOTATION_REF_NAME, Descriptor, Digest, Index, Reference};
 
+use super::oci::CONTAINERD_NAME;
 use crate::ingest::Ingestion;
 use crate::names::{Name, name_of};
 use crate::store::Store;
@@ -17,8 +18,8 @@ const BUFFER: usize = 256 * 1024;
 pub struct Imported {
     /// The images that are now named, as the archive names them.
     pub names: Vec<Name>,
-    /// Entries of its index without a full reference as their name: they are in the store, unnamed.
-    pub unnamed: Vec<sealift_oci::Descriptor>,
+    /// Entries of its index that have no full reference as their name: they are in the store, unnamed.
+    pub unnamed: Vec<Descriptor>,
     /// Blobs that were not in the store before.
     pub blobs: u64,
 }
@@ -55,10 +56,11 @@ pub fn import_oci(store: &Store, archive: impl Read) -> Result<Imported> {
         reason: "there is no index.json in it".to_owned(),
     })?;
     for mut descriptor in index.manifests {
-        match name_of(&descriptor) {
+        match name_of(&descriptor).or_else(|| containerd_name(&descriptor)) {
             Some(name) => {
-                let key = sealift_oci::ANNOTATION_REF_NAME;
-                descriptor.annotations.remove(key);
+                for key in [ANNOTATION_REF_NAME, CONTAINERD_NAME] {
+                    descriptor.annotations.remove(key);
+                }
                 imported.names.push((name, descriptor));
             }
             None => imported.unnamed.push(descriptor),
@@ -66,6 +68,11 @@ pub fn import_oci(store: &Store, archive: impl Read) -> Result<Imported> {
     }
     store.set_names(&imported.names)?;
     Ok(imported)
+}
+
+/// Returns the name that docker and BuildKit give, which write the tag alone where we look first.
+fn containerd_name(descriptor: &Descriptor) -> Option<Reference> {
+    Reference::parse(descriptor.annotations.get(CONTAINERD_NAME)?).ok()
 }
 
 fn read_index(entry: &mut impl Read) -> Result<Index> {

@@ -195,6 +195,24 @@ fn a_docker_archive_is_what_docker_load_and_skopeo_read() {
 }
 
 #[test]
+fn a_docker_archive_comes_back_under_its_names() {
+    let (_folder, store) = store();
+    let image = image(1);
+    put(&store, &image);
+    let manifest = &image.children[0].descriptor;
+    let names = [reference("busybox"), reference("ghcr.io/a/b:1")];
+    let mut archive = Vec::new();
+    write_docker(&store, manifest, &names, &mut archive).unwrap();
+    let (_folder, other) = self::store();
+    let imported = import_oci(&other, archive.as_slice()).unwrap();
+    assert!(imported.unnamed.is_empty());
+    for name in &names {
+        assert_eq!(other.resolve(name).unwrap().as_ref(), Some(manifest));
+    }
+    assert!(other.verify(Repair::Report, |_| {}).unwrap().is_sound());
+}
+
+#[test]
 fn a_docker_archive_is_of_one_platform() {
     let (_folder, store) = store();
     let root = put(&store, &image(1));
