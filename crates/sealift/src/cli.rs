@@ -25,7 +25,7 @@ pub struct Global {
     /// How progress is shown
     #[arg(long, global = true, value_enum, default_value_t, value_name = "KIND")]
     pub progress: Progress,
-    /// Shows more: once for each retry, twice for each request
+    /// Tells more: once of each retry, twice of each request
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }

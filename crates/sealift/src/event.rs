@@ -88,6 +88,21 @@ pub enum Event {
     },
     /// A request failed.
     Attempt(Attempt),
+    /// A request ended well.
+    Request {
+        /// token, resolve, blob, push …
+        phase: String,
+        /// What it was for.
+        image: String,
+        /// The host asked.
+        host: String,
+        /// Which attempt it was, from 1.
+        attempt: u32,
+        /// Bytes that it brought.
+        bytes: u64,
+        /// How long it took.
+        seconds: f64,
+    },
     /// Nothing is sent to a host for a while.
     Waiting {
         /// The host.

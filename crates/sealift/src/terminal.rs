@@ -29,6 +29,9 @@ impl Terminal {
     /// Opens the screen.
     #[must_use]
     pub fn open(progress: Progress, verbose: u8) -> Self {
+        if verbose > 1 {
+            log_libraries();
+        }
         let view = match progress {
             Progress::Auto if std::io::stderr().is_terminal() => {
                 View::Live(Box::new(Live::new(verbose)))
@@ -98,6 +101,17 @@ impl Terminal {
             View::Quiet => {}
         }
     }
+}
+
+/// Shows what libraries log for those who look for a fault, on standard error.
+fn log_libraries() {
+    let log = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
+        .with_ansi(false)
+        .finish();
+    // It fails where a log is set already: then that one is what its owner wanted.
+    drop(tracing_subscriber::util::SubscriberInitExt::try_init(log));
 }
 
 impl Listener for Terminal {

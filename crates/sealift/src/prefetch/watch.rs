@@ -90,6 +90,21 @@ impl transport::Observer for Watch {
     fn event(&self, event: &transport::Event) {
         match event {
             transport::Event::AttemptFailed { .. } => self.attempt(event),
+            transport::Event::AttemptEnded {
+                subject,
+                attempt,
+                bytes,
+                millis,
+            } => {
+                self.events.tell(&Event::Request {
+                    phase: subject.phase.name().to_owned(),
+                    image: subject.label.to_string(),
+                    host: subject.host.to_string(),
+                    attempt: *attempt,
+                    bytes: *bytes,
+                    seconds: seconds(*millis),
+                });
+            }
             transport::Event::Waiting {
                 subject,
                 reason,

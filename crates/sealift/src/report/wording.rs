@@ -9,9 +9,8 @@ const WAIT_SHOWN: f64 = 5.0;
 /// Words an event; nothing where it says nothing by itself, or only to those who want more.
 #[must_use]
 pub fn of(event: &Event, verbose: u8) -> Option<String> {
-    let more = verbose > 0;
     images(event)
-        .or_else(|| network(event, more))
+        .or_else(|| network(event, verbose))
         .or_else(|| builds(event))
         .or_else(|| run(event))
 }
@@ -39,7 +38,8 @@ fn images(event: &Event) -> Option<String> {
     })
 }
 
-fn network(event: &Event, more: bool) -> Option<String> {
+fn network(event: &Event, verbose: u8) -> Option<String> {
+    let more = verbose > 0;
     Some(match event {
         Event::Attempt(failed) if more => attempt(failed),
         Event::Endpoint {
@@ -60,6 +60,17 @@ fn network(event: &Event, more: bool) -> Option<String> {
             seconds,
         } if *seconds >= WAIT_SHOWN || more => {
             format!("Waiting {} for {host}: {reason}", size::seconds(*seconds))
+        }
+        Event::Request {
+            phase,
+            image,
+            host,
+            bytes,
+            seconds,
+            ..
+        } if verbose > 1 => {
+            let (bytes, seconds) = (size::bytes(*bytes), size::seconds(*seconds));
+            format!("request: {phase} {image} at {host}: {bytes} in {seconds}")
         }
         Event::HostTotal(total) => host_total(total),
         _ => return None,
