@@ -43,13 +43,14 @@ impl Failure {
                     buildkit::Error::Store(sealift_content::Error::DiskFull { .. }) => {
                         (Class::Disk, Kind::Disk)
                     }
+                    // Also a result's blob that came in wrong: it was dropped, and comes again.
+                    error if error.is_transient() => (Class::Builder, Kind::Builder),
                     buildkit::Error::Store(_)
                     | buildkit::Error::Source { .. }
                     | buildkit::Error::Output { .. } => (Class::User, Kind::Local),
                     buildkit::Error::SecretTooLarge { .. } | buildkit::Error::SshAgent { .. } => {
                         (Class::User, Kind::Usage)
                     }
-                    error if error.is_transient() => (Class::Builder, Kind::Builder),
                     _ => (Class::User, Kind::Builder),
                 };
                 Self::plain(class, Error::new(kind, failed(unit)).because(other))

@@ -1,6 +1,6 @@
 //! Sealing itself: what a build is kept from, and that unsealed builds are possible.
 
-use sealift_test_support::Project;
+use sealift_test_support::{Dockerd, Project};
 
 use crate::scene::Scene;
 
@@ -59,4 +59,29 @@ fn an_unsealed_build_lets_buildkit_fetch() {
         "{}",
         outcome.stderr
     );
+}
+
+#[test]
+fn a_builder_in_a_container_is_sealed_too() {
+    let scene = Scene::new();
+    let dockerd = Dockerd::start();
+    dockerd.run_buildkitd("multiarch-builder");
+    let project = Project::dockerfile("FROM busybox:1.36\nRUN echo from-a-container\n");
+    let mut arguments = vec!["build".to_owned(), "--progress=plain".to_owned()];
+    arguments.extend([
+        "--builder".to_owned(),
+        "docker-container://multiarch-builder".to_owned(),
+    ]);
+    arguments.extend(scene.mirrors());
+    arguments.extend(["--platform".to_owned(), "linux/amd64".to_owned()]);
+    let output = scene
+        .sealift
+        .command(project.path(), &arguments)
+        .env("DOCKER_HOST", dockerd.address())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{errors}");
+    assert!(errors.contains("from-a-container"), "{errors}");
+    assert!(errors.contains("0 tokens asked for"), "{errors}");
 }
