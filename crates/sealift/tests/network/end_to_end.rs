@@ -514,3 +514,85 @@ fn a_loopback_proxy_is_kept_from_steps_that_cannot_reach_it_and_by_hand_all_is_p
     let (_, environment) = build(&daemon.address(), &[]);
     assert!(!environment.contains("proxy"), "{environment}");
 }
+
+/// Writes a credential helper into a folder that comes first on PATH.
+fn helper(site: &Site, script: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    // Written by a child: a descriptor open for writing here could leak into a fork of another
+    // test, and the kernel would refuse to run the script.
+    let path = site.sealift.home().join("bin/docker-credential-vault");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let write = ["-c", "printf '%s' \"$1\" > \"$2\"", "sh", script];
+    let status = Command::new("sh").args(write).arg(&path).status().unwrap();
+    assert!(status.success());
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn accounts_come_from_helpers_and_from_paths_of_auth_json() {
+    let registry = DockerRegistry::with(RegistryOptions {
+        password: true,
+        ..RegistryOptions::default()
+    });
+    registry.push(&image(), "team/busybox", "1.36");
+    let host = registry.host();
+    let reference = format!("{host}/team/busybox:1.36");
+    let mut site = Site::new();
+    let path = std::env::var("PATH").unwrap();
+    let bin = site.sealift.home().join("bin");
+    site.sealift = site
+        .sealift
+        .env("PATH", &format!("{}:{path}", bin.display()));
+    let pull = || {
+        site.run(&[
+            "pull",
+            &reference,
+            "--platform",
+            "linux/amd64",
+            "--retries",
+            "1",
+        ])
+    };
+
+    let anonymous = pull().failure();
+    assert!(anonymous.stderr.contains("401"), "{}", anonymous.stderr);
+
+    site.file(
+        ".docker/config.json",
+        &json!({"credHelpers": {&host: "vault"}}).to_string(),
+    );
+    helper(&site, "#!/bin/sh\necho 'the vault is locked' >&2\nexit 1\n");
+    let locked = pull().failure();
+    assert!(
+        locked.stderr.contains("the vault is locked"),
+        "{}",
+        locked.stderr
+    );
+    let (user, password) = (DockerRegistry::USER, DockerRegistry::PASSWORD);
+    let answer = json!({"ServerURL": &host, "Username": user, "Secret": password});
+    helper(&site, &format!("#!/bin/sh\necho '{answer}'\n"));
+    site.secrets_stay(&pull().success(), &[]);
+    let shown = site
+        .run(&["network", "explain", &reference])
+        .success()
+        .stdout;
+    assert!(shown.contains("docker-credential-vault"), "{shown}");
+
+    let other = Site::new();
+    let auth =
+        |name: &str, password: &str| json!({"auth": STANDARD.encode(format!("{name}:{password}"))});
+    let auths = json!({"auths": {
+        &host: auth("somebody", "wrong"),
+        format!("{host}/team"): auth(user, password),
+    }});
+    other.file("run/containers/auth.json", &auths.to_string());
+    let pulled = other
+        .run(&["pull", &reference, "--platform", "linux/amd64"])
+        .success();
+    other.secrets_stay(&pulled, &[]);
+    let shown = other
+        .run(&["network", "explain", &reference])
+        .success()
+        .stdout;
+    assert!(shown.contains(&format!("as {user}, stored")), "{shown}");
+}

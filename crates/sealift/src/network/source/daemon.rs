@@ -7,14 +7,15 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::network::document::{Entry, Node};
-use crate::network::endpoint::Scope;
 use crate::network::error::Conflict;
-use crate::network::findings::{Findings, Rule};
+use crate::network::findings::Findings;
 use crate::network::host::{Block, HUB, Host};
 use crate::network::location;
 use crate::network::provenance::{Place, Sourced};
 use crate::network::proxy::{Proxies, ProxyUrl};
 use crate::network::reader::{Document, Reader, no_proxy_entries};
+
+use super::flags;
 
 /// Returns the places of daemon.json, the first counts most: the user's daemon before the system's.
 #[must_use]
@@ -84,44 +85,58 @@ fn collect(document: &Document, reader: &mut Reader) -> Findings {
 }
 
 fn mirrors(document: &Document, entry: &Entry, reader: &mut Reader, findings: &mut Findings) {
-    let mut found = Vec::new();
     for text in reader.strings(document, entry) {
-        if !text.value.contains("://") {
-            let reason = "registry-mirrors: a mirror begins with https:// or http://";
-            reader.problem(text.from, reason);
-        } else if let Some(mirror) = location::mirror(reader, "registry-mirrors", &text) {
-            found.push(mirror);
-        }
-    }
-    if let (false, Some(hub)) = (found.is_empty(), Host::parse(HUB)) {
-        findings.rules.push(Rule::mirrors(Scope::Host(hub), found));
+        add_mirror(text, reader, findings);
     }
 }
 
 fn insecure(document: &Document, entry: &Entry, reader: &mut Reader, findings: &mut Findings) {
     for text in reader.strings(document, entry) {
-        if let Some(block) = Block::parse(&text.value) {
-            findings.insecure.push(Sourced::new(block, text.from));
-            continue;
-        }
-        // dockerd takes off a scheme, with a warning.
-        let bare = text
-            .value
-            .trim_start_matches("https://")
-            .trim_start_matches("http://");
-        let bare = Sourced::new(bare.trim_end_matches('/').to_owned(), text.from.clone());
-        if let Some(host) = reader.host("insecure-registries", &bare) {
-            findings.mark_insecure(&host, &text.from);
-        }
+        add_insecure(text, reader, findings);
     }
 }
 
 fn name_servers(document: &Document, entry: &Entry, reader: &mut Reader, findings: &mut Findings) {
     for text in reader.strings(document, entry) {
-        match text.value.parse::<IpAddr>() {
-            Ok(address) => findings.dns.push(Sourced::new(address, text.from)),
-            Err(_) => reader.problem(text.from, "dns: expected an IP address"),
-        }
+        add_name_server(text, reader, findings);
+    }
+}
+
+/// Adds a mirror of Docker Hub, as dockerd takes it.
+pub(super) fn add_mirror(text: Sourced<String>, reader: &mut Reader, findings: &mut Findings) {
+    if !text.value.contains("://") {
+        let reason = "registry-mirrors: a mirror begins with https:// or http://";
+        reader.problem(text.from, reason);
+    } else if let (Some(mirror), Some(hub)) = (
+        location::mirror(reader, "registry-mirrors", &text),
+        Host::parse(HUB),
+    ) {
+        flags::add(findings, hub, mirror);
+    }
+}
+
+/// Adds an insecure registry or a network of them, as dockerd takes it.
+pub(super) fn add_insecure(text: Sourced<String>, reader: &mut Reader, findings: &mut Findings) {
+    if let Some(block) = Block::parse(&text.value) {
+        findings.insecure.push(Sourced::new(block, text.from));
+        return;
+    }
+    // dockerd takes off a scheme, with a warning.
+    let bare = text
+        .value
+        .trim_start_matches("https://")
+        .trim_start_matches("http://");
+    let bare = Sourced::new(bare.trim_end_matches('/').to_owned(), text.from.clone());
+    if let Some(host) = reader.host("insecure-registries", &bare) {
+        findings.mark_insecure(&host, &text.from);
+    }
+}
+
+/// Adds a name server.
+pub(super) fn add_name_server(text: Sourced<String>, reader: &mut Reader, findings: &mut Findings) {
+    match text.value.parse::<IpAddr>() {
+        Ok(address) => findings.dns.push(Sourced::new(address, text.from)),
+        Err(_) => reader.problem(text.from, "dns: expected an IP address"),
     }
 }
 

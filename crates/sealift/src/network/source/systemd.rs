@@ -1,4 +1,5 @@
-//! `Environment=` of docker.service and its drop-ins, where many machines set dockerd's proxies.
+//! `Environment=` of docker.service and its drop-ins, where many machines set dockerd's proxies, and
+//! the options of dockerd in its `ExecStart=`, where older ones set its mirrors.
 //!
 //! Rules of systemd.unit(5) and systemd.syntax(7): the unit file of the first folder that has it,
 //! then `docker.service.d/*.conf` of all folders by file name, a name in an earlier folder hiding
@@ -9,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use crate::network::findings::Findings;
 use crate::network::provenance::{Place, Sourced};
-use crate::network::reader::Reader;
+use crate::network::reader::{Reader, no_proxy_entries};
 
-use super::environment;
+use super::{daemon, environment};
 
 /// The folders of system units, the first counts most.
 const SYSTEM: [&str; 5] = [
@@ -36,17 +37,21 @@ pub fn folders(config_home: Option<&Path>, rootless: bool) -> Vec<PathBuf> {
 
 /// Reads docker.service and its drop-ins from these folders.
 pub fn read(folders: &[PathBuf], reader: &mut Reader) -> Findings {
-    let mut variables = BTreeMap::new();
+    let mut unit = Unit::default();
     for path in unit_files(folders, reader) {
         if let Some((path, text)) = reader.text(&path) {
-            apply(&path, &text, &mut variables, reader);
+            unit.apply(&path, &text, reader);
         }
     }
-    let lookup = |name: &str| variables.get(name).cloned();
-    Findings {
+    let lookup = |name: &str| unit.variables.get(name).cloned();
+    let mut findings = Findings {
         proxies: environment::proxies(lookup, reader),
         ..Findings::default()
+    };
+    if let Some(command) = &unit.command {
+        options(command, &mut findings, reader);
     }
+    findings
 }
 
 fn unit_files(folders: &[PathBuf], reader: &mut Reader) -> Vec<PathBuf> {
@@ -70,28 +75,83 @@ fn unit_files(folders: &[PathBuf], reader: &mut Reader) -> Vec<PathBuf> {
 
 type Variables = BTreeMap<String, Sourced<String>>;
 
-fn apply(path: &Path, text: &str, variables: &mut Variables, reader: &mut Reader) {
-    let mut in_service = false;
-    for (line, content) in logical_lines(text) {
-        if let Some(section) = content
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-        {
-            in_service = section == "Service";
-            continue;
+/// What a unit says after all of its files.
+#[derive(Default)]
+struct Unit {
+    variables: Variables,
+    /// The command that starts dockerd.
+    command: Option<Sourced<String>>,
+}
+
+impl Unit {
+    fn apply(&mut self, path: &Path, text: &str, reader: &mut Reader) {
+        let mut in_service = false;
+        for (line, content) in logical_lines(text) {
+            let section = content
+                .strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'));
+            if let Some(section) = section {
+                in_service = section == "Service";
+            } else if let Some((key, value)) = content.split_once('=').filter(|_| in_service) {
+                self.set(key.trim(), value.trim(), Place::line(path, line), reader);
+            }
         }
-        let Some((key, value)) = content.split_once('=') else {
-            continue;
-        };
-        let (key, value) = (key.trim(), value.trim());
-        let place = Place::line(path, line);
+    }
+
+    fn set(&mut self, key: &str, value: &str, place: Place, reader: &mut Reader) {
         match key {
-            "Environment" if in_service && value.is_empty() => variables.clear(),
-            "Environment" if in_service => assignments(value, &place, variables, reader),
-            "EnvironmentFile" if in_service && !value.is_empty() => {
+            "Environment" if value.is_empty() => self.variables.clear(),
+            "Environment" => assignments(value, &place, &mut self.variables, reader),
+            "EnvironmentFile" if !value.is_empty() => {
                 reader.ignore("EnvironmentFile", "sealift reads Environment= alone", place);
             }
+            "ExecStart" if value.is_empty() => self.command = None,
+            "ExecStart" => self.command = Some(Sourced::new(value.to_owned(), place)),
             _ => {}
+        }
+    }
+}
+
+/// Reads the options of dockerd that concern the network: `--name=value` or `--name value`.
+fn options(command: &Sourced<String>, findings: &mut Findings, reader: &mut Reader) {
+    let Some(words) = words(&command.value) else {
+        reader.problem(command.from.clone(), "ExecStart=: a quote is not closed");
+        return;
+    };
+    let mut words = words.into_iter().skip(1).peekable();
+    while let Some(word) = words.next() {
+        let Some(option) = word.strip_prefix("--") else {
+            continue;
+        };
+        let (name, value) = match option.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (option, words.next_if(|next| !next.starts_with('-'))),
+        };
+        let known = [
+            "registry-mirror",
+            "insecure-registry",
+            "dns",
+            "http-proxy",
+            "https-proxy",
+            "no-proxy",
+        ];
+        let Some(value) = value.filter(|_| known.contains(&name)) else {
+            continue;
+        };
+        let Some(value) = specifiers(&value).filter(|value| !value.contains('$')) else {
+            let why = "sealift does not expand systemd's specifiers and variables";
+            reader.warn(format!("--{name}"), why, command.from.clone());
+            continue;
+        };
+        let text = Sourced::new(value, command.from.clone());
+        match name {
+            "registry-mirror" => daemon::add_mirror(text, reader, findings),
+            "insecure-registry" => daemon::add_insecure(text, reader, findings),
+            "dns" => daemon::add_name_server(text, reader, findings),
+            // dockerd's own options count before its environment.
+            "http-proxy" => findings.proxies.http = reader.proxy("--http-proxy", text),
+            "https-proxy" => findings.proxies.https = reader.proxy("--https-proxy", text),
+            _ => findings.proxies.no_proxy = no_proxy_entries(&text),
         }
     }
 }
