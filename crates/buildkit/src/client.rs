@@ -97,9 +97,9 @@ impl Client {
         let asked = control.info(control::InfoRequest {});
         match tokio::time::timeout(connect::DIAL, asked).await {
             Ok(Err(status)) if status.code() != Code::Unimplemented => {
-                Err(connect::failed(address, &status, &stderr))
+                Err(connect::failed(address, &status, &stderr).await)
             }
-            Err(elapsed) => Err(connect::failed(address, &elapsed, &stderr)),
+            Err(elapsed) => Err(connect::failed(address, &elapsed, &stderr).await),
             Ok(_) => Ok(client),
         }
     }

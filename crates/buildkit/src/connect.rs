@@ -11,7 +11,7 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinSet;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
@@ -24,6 +24,8 @@ pub(crate) const DIAL: Duration = Duration::from_secs(20);
 /// makes a long distance slow.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
+/// How long a command that failed is listened to.
+const HEAR_OUT: Duration = Duration::from_millis(500);
 /// How much of a command's error output is kept, in bytes.
 const STDERR_LIMIT: usize = 4 << 10;
 
@@ -37,18 +39,21 @@ pub(crate) async fn dial(address: &Address) -> Result<(Channel, Stderr)> {
         }
         _ => ("http://buildkitd".to_owned(), None),
     };
-    let refused = |error: &dyn std::error::Error| failed(address, error, &stderr);
-    let mut endpoint = Endpoint::from_shared(uri)
-        .map_err(|error| refused(&error))?
+    let mut endpoint = match Endpoint::from_shared(uri) {
+        Ok(endpoint) => endpoint,
+        Err(error) => return Err(failed(address, &error, &stderr).await),
+    };
+    endpoint = endpoint
         .connect_timeout(DIAL)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .tcp_nodelay(true);
     if let Some(tls) = tls {
         let config = tls_config(tls)?;
-        endpoint = endpoint
-            .tls_config(config)
-            .map_err(|error| refused(&error))?;
+        endpoint = match endpoint.tls_config(config) {
+            Ok(endpoint) => endpoint,
+            Err(error) => return Err(failed(address, &error, &stderr).await),
+        };
     }
     let target = address.endpoint().clone();
     let output = stderr.clone();
@@ -59,13 +64,18 @@ pub(crate) async fn dial(address: &Address) -> Result<(Channel, Stderr)> {
     let dialling = endpoint.connect_with_connector(connector);
     match tokio::time::timeout(DIAL, dialling).await {
         Ok(Ok(channel)) => Ok((channel, stderr)),
-        Ok(Err(error)) => Err(refused(&error)),
-        Err(elapsed) => Err(refused(&elapsed)),
+        Ok(Err(error)) => Err(failed(address, &error, &stderr).await),
+        Err(elapsed) => Err(failed(address, &elapsed, &stderr).await),
     }
 }
 
 /// Makes the error of a connection that failed, with a hint where the cause is well known.
-pub(crate) fn failed(address: &Address, error: &dyn std::error::Error, stderr: &Stderr) -> Error {
+pub(crate) async fn failed(
+    address: &Address,
+    error: &(dyn std::error::Error + Sync),
+    stderr: &Stderr,
+) -> Error {
+    stderr.settle().await;
     let mut reason = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -148,7 +158,7 @@ async fn open(endpoint: &address::Endpoint, stderr: Stderr) -> io::Result<Box<dy
             keep_alive(&stream)?;
             Box::new(stream)
         }
-        address::Endpoint::Command(words) => Box::new(Process::start(words, stderr)?),
+        address::Endpoint::Command(words) => Box::new(Process::start(words, stderr).await?),
     })
 }
 
@@ -165,16 +175,40 @@ fn keep_alive(stream: &TcpStream) -> io::Result<()> {
 
 /// The last that a command wrote to its standard error.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Stderr(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Stderr {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    /// The task that reads it. It outlives the connection, whose end it explains.
+    reader: Arc<tokio::sync::Mutex<JoinSet<()>>>,
+}
 
 impl Stderr {
     fn text(&self) -> String {
-        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&bytes).trim().to_owned()
     }
 
+    /// Waits until a command that has ended has been heard out.
+    async fn settle(&self) {
+        let heard = async {
+            let mut reader = self.reader.lock().await;
+            while reader.join_next().await.is_some() {}
+        };
+        // A command that lives on has said what it had to say.
+        drop(tokio::time::timeout(HEAR_OUT, heard).await);
+    }
+
+    async fn follow(&self, mut errors: ChildStderr) {
+        let stderr = self.clone();
+        self.reader.lock().await.spawn(async move {
+            let mut buffer = [0; 1024];
+            while let Ok(count @ 1..) = errors.read(&mut buffer).await {
+                stderr.push(&buffer[..count]);
+            }
+        });
+    }
+
     fn push(&self, more: &[u8]) {
-        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         bytes.extend_from_slice(more);
         let excess = bytes.len().saturating_sub(STDERR_LIMIT);
         bytes.drain(..excess);
@@ -186,11 +220,10 @@ struct Process {
     stdin: ChildStdin,
     stdout: ChildStdout,
     _child: Child,
-    _reader: JoinSet<()>,
 }
 
 impl Process {
-    fn start(words: &[String], stderr: Stderr) -> io::Result<Self> {
+    async fn start(words: &[String], stderr: Stderr) -> io::Result<Self> {
         let (program, arguments) = words
             .split_first()
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
@@ -205,19 +238,13 @@ impl Process {
         let missing = || io::Error::from(io::ErrorKind::BrokenPipe);
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
-        let mut errors = child.stderr.take().ok_or_else(missing)?;
-        let mut reader = JoinSet::new();
-        reader.spawn(async move {
-            let mut buffer = [0; 1024];
-            while let Ok(count @ 1..) = errors.read(&mut buffer).await {
-                stderr.push(&buffer[..count]);
-            }
-        });
+        stderr
+            .follow(child.stderr.take().ok_or_else(missing)?)
+            .await;
         Ok(Self {
             stdin,
             stdout,
             _child: child,
-            _reader: reader,
         })
     }
 }
