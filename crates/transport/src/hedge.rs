@@ -107,6 +107,7 @@ impl Small<'_> {
             payload: self.payload,
             authorizer: self.authorizer,
             range: None,
+            if_range: None,
             known: None,
             bulk: false,
             fresh,

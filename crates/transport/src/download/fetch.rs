@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::header::HeaderValue;
+use http::header::{ETAG, HeaderValue, LAST_MODIFIED};
+use http::{HeaderMap, StatusCode};
 use tokio::sync::Notify;
 use url::Url;
 
@@ -64,6 +65,8 @@ pub(super) struct Head {
     pub(super) url: Option<Url>,
     pub(super) latency: Duration,
     pub(super) slot_host: Arc<Host>,
+    /// What tells this content from a later one at the same place.
+    pub(super) validator: Option<HeaderValue>,
 }
 
 /// How a request ended.
@@ -101,6 +104,8 @@ pub(super) struct Fetch<'a> {
     pub(super) size: Option<u64>,
     pub(super) whole_only: bool,
     pub(super) known: Option<Url>,
+    /// Which content a range continues, where no digest will tell.
+    pub(super) validator: Option<HeaderValue>,
 }
 
 /// The state of a copy from a response into the sink.
@@ -125,11 +130,12 @@ impl Fetch<'_> {
         let mut written = Vec::new();
         let ended = match opened {
             Err(failure) => Ended::Failed(failure),
-            Ok(reply) => match Answer::read(&reply, asked.as_ref(), self.size) {
+            Ok(reply) => match Answer::read(&reply, asked.as_ref(), self.expected(&reply)) {
                 Err(cause) => Ended::Failed(self.failure(cause, &reply.host)),
                 Ok(answer) => {
                     self.announce(&choice, (&reply, &answer), latency, &host);
-                    if answer.partial || asked.is_none() {
+                    let plain = asked.is_none() && !self.is_unsure(&job);
+                    if answer.partial || plain {
                         let (parts, ended) = self.copy(&choice, &mut job, reply, answer).await;
                         written = parts;
                         ended
@@ -175,7 +181,22 @@ impl Fetch<'_> {
             .size
             .map_or(only.end == u64::MAX, |size| only.end >= size);
         let whole = only.start == 0 && to_end;
-        (!self.whole_only && !whole).then(|| only.clone())
+        let nameless = self.is_unsure(job) && self.validator.is_none();
+        (!self.whole_only && !whole && !nameless).then(|| only.clone())
+    }
+
+    /// Whether a job continues content that may have changed since: no digest will tell.
+    fn is_unsure(&self, job: &[Range<u64>]) -> bool {
+        self.request.size.is_none() && job.first().is_some_and(|range| range.start > 0)
+    }
+
+    /// The size that a response must have. One that only another response said binds its ranges,
+    /// but the whole may have changed.
+    fn expected(&self, reply: &Reply) -> Option<u64> {
+        match reply.status {
+            StatusCode::PARTIAL_CONTENT => self.size,
+            _ => self.request.size,
+        }
     }
 
     /// Opens the response; a redirect known from before is forgotten when it does not work any more.
@@ -193,6 +214,7 @@ impl Fetch<'_> {
             payload: &NOTHING,
             authorizer: self.authorizer,
             range: range.as_ref(),
+            if_range: self.validator.as_ref(),
             known: self.known.as_ref(),
             bulk: self.size.is_none_or(|size| size >= BULK),
             fresh: false,
@@ -228,6 +250,7 @@ impl Fetch<'_> {
             url: (!reply.home).then(|| reply.url.clone()),
             latency,
             slot_host: Arc::clone(host),
+            validator: validator(&reply.headers),
         });
     }
 
@@ -342,6 +365,15 @@ impl Copy<'_> {
         self.position = piece.end;
         Ok(fresh)
     }
+}
+
+/// Returns what `If-Range` can name a response's content by (RFC 9110, 13.1.5): a strong `ETag`, else
+/// `Last-Modified`.
+pub(super) fn validator(headers: &HeaderMap) -> Option<HeaderValue> {
+    let strong = headers
+        .get(ETAG)
+        .filter(|tag| tag.as_bytes().starts_with(b"\""));
+    strong.or_else(|| headers.get(LAST_MODIFIED)).cloned()
 }
 
 /// Takes what another request brings off a job.

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use http::header::HeaderValue;
 use tokio::time::{Instant, sleep_until};
 use url::Url;
 
@@ -31,11 +32,13 @@ use crate::authorizer::Authorizer;
 use crate::class::Class;
 use crate::course::{Choice, Course, Failure, Next};
 use crate::endpoint::Route;
-use crate::error::Result;
+use crate::error::{Cause, Error, Result};
+use crate::exchange::Reply;
 use crate::request::Request;
 use crate::sink::Sink;
 use crate::transport::Inner;
-use fetch::{Ended, Fetch, Head, Outcome, Shared};
+use answer::Answer;
+use fetch::{Ended, Fetch, Head, Outcome, Shared, validator};
 use lane::{LOOK, Lane, relieve};
 use pieces::Pieces;
 use width::Slot;
@@ -61,6 +64,10 @@ pub(crate) struct Download<'a> {
     /// The ranges that run side by side.
     lanes: Vec<Arc<Lane>>,
     next_look: Instant,
+    /// Whether something was there before.
+    resumed: bool,
+    /// Which content the download has begun with, where its size and digest are not known before.
+    validator: Option<HeaderValue>,
     provenance: Provenance,
     shared: Arc<Shared>,
 }
@@ -94,6 +101,7 @@ impl<'a> Download<'a> {
         }
         let large = request.size.is_some() && pieces.total() >= inner.settings.limits.parallel_from;
         Self {
+            resumed: pieces.first().is_some_and(|start| start > 0),
             inner,
             request,
             sink,
@@ -106,6 +114,7 @@ impl<'a> Download<'a> {
             paused: None,
             lanes: Vec::new(),
             next_look: Instant::now(),
+            validator: None,
             provenance: Provenance::default(),
             shared: Arc::default(),
         }
@@ -208,6 +217,7 @@ impl<'a> Download<'a> {
             size: self.size,
             whole_only: place.ranges == Some(false),
             known: place.known,
+            validator: self.validator.clone(),
         }
     }
 
@@ -234,12 +244,16 @@ impl<'a> Download<'a> {
                 url,
                 latency,
                 slot_host,
+                validator,
             } = head;
             slot_host.width.began(latency);
             self.places[index].known = url;
             // Only an answer to a request for a range says whether ranges are served.
             if let Some(served) = answer.partial.then_some(true) {
                 self.places[index].ranges = Some(served);
+            }
+            if self.request.size.is_none() && self.provenance.bytes() == 0 {
+                self.validator = validator;
             }
             if self.size.is_none()
                 && let Some(size) = answer.size
@@ -289,6 +303,7 @@ impl<'a> Download<'a> {
                 if !alone {
                     return Ok(None);
                 }
+                self.restart_if_changed(&choice, &reply, &answer)?;
                 let job = self.pieces.take_all();
                 let fetch = self.fetch(self.places[choice.index].clone(), &job);
                 Ok(Some(Box::pin(fetch.go_on(
@@ -303,6 +318,34 @@ impl<'a> Download<'a> {
                 Ok(None)
             }
         }
+    }
+
+    /// Begins anew where a whole answer shows that the content is not the one that was begun with:
+    /// without a digest, two halves of different content would pass for one.
+    fn restart_if_changed(
+        &mut self,
+        choice: &Choice,
+        reply: &Reply,
+        answer: &Answer,
+    ) -> Result<()> {
+        let begun = self.resumed || self.provenance.bytes() > 0;
+        let same = self.validator.is_some() && self.validator == validator(&reply.headers);
+        if self.request.size.is_some() || !begun || same {
+            return Ok(());
+        }
+        let end = self.size.unwrap_or(u64::MAX);
+        self.sink.discard(0..end).map_err(|error| {
+            let cause = Cause::Sink(error);
+            let host = choice.endpoint.authority();
+            Error::new(cause, self.request.phase, &host, &self.request.label)
+        })?;
+        self.resumed = false;
+        self.provenance = Provenance::default();
+        self.validator = validator(&reply.headers);
+        self.size = answer.size;
+        self.pieces = Pieces::default();
+        self.pieces.put(0..answer.size.unwrap_or(u64::MAX));
+        Ok(())
     }
 
     /// Adapts the width, and the belief in ranges, to a failure.

@@ -23,6 +23,11 @@ impl Pieces {
         self.waiting.is_empty()
     }
 
+    /// Where the first range begins.
+    pub(super) fn first(&self) -> Option<u64> {
+        self.waiting.first().map(|range| range.start)
+    }
+
     /// How many bytes wait.
     pub(super) fn total(&self) -> u64 {
         self.waiting

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderValue, PROXY_AUTHORIZATION, RANGE,
-    USER_AGENT,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderValue, IF_RANGE,
+    PROXY_AUTHORIZATION, RANGE, USER_AGENT,
 };
 
 use http::Method;
@@ -66,6 +66,9 @@ impl Exchange<'_> {
         }
         if let Some(range) = self.range {
             headers.insert(RANGE, range.clone());
+            if let Some(validator) = self.if_range {
+                headers.insert(IF_RANGE, validator.clone());
+            }
         }
         let login = hop
             .peer

@@ -40,6 +40,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) payload: &'a Payload,
     /// The `Range` header.
     pub(crate) range: Option<&'a HeaderValue>,
+    /// The `If-Range` header: the content that the range continues.
+    pub(crate) if_range: Option<&'a HeaderValue>,
     /// Where an earlier redirect of the same request ended.
     pub(crate) known: Option<&'a Url>,
     /// Whether a large body is expected.

@@ -683,3 +683,72 @@ async fn the_slowest_range_is_shared_with_free_connections() {
         .any(|hit| hit.connection != 1 && hit.range().is_some_and(|range| range.1 == end));
     assert!(half, "another connection brought the end of its range");
 }
+
+/// Content without a digest whose server changes it, or forgets how to name it, between two halves.
+async fn continued(
+    tags: [Option<&'static str>; 2],
+    old: Vec<u8>,
+    new: Vec<u8>,
+) -> (Vec<u8>, Server) {
+    let server = Server::start(move |hit| {
+        let (tag, served) = match hit.number {
+            0 => (tags[0], &old),
+            _ => (tags[1], &new),
+        };
+        let mut headers: Vec<(&str, &str)> = tag.map(|tag| ("ETag", tag)).into_iter().collect();
+        let half = served[..served.len() / 2].to_vec();
+        let same = hit
+            .header("if-range")
+            .is_none_or(|asked| Some(asked) == tag);
+        match hit.range() {
+            _ if hit.number == 0 => {
+                let start = head(200, &headers, Some(served.len() as u64));
+                vec![Act::Send(start), Act::Send(half), Act::Close]
+            }
+            Some((first, _)) if same => {
+                let size = served.len();
+                let range = format!("bytes {first}-{}/{size}", size - 1);
+                headers.push(("Content-Range", &range));
+                answer(206, &headers, &served[usize::try_from(first).unwrap()..])
+            }
+            _ => answer(200, &headers, served),
+        }
+    })
+    .await;
+    let (transport, _) = transport(hurried());
+    let sink = Open(Mutex::default());
+    let route = Route::direct(plain(&server.authority()));
+    let request = Request::get("file").of(Phase::Exec, "file");
+    let from = transport
+        .download(&route, &request, &sink, &Anonymous)
+        .await
+        .unwrap();
+    let bytes = sink.0.lock().unwrap().clone();
+    assert_eq!(from.size(), Some(bytes.len() as u64));
+    (bytes, server)
+}
+
+#[tokio::test]
+async fn content_that_changed_between_two_halves_is_begun_anew() {
+    let (old, new) = (data(50_000, 30), data(60_000, 31));
+    let (bytes, server) = continued([Some("\"1\""), Some("\"2\"")], old.clone(), new.clone()).await;
+    assert!(bytes == new);
+    assert_eq!(server.hits()[1].header("if-range"), Some("\"1\""));
+
+    let (bytes, server) = continued([Some("\"1\""), Some("\"1\"")], old.clone(), old.clone()).await;
+    assert!(bytes == old);
+    assert_eq!(server.hits().len(), 2, "the same content is continued");
+}
+
+#[tokio::test]
+async fn weak_names_are_not_trusted_with_halves() {
+    let (old, new) = (data(50_000, 32), data(50_000, 33));
+    let (bytes, server) = continued([Some("W/\"1\""), Some("W/\"1\"")], old, new).await;
+    assert_eq!(server.hits()[1].header("if-range"), None);
+    assert_eq!(
+        server.hits()[1].range(),
+        None,
+        "without a name, only the whole is asked for"
+    );
+    assert!(bytes == data(50_000, 33));
+}
