@@ -135,7 +135,8 @@ impl Health {
                 continue;
             }
             let longest = LONGEST_REST.as_secs();
-            let left = record.rests_until.and_then(|until| until.checked_sub(now));
+            // A rest that is over still asks for a probe.
+            let left = record.rests_until.map(|until| until.saturating_sub(now));
             let mut state = State {
                 rests_until: left
                     .map(|left| Instant::now() + Duration::from_secs(left.min(longest))),
@@ -156,9 +157,9 @@ impl Health {
         let (now, clock) = (Instant::now(), seconds(SystemTime::now()));
         let states = self.states();
         let endpoints = states.iter().map(|(key, state)| {
-            let until = state.rests_until.filter(|until| *until > now);
+            let left = |until: Instant| until.saturating_duration_since(now).as_secs();
             let record = Record {
-                rests_until: until.map(|until| clock + (until - now).as_secs()),
+                rests_until: state.rests_until.map(|until| clock + left(until)),
                 rest: state.rest.as_secs(),
                 ..state.record.clone()
             };
@@ -336,7 +337,7 @@ impl<'a> ProbeGuard<'a> {
     pub(crate) fn new(health: &'a Health, choice: &Choice) -> Self {
         Self {
             health,
-            endpoint: choice.probe.then(|| choice.endpoint.clone()),
+            endpoint: choice.sole_probe.then(|| choice.endpoint.clone()),
         }
     }
 }

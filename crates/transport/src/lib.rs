@@ -4,6 +4,24 @@
 //! endpoints of a [`Route`] for documents and large content, repeats what failed by the class of the
 //! failure ([`class`]), continues at the byte reached at another endpoint, and tells an [`Observer`]
 //! what it does. Credentials come in through an [`Authorizer`], content goes out through a [`Sink`].
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//! use sealift_transport::{
+//!     Anonymous, Endpoint, Phase, Request, Route, Scheme, Settings, Silent, Transport,
+//! };
+//!
+//! let mirror = Endpoint::new(Scheme::Https, "mirror.example")?.with_base("/v2");
+//! let origin = Endpoint::new(Scheme::Https, "registry.example")?.with_base("/v2");
+//! let route = Route::new([mirror], origin);
+//! let transport = Transport::new(Settings::default(), Arc::new(Silent));
+//! let request = Request::get("library/busybox/tags/list").of(Phase::Resolve, "busybox");
+//! let document = transport.document(&route, &request, 1 << 20, &Anonymous).await?;
+//! assert!(document.status.is_success());
+//! # Ok(())
+//! # }
+//! ```
 
 mod authorizer;
 mod backoff;

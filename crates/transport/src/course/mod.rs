@@ -52,6 +52,8 @@ pub(crate) struct Choice {
     pub(crate) endpoint: Endpoint,
     /// Whether the endpoint failed before and this attempt finds out whether it is back.
     pub(crate) probe: bool,
+    /// Whether no other attempt may find that out before this one has ended.
+    pub(crate) sole_probe: bool,
     /// The attempt's number, from 1.
     pub(crate) attempt: u32,
     /// How often the endpoint failed in a row before.
@@ -175,7 +177,8 @@ impl<'a> Course<'a> {
         let endpoints = self.route.endpoints();
         let endpoint = endpoints[index].clone();
         let probe = health.standing(&endpoint) != Standing::Good;
-        if health.standing(&endpoint) == Standing::Probe {
+        let sole_probe = health.standing(&endpoint) == Standing::Probe;
+        if sole_probe {
             health.probing(&endpoint);
         }
         self.attempts += 1;
@@ -195,6 +198,7 @@ impl<'a> Course<'a> {
             index,
             // A sole endpoint gets its full time even when it failed before.
             probe: probe && endpoints.len() > 1,
+            sole_probe,
             endpoint,
             attempt: self.attempts,
             failures: self.tries[index],

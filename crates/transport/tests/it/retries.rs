@@ -687,3 +687,47 @@ async fn patience_with_a_slow_answer_grows() {
     let route = Route::direct(plain(&server.authority()));
     assert_eq!(fetch(&transport, &route).await.unwrap().body, "late");
 }
+
+#[tokio::test]
+async fn a_rested_mirror_is_probed_by_one_request_and_used_again() {
+    let origin = Server::start(|_| answer(200, &[], b"origin")).await;
+    let mirror = Server::start(|hit| match hit.number {
+        0..4 => vec![Act::Reset],
+        _ => answer(200, &[], b"mirror"),
+    })
+    .await;
+    let route = Route::new([plain(&mirror.authority())], plain(&origin.authority()));
+    let (first, seen) = transport(hurried());
+    for _ in 0..6 {
+        assert_eq!(fetch(&first, &route).await.unwrap().body, "origin");
+    }
+    assert_eq!(
+        mirror.hits().len(),
+        4,
+        "four failures in a row open its breaker"
+    );
+    assert_eq!(
+        seen.count(|event| matches!(event, Event::BreakerOpened { .. })),
+        1
+    );
+
+    // The rest is over in what a later run remembers.
+    let mut snapshot = first.health();
+    let record = snapshot
+        .endpoints
+        .get_mut(&route.endpoints()[0].key())
+        .unwrap();
+    assert!(record.rests_until.is_some());
+    record.rests_until = Some(record.changed - 100);
+    let (later, seen) = transport(hurried());
+    later.remember(&snapshot);
+    let all = (0..5).map(|_| fetch(&later, &route));
+    let bodies: Vec<_> = futures_util::future::join_all(all).await;
+    assert!(bodies.into_iter().all(|done| done.is_ok()));
+    assert_eq!(mirror.hits().len(), 5, "one of five finds out");
+    assert_eq!(
+        seen.count(|event| matches!(event, Event::BreakerClosed { .. })),
+        1
+    );
+    assert_eq!(fetch(&later, &route).await.unwrap().body, "mirror");
+}
