@@ -5,6 +5,7 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 
 use super::order::Orders;
+use super::registries::Registries;
 use super::result::{Outcome, ResultArgs};
 use super::session::Session;
 use super::steps::{self, StepArgs};
@@ -12,6 +13,8 @@ use super::{input, metadata};
 use crate::build;
 use crate::cli::{BuilderArgs, InputArgs, NetworkArgs};
 use crate::error::Result;
+use crate::network::Network;
+use crate::plan::{Input, Plan, Triggers};
 use crate::prefetch::inventory::store_failed;
 use crate::prefetch::{Pins, complete};
 use crate::project::argument;
@@ -60,6 +63,15 @@ impl From<Seal> for build::Seal {
     }
 }
 
+/// Returns the builder's share of the network model. An unsealed one fetches the Dockerfile's images
+/// itself; whether that can be parsed is BuildKit's to say.
+fn share(seal: Seal, registries: &Registries, input: &Input) -> Network {
+    match (seal, Plan::make(input, &Triggers::default())) {
+        (Seal::Off, Ok(plan)) => registries.network_with(&plan.images),
+        _ => registries.network().clone(),
+    }
+}
+
 /// Builds.
 ///
 /// # Errors
@@ -76,10 +88,10 @@ pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
     session.log_failures_at(&input.component.context);
     let store = session.store()?;
     let _lease = store.lease().map_err(store_failed)?;
-    let registries = session.registries(&args.network)?;
-    let builder = session.builder(&args.builder, registries.network()).await?;
-    surroundings.authority = Some(registries.authority());
-    steps::add_proxies(&mut surroundings, registries.network(), &builder, session);
+    let registries = session.registries(&args.network, &input.component.context)?;
+    let network = share(args.seal, &registries, &input);
+    let builder = session.builder(&args.builder, &network).await?;
+    steps::add_network(&mut surroundings, &registries, &builder, session);
     if let Some(native) = builder.platforms.first() {
         input.build_platform = native.clone();
     }

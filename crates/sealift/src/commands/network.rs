@@ -2,7 +2,7 @@
 //! model for all other commands.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use sealift_oci::Reference;
@@ -73,17 +73,17 @@ pub enum BuilderNetwork {
     Isolated,
 }
 
-/// Reads the model.
+/// Reads the model. The project's file is looked for in `folder` and those above it.
 ///
 /// # Errors
 /// [`Kind::Config`] with every mistake that was found, [`Kind::Usage`] where all are in options.
-pub fn read(sources: &SourceArgs, settings: &Settings) -> Result<Network> {
-    let folder = &settings.working_directory;
+pub fn read(sources: &SourceArgs, settings: &Settings, folder: &Path) -> Result<Network> {
+    let folder = settings.working_directory.join(folder);
     let project = folder.ancestors().map(|folder| folder.join("sealift.toml"));
     let places = Places {
         root: PathBuf::from("/"),
         environment: settings.environment.clone(),
-        working_directory: folder.clone(),
+        working_directory: settings.working_directory.clone(),
         project_file: project.into_iter().find(|file| file.is_file()),
         flags: Flags {
             mirrors: sources.mirror.clone(),
@@ -115,7 +115,7 @@ fn malformed(error: network::Error) -> Error {
 /// As [`read`]; [`Kind::Config`] for an image that registries.conf forbids; [`Kind::Local`] where
 /// `out` cannot be written.
 pub fn run(args: &NetworkArgs, settings: &Settings, out: &mut impl Write) -> Result<()> {
-    let network = read(&args.sources, settings)?;
+    let network = read(&args.sources, settings, Path::new(""))?;
     let Some(NetworkCommand::Explain { image }) = &args.command else {
         let network = network.settle(&[], client::lookup);
         let overview = network.overview();
@@ -147,7 +147,7 @@ pub fn configuration(args: &ConfigArgs, settings: &Settings, out: &mut impl Writ
         let wrong = || Error::new(Kind::Usage, format!("--registry {text}: that is no host"));
         hosts.push(Host::parse(text).ok_or_else(wrong)?);
     }
-    let network = read(&args.sources, settings)?.settle(&hosts, client::lookup);
+    let network = read(&args.sources, settings, Path::new(""))?.settle(&hosts, client::lookup);
     let sight = match args.network {
         BuilderNetwork::Host => Sight::Host,
         BuilderNetwork::Isolated => Sight::Isolated,

@@ -33,7 +33,7 @@ pub async fn run(args: PrefetchArgs, session: &Session) -> Result<()> {
     session.log_failures_at(&input.component.context);
     let store = session.store()?;
     let _lease = store.lease().map_err(store_failed)?;
-    let registries = session.registries(&args.network)?;
+    let registries = session.registries(&args.network, &input.component.context)?;
     complete(&registries.prefetch(store, args.pull), &input).await?;
     registries.finish(start);
     Ok(())

@@ -1,5 +1,6 @@
 //! `sealift pull`: images into the store.
 
+use std::path::Path;
 use std::time::Instant;
 
 use clap::Args;
@@ -46,7 +47,7 @@ pub async fn run(args: PullArgs, session: &Session) -> Result<()> {
             place,
         }
     });
-    let registries = session.registries(&args.network)?;
+    let registries = session.registries(&args.network, Path::new(""))?;
     registries
         .prefetch(store, true)
         .fetch(wanted.collect())

@@ -1,5 +1,6 @@
 //! `sealift push`: an image from the store to registries.
 
+use std::path::Path;
 use std::time::Instant;
 
 use clap::Args;
@@ -43,7 +44,7 @@ pub async fn run(args: PushArgs, session: &Session) -> Result<()> {
     } else {
         args.destinations
     };
-    let registries = session.registries(&args.network)?;
+    let registries = session.registries(&args.network, Path::new(""))?;
     let request = push::request(&root, &names, &[]);
     registries.push(&store, request).await?;
     registries.finish(start);

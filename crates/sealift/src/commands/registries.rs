@@ -1,7 +1,7 @@
 //! Registries as a command reaches them: one transport, one client, one translator of what they
 //! report.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,10 +16,11 @@ use super::network;
 use crate::cli::NetworkArgs;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
-use crate::network::Network;
 use crate::network::sink::authority::Lender;
 use crate::network::sink::client::{self, Router};
+use crate::network::{Host, Network};
 use crate::output::push;
+use crate::plan::PlannedImage;
 use crate::prefetch::Prefetch;
 use crate::prefetch::watch::{Watch, totals};
 use crate::settings::Settings;
@@ -36,11 +37,17 @@ pub struct Registries {
 }
 
 impl Registries {
-    /// Makes ready to reach registries; nothing is sent yet.
+    /// Makes ready to reach registries; nothing is sent yet. The project's network settings are
+    /// looked for in `folder` and those above it.
     ///
     /// # Errors
     /// [`Kind::Usage`] for malformed options, [`Kind::Config`] for a malformed configuration file.
-    pub fn new(args: &NetworkArgs, settings: &Settings, events: &Events) -> Result<Self> {
+    pub fn new(
+        args: &NetworkArgs,
+        settings: &Settings,
+        events: &Events,
+        folder: &Path,
+    ) -> Result<Self> {
         sealift_transport::install_crypto();
         let watch = Arc::new(Watch::new(events));
         let retry = Retry {
@@ -48,7 +55,7 @@ impl Registries {
             attempts: args.retries.map(|retries| retries.saturating_add(1)),
             ..Retry::default()
         };
-        let network = Arc::new(network::read(&args.sources, settings)?);
+        let network = Arc::new(network::read(&args.sources, settings, folder)?);
         for ignored in network.warnings() {
             events.warn(ignored.to_string());
         }
@@ -85,6 +92,15 @@ impl Registries {
             network,
             credentials,
         })
+    }
+
+    /// Returns the same with insecure networks applied to the registries of these images, for a
+    /// builder that fetches them itself.
+    #[must_use]
+    pub fn network_with(&self, images: &[PlannedImage]) -> Network {
+        let registries = images.iter().map(|image| image.reference.registry());
+        let hosts: Vec<Host> = registries.filter_map(Host::parse).collect();
+        Network::clone(&self.network).settle(&hosts, client::lookup)
     }
 
     /// Returns who answers a builder that fetches images itself.

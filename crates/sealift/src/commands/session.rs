@@ -75,12 +75,12 @@ impl Session {
         Store::open(self.settings.store()).map_err(store_failed)
     }
 
-    /// Makes ready to reach registries.
+    /// Makes ready to reach registries, by the settings of the project that holds `folder`.
     ///
     /// # Errors
     /// [`Kind::Usage`] for malformed options, [`Kind::Config`] for a malformed configuration file.
-    pub fn registries(&self, args: &NetworkArgs) -> Result<Registries> {
-        Registries::new(args, &self.settings, &self.events)
+    pub fn registries(&self, args: &NetworkArgs, folder: &Path) -> Result<Registries> {
+        Registries::new(args, &self.settings, &self.events, folder)
     }
 
     /// Names the managed builder.

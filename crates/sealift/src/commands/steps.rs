@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use sealift_buildkit::{Entitlement, Secret};
 
+use super::registries::Registries;
 use super::session::Session;
 use crate::build::Surroundings;
 use crate::builder::Builder;
 use crate::error::{Error, Kind, Result};
-use crate::network::Network;
 use crate::network::sink::{Sight, build_args};
 use crate::settings::Settings;
 
@@ -71,20 +71,22 @@ pub fn read(args: &StepArgs, settings: &Settings) -> Result<Surroundings> {
     })
 }
 
-/// Gives RUN the proxies that the network model has for it, unless the user set them by hand.
-pub fn add_proxies(
+/// Gives RUN the proxies that the network model has for it, unless the user set them by hand, and
+/// an unsealed builder its accounts and tokens.
+pub fn add_network(
     surroundings: &mut Surroundings,
-    network: &Network,
+    registries: &Registries,
     builder: &Builder,
     session: &Session,
 ) {
+    surroundings.authority = Some(registries.authority());
     let sight = if builder.shares_loopback(surroundings.network.as_deref()) {
         Sight::Host
     } else {
         Sight::Isolated
     };
     let given = surroundings.build_args.iter().cloned().collect();
-    let made = build_args::of(network, sight, &given);
+    let made = build_args::of(registries.network(), sight, &given);
     for caveat in &made.caveats {
         session.events().warn(format!("RUN gets no {caveat}"));
     }

@@ -528,13 +528,19 @@ fn helper(site: &Site, script: &str) {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-#[test]
-fn accounts_come_from_helpers_and_from_paths_of_auth_json() {
+/// A registry that demands a password.
+fn locked_registry() -> DockerRegistry {
     let registry = DockerRegistry::with(RegistryOptions {
         password: true,
         ..RegistryOptions::default()
     });
     registry.push(&image(), "team/busybox", "1.36");
+    registry
+}
+
+#[test]
+fn accounts_come_from_helpers() {
+    let registry = locked_registry();
     let host = registry.host();
     let reference = format!("{host}/team/busybox:1.36");
     let mut site = Site::new();
@@ -577,7 +583,14 @@ fn accounts_come_from_helpers_and_from_paths_of_auth_json() {
         .success()
         .stdout;
     assert!(shown.contains("docker-credential-vault"), "{shown}");
+}
 
+#[test]
+fn accounts_come_from_paths_of_auth_json() {
+    let registry = locked_registry();
+    let host = registry.host();
+    let reference = format!("{host}/team/busybox:1.36");
+    let (user, password) = (DockerRegistry::USER, DockerRegistry::PASSWORD);
     let other = Site::new();
     let auth =
         |name: &str, password: &str| json!({"auth": STANDARD.encode(format!("{name}:{password}"))});
@@ -595,4 +608,48 @@ fn accounts_come_from_helpers_and_from_paths_of_auth_json() {
         .success()
         .stdout;
     assert!(shown.contains(&format!("as {user}, stored")), "{shown}");
+}
+
+#[test]
+fn an_unsealed_builder_knows_the_insecure_registries_of_the_dockerfile() {
+    let stranger = Authority::new("nobody knows this one");
+    let registry = DockerRegistry::with(RegistryOptions {
+        tls: Some(stranger.server(&["elsewhere.test"])),
+        ..RegistryOptions::default()
+    });
+    registry.push(&image(), "library/busybox", "1.36");
+    let image = format!("{}/library/busybox:1.36", registry.host());
+    let mut site = Site::new();
+    let text = "[network]\ndaemon-json = \"daemon.json\"\n";
+    site.project = Project::dockerfile(&DOCKERFILE.replace("busybox:1.36", &image))
+        .file("sealift.toml", text)
+        .file(
+            "daemon.json",
+            json!({"insecure-registries": ["127.0.0.0/8"]}).to_string(),
+        );
+    // The project is named by its path: its settings count all the same.
+    let project = site.project.path().to_str().unwrap().to_owned();
+    let arguments = [
+        "build",
+        &project,
+        "--platform",
+        "linux/amd64",
+        "-t",
+        "result:1",
+    ];
+    for seal in ["--seal=images", "--seal=off"] {
+        let mut arguments = arguments.to_vec();
+        arguments.push(seal);
+        drop(site.sealift.run(Path::new("/"), &arguments).success());
+    }
+    assert!(
+        served(&registry, "sealift/") > 2,
+        "{:?}",
+        registry.requests()
+    );
+    assert!(
+        served(&registry, "buildkit/") > 0,
+        "{:?}",
+        registry.requests()
+    );
 }
