@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
 use crate::class::Class;
 use crate::download::Width;
 use crate::pace::RateLimit;
+use crate::settings::Limits;
 
 /// What was exchanged with one host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -31,6 +33,8 @@ pub struct Totals {
 pub(crate) struct Host {
     pub(crate) name: Arc<str>,
     pub(crate) width: Width,
+    /// Small requests under way.
+    pub(crate) small: Arc<Semaphore>,
     state: Mutex<State>,
 }
 
@@ -103,13 +107,15 @@ impl Host {
 /// Every host of a run.
 pub(crate) struct Hosts {
     connections: usize,
+    requests: usize,
     hosts: Mutex<HashMap<Arc<str>, Arc<Host>>>,
 }
 
 impl Hosts {
-    pub(crate) fn new(connections: usize) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            connections: connections.max(1),
+            connections: limits.connections_per_host.max(1),
+            requests: limits.requests_per_host.max(1),
             hosts: Mutex::default(),
         }
     }
@@ -124,6 +130,7 @@ impl Hosts {
         let host = Arc::new(Host {
             name: Arc::clone(&name),
             width: Width::new(self.connections),
+            small: Arc::new(Semaphore::new(self.requests)),
             state: Mutex::default(),
         });
         hosts.insert(name, Arc::clone(&host));

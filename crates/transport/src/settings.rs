@@ -134,6 +134,9 @@ impl Default for Retry {
 pub struct Limits {
     /// Connections that all downloads together may have open to one host.
     pub connections_per_host: usize,
+    /// Small requests and uploads that may be under way to one host at once, so that open files are
+    /// bounded.
+    pub requests_per_host: usize,
     /// Blobs from this size on are fetched in ranges side by side, in bytes.
     pub parallel_from: u64,
     /// The smallest range that is worth a request, in bytes.
@@ -152,6 +155,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_per_host: 16,
+            requests_per_host: 32,
             parallel_from: 8 << 20,
             range_min: 2 << 20,
             range_max: 64 << 20,

@@ -65,7 +65,7 @@ impl Transport {
         Self {
             inner: Arc::new(Inner {
                 pool: Pool::new(settings.limits.idle_per_host, settings.limits.idle_time),
-                hosts: Hosts::new(settings.limits.connections_per_host),
+                hosts: Hosts::new(&settings.limits),
                 backoff: Backoff::new(&settings.retry),
                 until: settings.retry.run.map(|run| Instant::now() + run),
                 configurations: Configurations::default(),

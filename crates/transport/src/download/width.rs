@@ -238,7 +238,7 @@ mod tests {
 
     #[tokio::test]
     async fn shrinking_takes_slots_back_as_they_come() {
-        let hosts = crate::host::Hosts::new(16);
+        let hosts = crate::host::Hosts::new(&crate::settings::Limits::default());
         let host = hosts.get("h");
         let mut slots = Vec::new();
         for _ in 0..START {

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use http::header::HeaderValue;
 use http::{HeaderMap, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use url::Url;
 
@@ -66,6 +67,8 @@ pub(crate) struct Reply {
     /// Whether it came from the endpoint itself, not from where a redirect led.
     pub(crate) home: bool,
     peer: Peer,
+    /// The right to a small request, until its response is read.
+    _permit: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Reply {
@@ -90,6 +93,7 @@ struct Hop<'a> {
     peer: Peer,
     /// Whether the hop is the endpoint itself, so that its credentials go along.
     home: bool,
+    permit: Option<Arc<OwnedSemaphorePermit>>,
     outside_only: bool,
 }
 
@@ -103,6 +107,12 @@ impl Exchange<'_> {
             host: Arc::clone(&endpoint_host),
         })?;
         let start = self.endpoint.host().to_owned();
+        // Credentials are there by now, so nothing that holds one waits for another.
+        let permit = match self.bulk {
+            true => None,
+            false => Arc::clone(&endpoint_host.small).acquire_owned().await.ok(),
+        };
+        let permit = permit.map(Arc::new);
         let mut redirects = Redirects::new(inner.settings.limits.redirects);
         let mut url = first;
         loop {
@@ -118,6 +128,7 @@ impl Exchange<'_> {
                 host: &host,
                 peer: self.peer(&url, home).map_err(broken)?,
                 home,
+                permit: permit.clone(),
                 outside_only: elsewhere && !is_local(&start),
             };
             let reply = self.hop(hop).await.map_err(broken)?;

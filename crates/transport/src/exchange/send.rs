@@ -60,6 +60,7 @@ impl Exchange<'_> {
             url: hop.url.clone(),
             host: Arc::clone(hop.host),
             home: hop.home,
+            _permit: hop.permit.clone(),
             peer: hop.peer.clone(),
         })
     }

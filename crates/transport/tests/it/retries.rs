@@ -731,3 +731,26 @@ async fn a_rested_mirror_is_probed_by_one_request_and_used_again() {
     );
     assert_eq!(fetch(&later, &route).await.unwrap().body, "mirror");
 }
+
+#[tokio::test]
+async fn small_requests_to_a_host_are_bounded() {
+    let open = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let (now, top) = (Arc::clone(&open), Arc::clone(&most));
+    let server = Server::start(move |_| {
+        top.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        let wait = Act::Pause(Duration::from_millis(20));
+        let done = Act::Count(Arc::clone(&now));
+        [vec![wait, done], answer(200, &[], b"ok")].concat()
+    })
+    .await;
+    let mut settings = hurried();
+    settings.limits.requests_per_host = 3;
+    let (transport, _) = transport(settings);
+    let route = Route::direct(plain(&server.authority()));
+    let all = (0..30).map(|_| fetch(&transport, &route));
+    let done = futures_util::future::join_all(all).await;
+    assert!(done.into_iter().all(|done| done.is_ok()));
+    assert_eq!(most.load(Ordering::SeqCst), 3);
+    assert!(server.connections() <= 3, "{}", server.connections());
+}
