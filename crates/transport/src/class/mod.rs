@@ -1,7 +1,7 @@
 //! What a failure is, and so what to do about it: one catalogue for every part of sealift.
 //!
 //! [`classify`] is pure: it looks a failure's phase, text and status up in a flat table
-//! ([`table`]). Failures that this crate meets itself are typed ([`crate::Cause`]) and find their
+//! ([`TABLE`]). Failures that this crate meets itself are typed ([`crate::Cause`]) and find their
 //! class without text where they can. What BuildKit, dockerd or a build step's log says arrives
 //! here as text.
 
