@@ -233,7 +233,9 @@ impl State {
 /// Tells each host's traffic, and returns the bytes that came in over all of them.
 pub fn totals(transport: &transport::Transport, events: &Events) -> u64 {
     let mut fetched = 0;
-    for (host, total) in transport.totals() {
+    // A host whose name could not be looked up was never asked.
+    let asked = transport.totals().into_iter();
+    for (host, total) in asked.filter(|(_, total)| total.requests > 0) {
         fetched += total.received;
         let failures = total
             .failures
