@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::epoch::{self, Epoch};
 use super::resolve::Setting;
-use crate::error::{Cause, Result};
+use crate::error::Result;
 use crate::instruction::InstructionKind;
+use crate::reference::Reference;
 use crate::shell::{Lexer, Variables};
 
 /// Arguments by name.
@@ -58,7 +60,6 @@ impl Arguments {
                 arguments.values.insert(argument.name.clone(), value);
             }
         }
-        arguments.epoch(setting)?;
         Ok(arguments)
     }
 
@@ -94,36 +95,29 @@ impl Arguments {
         }
     }
 
-    /// Brings `SOURCE_DATE_EPOCH` into its plain form where it is a number. Else it must name
-    /// something that has a time: the context, a named context or a stage.
-    fn epoch(&mut self, setting: &Setting<'_>) -> Result<()> {
-        const NAME: &str = "SOURCE_DATE_EPOCH";
-        let given = setting.query.build_args.get(NAME).cloned();
-        let declared = self.values.get(NAME).filter(|value| !value.is_empty());
-        let Some(value) = given.or_else(|| declared.cloned()) else {
-            return Ok(());
+    /// Returns all but one.
+    pub(super) fn without(&self, name: &str) -> Self {
+        let mut rest = self.clone();
+        rest.values.remove(name);
+        rest
+    }
+
+    /// Brings `SOURCE_DATE_EPOCH` into its plain form where it is a number. Returns the image that
+    /// its time is taken from, if it is one, with the named context's name.
+    pub(super) fn epoch(&mut self, setting: &Setting<'_>) -> Result<Option<(Reference, String)>> {
+        let given = setting.query.build_args.get(epoch::NAME);
+        let declared = self.value(epoch::NAME).filter(|value| !value.is_empty());
+        let Some(value) = given.map(String::as_str).or(declared) else {
+            return Ok(None);
         };
-        let plain = match crate::number::signed(&value) {
-            Some(seconds) => seconds.to_string(),
-            None if value.is_empty() => String::new(),
-            None => {
-                let stages = &setting.dockerfile.stages;
-                let is_stage = stages.iter().any(|stage| {
-                    let name = stage.name.as_deref();
-                    name.is_some_and(|name| name.eq_ignore_ascii_case(&value))
-                });
-                if value == "context" || is_stage || setting.contexts.has(&value, setting.host) {
-                    return Ok(());
-                }
-                let reason = "it is neither a number of seconds, a context nor a stage";
-                return Err(Cause::Epoch { value, reason }.into());
-            }
+        let plain = match epoch::read(value, self, setting)? {
+            Epoch::Time(plain) => plain,
+            Epoch::Source => return Ok(None),
+            Epoch::Image(image, context) => return Ok(Some((image, context))),
         };
-        match (self.values.contains_key(NAME), plain.is_empty()) {
-            (true, true) => drop(self.values.remove(NAME)),
-            (true, false) => drop(self.values.insert(NAME.to_owned(), plain)),
-            (false, _) => {}
+        if self.values.remove(epoch::NAME).is_some() && !plain.is_empty() {
+            self.values.insert(epoch::NAME.to_owned(), plain);
         }
-        Ok(())
+        Ok(None)
     }
 }

@@ -29,11 +29,6 @@ impl<'a> Contexts<'a> {
         }
     }
 
-    /// Tells whether there is a context of a name.
-    pub(super) fn has(&self, name: &str, platform: &Platform) -> bool {
-        Reference::parse(name).is_ok_and(|reference| self.find(&reference, platform).is_some())
-    }
-
     /// Finds the context that stands for a reference: the one for its platform first.
     pub(super) fn find(&self, reference: &Reference, platform: &Platform) -> Option<Context<'a>> {
         let key = reference.context_key();

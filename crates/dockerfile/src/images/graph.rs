@@ -130,12 +130,28 @@ impl<'a> Graph<'a> {
 
     /// Returns the states that a target is made of, itself included.
     pub(super) fn reachable(&self, target: usize) -> BTreeSet<usize> {
+        self.walk(target, |_| true)
+    }
+
+    /// Returns the states that end up in the build graph. It leaves out what BuildKit only looks
+    /// up: instructions of stages that a context replaces, and triggers of what is no stage, never
+    /// run.
+    pub(super) fn built(&self, target: usize) -> BTreeSet<usize> {
+        self.walk(target, |state| {
+            state.stage.is_some() && state.context.is_none()
+        })
+    }
+
+    fn walk(&self, target: usize, runs: impl Fn(&State<'_>) -> bool) -> BTreeSet<usize> {
         let mut reached = BTreeSet::new();
         let mut open = vec![target];
         while let Some(index) = open.pop() {
             if reached.insert(index) {
                 let state = &self.states[index];
                 open.extend(state.base);
+                if !runs(state) {
+                    continue;
+                }
                 open.extend(state.steps.iter().flat_map(|step| &step.sources));
             }
         }

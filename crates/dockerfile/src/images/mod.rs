@@ -4,6 +4,7 @@ mod arguments;
 mod context;
 mod dispatch;
 mod environment;
+mod epoch;
 mod graph;
 mod onbuild;
 mod port;
@@ -106,7 +107,8 @@ pub struct ImageNeed {
     pub platform: String,
     /// Why it is needed; the first reason in the file where there are several.
     pub via: Via,
-    /// The line that asks for it; 0 for `BUILDKIT_SYNTAX`, which stands in no file.
+    /// The line that asks for it; 0 where none does: `BUILDKIT_SYNTAX`, or a context that gives
+    /// `SOURCE_DATE_EPOCH`.
     pub line: usize,
     /// The named context that led to it, if one did.
     pub context: Option<String>,

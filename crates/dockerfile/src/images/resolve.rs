@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::arguments::Arguments;
-use super::context::Contexts;
+use super::context::{Context, Contexts};
 use super::dispatch::Dispatch;
 use super::graph::{Graph, SCRATCH, State, Step};
 use super::{ImageNeed, Query, Via, onbuild};
@@ -30,7 +30,8 @@ pub(super) struct Setting<'a> {
 
 /// Returns the images that the target needs, in the order of the states.
 pub(super) fn needs(setting: &Setting<'_>) -> Result<Vec<ImageNeed>> {
-    let arguments = Arguments::global(setting)?;
+    let mut arguments = Arguments::global(setting)?;
+    let epoch = arguments.epoch(setting)?;
     let mut resolver = Resolver {
         setting,
         graph: Graph::default(),
@@ -61,7 +62,15 @@ pub(super) fn needs(setting: &Setting<'_>) -> Result<Vec<ImageNeed>> {
     dispatch.check(target)?;
     let mut needs = resolver.needs;
     needs.sort_by_key(|(index, _)| *index);
-    Ok(needs.into_iter().map(|(_, need)| need).collect())
+    let epoch = epoch.map(|(image, context)| ImageNeed {
+        reference: image.full(),
+        platform: setting.host.to_string(),
+        via: Via::From,
+        line: 0,
+        context: Some(context),
+    });
+    let needs = needs.into_iter().map(|(_, need)| need);
+    Ok(epoch.into_iter().chain(needs).collect())
 }
 
 pub(super) struct Resolver<'a> {
@@ -250,51 +259,62 @@ impl<'a> Resolver<'a> {
         if !state.resolved {
             return Ok(());
         }
-        self.need(index, reference)
+        self.need(index, &reference)
     }
 
     /// Notes the image that a state needs, and the triggers that it is known to have.
-    fn need(&mut self, index: usize, reference: Reference) -> Result<()> {
+    fn need(&mut self, index: usize, reference: &Reference) -> Result<()> {
         let state = &mut self.graph.states[index];
         let platform = state.platform.as_ref().unwrap_or(self.setting.target);
-        let replaced = state.context;
-        let context = replaced.or_else(|| self.setting.contexts.find(&full(&reference), platform));
+        let context = state
+            .context
+            .or_else(|| self.setting.contexts.find(&full(reference), platform));
+        state.settled |= state.context.is_some();
         let image = match context {
             Some(context) => context.image()?,
             None => Some(reference.clone()),
         };
-        state.settled |= replaced.is_some();
-        let platform = platform.normalized().to_string();
         let Some(image) = image else {
             return Ok(());
         };
+        let key = self.note(index, &image, context);
+        if let Some(triggers) = self.setting.query.triggers.get(&key) {
+            self.graph.states[index].pending.clone_from(triggers);
+        }
+        Ok(())
+    }
+
+    /// Notes an image. Returns its full reference and its platform.
+    fn note(
+        &mut self,
+        index: usize,
+        image: &Reference,
+        context: Option<Context<'_>>,
+    ) -> (String, String) {
+        let state = &self.graph.states[index];
+        let platform = state.platform.as_ref().unwrap_or(self.setting.target);
         let need = ImageNeed {
             reference: image.full(),
-            platform,
+            platform: platform.normalized().to_string(),
             via: state.via,
             line: state.span.start,
             context: context.map(|context| context.name.to_owned()),
         };
         let key = (need.reference.clone(), need.platform.clone());
-        if let Some(triggers) = self.setting.query.triggers.get(&key) {
-            state.pending.clone_from(triggers);
-        }
         self.needs.push((index, need));
-        Ok(())
+        key
     }
 
-    /// Finds the images that became reachable only after BuildKit had passed them over: it does
-    /// not look at their configuration, but pulls them.
+    /// Finds the images that a trigger made reachable only after BuildKit had passed them over: it
+    /// neither looks at their configuration nor for a context, but pulls them.
     fn late(&mut self, target: usize) -> Result<()> {
-        for index in self.graph.reachable(target) {
+        for index in self.graph.built(target) {
             let state = &self.graph.states[index];
-            let passed_over = state.base.is_none() && !state.resolved && state.base_name != SCRATCH;
-            if passed_over {
+            if state.base.is_none() && !state.resolved && state.base_name != SCRATCH {
                 let span = state.span;
                 let reference = Reference::parse(&state.base_name);
-                reference
-                    .and_then(|reference| self.need(index, reference))
-                    .map_err(|error| error.at(span))?;
+                let reference = reference.map_err(|error| error.at(span))?;
+                self.note(index, &reference, None);
             }
         }
         Ok(())

@@ -14,7 +14,10 @@ pub(crate) fn compare(truth: &mut Truth, case: &Case) -> (usize, Vec<String>) {
     let grammar = truth.ask(case, Ask::Targets);
     let parsed = parse(&case.text);
     let error = parsed.as_ref().err();
-    differences.extend(compare_errors(&grammar, error).map(|text| format!("grammar: {text}")));
+    if !grammar.panicked() {
+        let difference = compare_errors(&grammar, error);
+        differences.extend(difference.map(|text| format!("grammar: {text}")));
+    }
     let mut asked = 1;
     let mut targets = vec![case.query.target.clone()];
     if let (Ok(dockerfile), None) = (&parsed, &case.query.target) {

@@ -27,9 +27,9 @@ impl Case {
     }
 }
 
-/// Reads all written cases.
+/// Reads all written cases. The folder is found from any crate's tests.
 pub(crate) fn written() -> Vec<Case> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dockerfile/tests/corpus");
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -28,6 +28,14 @@ pub(crate) struct Answer {
     pub(crate) syntax: Option<String>,
 }
 
+impl Answer {
+    /// Tells whether BuildKit itself fell over.
+    pub(crate) fn panicked(&self) -> bool {
+        let error = self.error.as_deref().unwrap_or_default();
+        error.starts_with("panic: ")
+    }
+}
+
 /// What the frontend is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ask {
@@ -39,15 +47,14 @@ pub(crate) enum Ask {
     BuildWithoutSyntax,
 }
 
+/// Builds the program; Go does nothing where it is not stale.
 fn build() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    std::fs::create_dir_all(root.join(".tools/bin")).unwrap();
-    let program = root.join(".tools/bin/dockerfile-truth");
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dockerfile-truth");
     let status = Command::new("go")
         .args(["build", "-o"])
         .arg(&program)
         .arg("./dockerfile-truth")
-        .current_dir(root.join("tools"))
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools"))
         .status()
         .expect("go is needed to build tools/dockerfile-truth");
     assert!(status.success(), "tools/dockerfile-truth does not build");
