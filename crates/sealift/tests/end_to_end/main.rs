@@ -7,8 +7,12 @@
     reason = "tests write files that nobody else reads, and read the path of the program"
 )]
 
+#[path = "../../../dockerfile/tests/dockerfile/corpus.rs"]
+mod corpus;
+
 mod build;
 mod deliver;
+mod discovery;
 mod failing;
 mod interrupted;
 mod missed;
