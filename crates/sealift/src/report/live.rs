@@ -1,27 +1,23 @@
 //! The live view on a terminal: a bar for each image that is being fetched, a spinner for each
 //! step that runs, above them the lines that stay.
 
-use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::event::{Event, StepState, Unit};
 use crate::report::plain::Plain;
+use crate::report::transfers::Transfers;
 
 /// The live view.
 #[derive(Debug)]
 pub struct Live {
     screen: MultiProgress,
     plain: Plain,
-    images: HashMap<String, Image>,
+    transfers: Transfers,
+    images: HashMap<String, ProgressBar>,
     steps: HashMap<(Unit, String), ProgressBar>,
-}
-
-#[derive(Debug)]
-struct Image {
-    bar: ProgressBar,
-    blobs: BTreeMap<String, (u64, u64)>,
 }
 
 impl Live {
@@ -31,6 +27,7 @@ impl Live {
         Self {
             screen: MultiProgress::new(),
             plain: Plain::without_transfers(verbose),
+            transfers: Transfers::default(),
             images: HashMap::new(),
             steps: HashMap::new(),
         }
@@ -38,25 +35,19 @@ impl Live {
 
     /// Shows an event.
     pub fn show(&mut self, event: &Event) {
+        self.transfers.take(event, Instant::now());
         match event {
             Event::ImageFetching { image, .. } => self.image(image),
-            Event::BlobProgress {
-                image,
-                digest,
-                done,
-                total,
-            } => {
-                self.blob(image, digest, (*done, *total));
-            }
+            Event::BlobProgress { image, .. } => self.blob(image),
             Event::Endpoint { image, host, .. } => {
-                if let Some(image) = self.images.get(image) {
-                    image.bar.set_message(host.clone());
+                if let Some(bar) = self.images.get(image) {
+                    bar.set_message(host.clone());
                 }
                 self.lines(event);
             }
             Event::ImageFetched { image, .. } => {
-                if let Some(image) = self.images.remove(image) {
-                    image.bar.finish_and_clear();
+                if let Some(bar) = self.images.remove(image) {
+                    bar.finish_and_clear();
                 }
                 self.lines(event);
             }
@@ -84,10 +75,8 @@ impl Live {
 
     /// Takes all bars away, so that what is printed next stands alone.
     pub fn clear(&mut self) {
-        for (_, image) in self.images.drain() {
-            image.bar.finish_and_clear();
-        }
-        for (_, bar) in self.steps.drain() {
+        let images = self.images.drain().map(|(_, bar)| bar);
+        for bar in images.chain(self.steps.drain().map(|(_, bar)| bar)) {
             bar.finish_and_clear();
         }
     }
@@ -110,23 +99,16 @@ impl Live {
         }
         bar.set_prefix(name.to_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
-        self.images.insert(
-            name.to_owned(),
-            Image {
-                bar,
-                blobs: BTreeMap::new(),
-            },
-        );
+        self.images.insert(name.to_owned(), bar);
     }
 
-    fn blob(&mut self, name: &str, digest: &str, state: (u64, u64)) {
-        let Some(image) = self.images.get_mut(name) else {
-            return;
-        };
-        image.blobs.insert(digest.to_owned(), state);
-        let sum = |pick: fn(&(u64, u64)) -> u64| image.blobs.values().map(pick).sum();
-        image.bar.set_length(sum(|(_, total)| *total));
-        image.bar.set_position(sum(|(done, _)| *done));
+    fn blob(&self, image: &str) {
+        if let (Some(bar), Some(progress)) =
+            (self.images.get(image), self.transfers.progress(image))
+        {
+            bar.set_length(progress.total);
+            bar.set_position(progress.done);
+        }
     }
 
     fn step(&mut self, unit: &Unit, id: &str, (name, state): (&str, &StepState)) {

@@ -98,13 +98,7 @@ impl Plain {
     ) -> Vec<String> {
         let (unit, id) = key;
         let mut lines = Vec::new();
-        let next = self.steps.len() + 1;
-        let entry = self.steps.entry((unit.clone(), id.to_owned()));
-        let step = entry.or_insert(Step {
-            number: next,
-            named: false,
-            pending: String::new(),
-        });
+        let step = self.step_of(unit, id);
         let number = step.number;
         if !step.named {
             step.named = true;
@@ -127,13 +121,7 @@ impl Plain {
 
     /// Logs come in pieces that need not end at a line's end.
     fn log(&mut self, unit: &Unit, id: &str, text: &str) -> Vec<String> {
-        let next = self.steps.len() + 1;
-        let entry = self.steps.entry((unit.clone(), id.to_owned()));
-        let step = entry.or_insert(Step {
-            number: next,
-            named: false,
-            pending: String::new(),
-        });
+        let step = self.step_of(unit, id);
         step.pending.push_str(text);
         let mut lines = Vec::new();
         while let Some(end) = step.pending.find('\n') {
@@ -145,6 +133,17 @@ impl Plain {
             lines.push(format!("#{} {line}", step.number));
         }
         lines
+    }
+
+    /// Finds a step; new ones are numbered in the order in which they turn up.
+    fn step_of(&mut self, unit: &Unit, id: &str) -> &mut Step {
+        let number = self.steps.len() + 1;
+        let entry = self.steps.entry((unit.clone(), id.to_owned()));
+        entry.or_insert(Step {
+            number,
+            named: false,
+            pending: String::new(),
+        })
     }
 
     fn flush(&mut self, unit: &Unit) -> Vec<String> {
