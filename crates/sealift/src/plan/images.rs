@@ -63,7 +63,15 @@ impl Need {
 pub fn needs(input: &Input, platform: &Platform, triggers: &Triggers) -> Result<Vec<Need>> {
     let file = &input.component.dockerfile;
     let refused = |error: dockerfile::Error| refused(&error, &file.shown, &file.text);
-    let parsed = dockerfile::parse(&file.text).map_err(refused)?;
+    let parsed = match dockerfile::parse(&file.text) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // A frontend of its own may have a grammar of its own. What it then asks for is denied,
+            // fetched, and the build repeated.
+            let foreign = foreign_frontend(&file.text, &input.build_platform);
+            return foreign.map(|need| vec![need]).ok_or_else(|| refused(error));
+        }
+    };
     let mut query = Query::new(&platform.to_string(), &input.build_platform.to_string());
     query.target.clone_from(&input.target);
     query.build_args = input.build_args.iter().cloned().collect();
@@ -90,6 +98,26 @@ pub fn needs(input: &Input, platform: &Platform, triggers: &Triggers) -> Result<
         .into_iter()
         .map(|need| typed(need, &file.shown))
         .collect()
+}
+
+/// Finds the frontend of a file that names another one than Docker's.
+fn foreign_frontend(text: &str, build_platform: &Platform) -> Option<Need> {
+    let syntax = dockerfile::syntax(text)?;
+    let reference = Reference::parse(&syntax.reference).ok()?;
+    let own = [
+        "docker.io/docker/dockerfile",
+        "docker.io/docker/dockerfile-upstream",
+    ];
+    if own.contains(&reference.repository().to_string().as_str()) {
+        return None;
+    }
+    Some(Need {
+        reference,
+        platform: build_platform.clone(),
+        via: Via::Syntax.as_str(),
+        line: syntax.line,
+        context: None,
+    })
 }
 
 fn typed(need: ImageNeed, shown: &str) -> Result<Need> {
@@ -119,5 +147,23 @@ fn refused(error: &dockerfile::Error, shown: &str, text: &str) -> Error {
     match error.excerpt(text, 2) {
         Some(excerpt) => failed.excerpt(excerpt.to_string()),
         None => failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_frontend_may_have_a_grammar_of_its_own() {
+        let host = Platform::host();
+        let need = foreign_frontend("# syntax=ghcr.io/team/front:1 --x\n", &host).unwrap();
+        assert_eq!(need.reference.to_string(), "ghcr.io/team/front:1");
+        assert!(need.is_frontend() && need.line == 1);
+        assert_eq!(
+            foreign_frontend("# syntax=docker/dockerfile:1\n", &host),
+            None
+        );
+        assert_eq!(foreign_frontend("FROM a\n", &host), None);
     }
 }

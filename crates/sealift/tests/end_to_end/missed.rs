@@ -38,3 +38,29 @@ fn an_image_that_discovery_missed_is_fetched_and_the_build_repeated() {
         outcome.stderr
     );
 }
+
+#[test]
+fn a_foreign_frontend_reads_a_grammar_of_its_own() {
+    let scene = Scene::new();
+    let frontend = std::fs::read(program("dockerfile-frontend")).unwrap();
+    // It builds the file beside the one that it was given, which is no Dockerfile.
+    let script = b"#!/bin/sh\n\
+        for name in $(env | grep '=filename=' | cut -d= -f1); do unset $name; done\n\
+        BUILDKIT_FRONTEND_OPT_99=filename=real exec /frontend\n";
+    let caps = "moby.buildkit.frontend.inputs,moby.buildkit.frontend.contexts";
+    let image = busybox_builder("linux/amd64")
+        .files(&[("frontend", &frontend, 0o755), ("wrap", script, 0o755)])
+        .config("Entrypoint", json!(["/wrap"]))
+        .config("Labels", json!({ "moby.buildkit.frontend.caps": caps }))
+        .build();
+    scene.registry.push(&image, "team/front", "1");
+    let project = Project::dockerfile("# syntax=ghcr.io/team/front:1\nbuild: [this, one]\n").file(
+        "real",
+        "FROM busybox:1.36\nRUN echo read-by-its-own-frontend\n",
+    );
+    let outcome = scene
+        .build(project.path(), &["--platform", "linux/amd64"])
+        .success();
+    let said = "read-by-its-own-frontend";
+    assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+}
