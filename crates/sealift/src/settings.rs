@@ -128,7 +128,7 @@ mod tests {
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect();
-        Settings::from_environment(environment, "/work".into(), None).map(|s| s.home)
+        Settings::from_environment(environment, "/here".into(), None).map(|s| s.home)
     }
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
             ("SEALIFT_HOME", "s"),
         ])
         .unwrap();
-        assert_eq!(own, Path::new("/work/s"));
+        assert_eq!(own, Path::new("/here/s"));
         assert!(home(&[("SEALIFT_HOME", "")]).is_err());
     }
 }

@@ -108,16 +108,16 @@ pub const TABLE: &[Row] = rows! {
     // Build steps: their logs, then their exit code.
     { &["failed to fetch…404", "404  not found"], NO_STATUS, &[Exec] } => User Never
         "A package's file is gone from its server: the package index in the image is older than the server's; update it in the same RUN.";
-        (Exec, "E: Failed to fetch http://deb.debian.org/x.deb  404  Not Found", None);
+        (Exec, "E: Failed to fetch http://deb.example.org/x.deb  404  Not Found", None);
     { &["temporary failure resolving", "temporary failure in name resolution", "could not resolve host", "failed to fetch",
         "connection timed out", "etimedout", "econnreset", "eai_again", "read timed out", "tls handshake timeout", "i/o timeout", "connection reset by peer",
         "curl: (6)", "curl: (7)", "curl: (28)", "curl: (35)", "curl: (56)", "curl: (18)", "the tls connection was non-properly terminated",
         "failed to connect to", "network is unreachable", "unexpected eof", "early eof", "rpc failed; curl", "remote end closed connection", "incompleteread", "502  bad gateway"],
         NO_STATUS, &[Exec] } => Net SolveAgain
         "What the step downloads was lost on the way; finished steps are cached.";
-        (Exec, "Temporary failure resolving 'deb.debian.org'", None),
+        (Exec, "Temporary failure resolving 'deb.example.org'", None),
         (Exec, "curl: (6) Could not resolve host: example.org", None),
-        (Exec, "E: Failed to fetch http://deb.debian.org/x.deb  Connection failed", None),
+        (Exec, "E: Failed to fetch http://deb.example.org/x.deb  Connection failed", None),
         (Exec, "npm error code ETIMEDOUT", None),
         (Exec, "npm error code ECONNRESET", None),
         (Exec, "pip._vendor.urllib3.exceptions.ReadTimeoutError: Read timed out.", None),
