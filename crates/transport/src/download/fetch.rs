@@ -275,7 +275,6 @@ impl Fetch<'_> {
         let host = Arc::clone(&reply.host);
         let written = copy.written;
         let bytes: u64 = written.iter().map(|range| range.end - range.start).sum();
-        host.count(|totals| totals.received += bytes);
         self.inner
             .health
             .measured(&choice.endpoint, bytes, start.elapsed());
@@ -318,6 +317,8 @@ impl Fetch<'_> {
             if fresh > 0 {
                 self.shared.progress.store(true, Ordering::Relaxed);
                 width.arrived(fresh);
+                // At once, so that a run that is stopped knows what it cost.
+                reply.host.count(|totals| totals.received += fresh);
                 self.inner.emit(&Event::Received {
                     label: Arc::clone(&self.request.label),
                     host: Arc::clone(&reply.host.name),
