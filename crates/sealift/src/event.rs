@@ -192,13 +192,27 @@ pub enum Event {
     },
     /// Traffic of a host over the whole run.
     HostTotal(HostTotal),
-    /// The command ended.
+    /// The command ended, having talked to registries.
     Finished {
+        /// In which way; why it failed is told by the error that follows.
+        ending: Ending,
         /// How long it took.
         seconds: f64,
         /// Bytes that came over the network.
         fetched: u64,
     },
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// It did all that was asked for.
+    Done,
+    /// It failed.
+    Failed,
+    /// The user stopped it.
+    Stopped,
 }
 
 /// A component for one platform and one target.

@@ -67,6 +67,7 @@ pub fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(until_stopped(commands::run(cli, &session)));
     runtime.shutdown_timeout(SHUTDOWN);
+    session.finish(&outcome);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ended(session.terminal(), &error),

@@ -1,7 +1,5 @@
 //! `sealift build`: discover, fetch, seal, build, deliver.
 
-use std::time::Instant;
-
 use clap::{Args, ValueEnum};
 
 use super::order::Orders;
@@ -77,7 +75,6 @@ fn share(seal: Seal, registries: &Registries, input: &Input) -> Network {
 /// # Errors
 /// What any of the stages says; nothing that was fetched or built is lost.
 pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
-    let start = Instant::now();
     let mut input = input::read(&args.input, session.settings())?;
     let destinations = args.result.destinations(session)?;
     let names = args.result.names(&input, &destinations)?;
@@ -134,6 +131,5 @@ pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
             &metadata::describe(&names, root.as_ref(), &built, &pins),
         )?;
     }
-    registries.finish(start);
     Ok(())
 }

@@ -17,6 +17,7 @@ pub mod result;
 pub mod session;
 pub mod steps;
 pub mod store;
+pub mod tally;
 
 use crate::cli::{Cli, Command};
 use crate::error::Result;

@@ -1,7 +1,5 @@
 //! `sealift prefetch`: everything that a build needs, brought into the store ahead of it.
 
-use std::time::Instant;
-
 use clap::Args;
 
 use super::input;
@@ -28,13 +26,11 @@ pub struct PrefetchArgs {
 /// # Errors
 /// A Dockerfile's errors; what the registries say.
 pub async fn run(args: PrefetchArgs, session: &Session) -> Result<()> {
-    let start = Instant::now();
     let input = input::read(&args.input, session.settings())?;
     session.log_failures_at(&input.component.context);
     let store = session.store()?;
     let _lease = store.lease().map_err(store_failed)?;
     let registries = session.registries(&args.network, &input.component.context)?;
     complete(&registries.prefetch(store, args.pull), &input).await?;
-    registries.finish(start);
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! `sealift pull`: images into the store.
 
 use std::path::Path;
-use std::time::Instant;
 
 use clap::Args;
 use sealift_oci::{Platform, Reference};
@@ -30,7 +29,6 @@ pub struct PullArgs {
 /// # Errors
 /// What the registries say.
 pub async fn run(args: PullArgs, session: &Session) -> Result<()> {
-    let start = Instant::now();
     let store = session.store()?;
     let _lease = store.lease().map_err(store_failed)?;
     let platforms = if args.platform.is_empty() {
@@ -52,6 +50,5 @@ pub async fn run(args: PullArgs, session: &Session) -> Result<()> {
         .prefetch(store, true)
         .fetch(wanted.collect())
         .await?;
-    registries.finish(start);
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! `sealift push`: an image from the store to registries.
 
 use std::path::Path;
-use std::time::Instant;
 
 use clap::Args;
 use sealift_oci::Reference;
@@ -29,7 +28,6 @@ pub struct PushArgs {
 /// # Errors
 /// [`Kind::Absent`] where the store does not have it; what the registry says otherwise.
 pub async fn run(args: PushArgs, session: &Session) -> Result<()> {
-    let start = Instant::now();
     let store = session.store()?;
     let _lease = store.lease().map_err(store_failed)?;
     let root = store
@@ -47,6 +45,5 @@ pub async fn run(args: PushArgs, session: &Session) -> Result<()> {
     let registries = session.registries(&args.network, Path::new(""))?;
     let request = push::request(&root, &names, &[]);
     registries.push(&store, request).await?;
-    registries.finish(start);
     Ok(())
 }

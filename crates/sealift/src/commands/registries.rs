@@ -1,9 +1,8 @@
 //! Registries as a command reaches them: one transport, one client, one translator of what they
 //! report.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use sealift_buildkit::Authority;
 use sealift_content::Store;
@@ -13,25 +12,25 @@ use sealift_transport::settings::Retry;
 use sealift_transport::{Snapshot, Transport};
 
 use super::network;
+use super::tally::Tally;
 use crate::cli::NetworkArgs;
 use crate::error::{Error, Kind, Result};
-use crate::event::{Event, Events};
+use crate::event::Events;
 use crate::network::sink::authority::Lender;
 use crate::network::sink::client::{self, Router};
 use crate::network::{Host, Network};
 use crate::output::push;
 use crate::plan::PlannedImage;
 use crate::prefetch::Prefetch;
-use crate::prefetch::watch::{Watch, totals};
+use crate::prefetch::watch::Watch;
 use crate::settings::Settings;
 
-/// Registries, and what is remembered of them between runs.
+/// Registries, as one command reaches them.
 pub struct Registries {
     transport: Transport,
     client: Client,
     watch: Arc<Watch>,
     events: Events,
-    health: PathBuf,
     network: Arc<Network>,
     credentials: Credentials,
 }
@@ -66,9 +65,8 @@ impl Registries {
         client::apply(&network, &mut own).map_err(unusable)?;
         let observer = Arc::clone(&watch) as Arc<dyn sealift_transport::Observer>;
         let transport = Transport::new(own, observer);
-        let health = settings.network().join("health.json");
         // Health is advice: a file that is gone or broken costs a few attempts, nothing else.
-        if let Ok(text) = std::fs::read(&health) {
+        if let Ok(text) = std::fs::read(settings.health()) {
             transport.remember(&Snapshot::from_json(&text));
         }
         let helpers = Helpers {
@@ -88,7 +86,6 @@ impl Registries {
             client,
             watch,
             events: events.clone(),
-            health,
             network,
             credentials,
         })
@@ -142,24 +139,10 @@ impl Registries {
         push::push(&self.client, store, request, watcher, &self.events).await
     }
 
-    /// Tells what the run cost, and remembers the health of endpoints.
-    pub fn finish(&self, start: Instant) {
-        let fetched = totals(&self.transport, &self.events);
-        let seconds = start.elapsed().as_secs_f64();
-        self.events.tell(&Event::Finished { seconds, fetched });
-        if let Err(error) = self.remember() {
-            self.events
-                .warn(format!("the health of endpoints is forgotten: {error}"));
-        }
-    }
-
-    fn remember(&self) -> std::io::Result<()> {
-        let folder = self.health.parent().unwrap_or(&self.health);
-        std::fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        std::io::Write::write_all(&mut file, &self.transport.health().to_json())?;
-        file.persist(&self.health).map_err(|error| error.error)?;
-        Ok(())
+    /// Returns what has to be told and kept at the end of the run, whatever that is.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        Tally::new(self.transport.clone())
     }
 }
 

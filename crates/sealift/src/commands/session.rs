@@ -1,18 +1,20 @@
 //! What every command works with: settings, screen, store, registries, builder.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use sealift_content::Store;
 use serde::Serialize;
 
 use super::registries::Registries;
+use super::tally::Tally;
 use crate::builder::address::Surroundings;
 use crate::builder::process::Process;
 use crate::builder::{Builder, Choice};
 use crate::cli::{BuilderArgs, NetworkArgs};
 use crate::error::{Error, Kind, Result};
-use crate::event::Events;
+use crate::event::{Ending, Events};
 use crate::network::Network;
 use crate::network::sink::buildkitd::{self, Files};
 use crate::network::sink::{Sight, environment};
@@ -26,6 +28,9 @@ pub struct Session {
     settings: Settings,
     terminal: Arc<Terminal>,
     events: Events,
+    start: Instant,
+    /// Of registries that were made ready to be reached.
+    tally: Mutex<Option<Tally>>,
 }
 
 impl Session {
@@ -40,7 +45,25 @@ impl Session {
             settings,
             terminal,
             events,
+            start: Instant::now(),
+            tally: Mutex::default(),
         }
+    }
+
+    /// Ends a run: what it cost at each host is told, and the health of endpoints kept, whether it
+    /// succeeded, failed or was stopped.
+    pub fn finish(&self, outcome: &Result<()>) {
+        let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(tally) = tally.as_ref() else {
+            return;
+        };
+        let ending = match outcome {
+            Ok(()) => Ending::Done,
+            Err(error) if error.kind() == Kind::Interrupted => Ending::Stopped,
+            Err(_) => Ending::Failed,
+        };
+        tally.keep(&self.settings.health(), &self.events);
+        tally.tell(&self.events, ending, self.start.elapsed());
     }
 
     /// Returns the settings.
@@ -75,12 +98,15 @@ impl Session {
         Store::open(self.settings.store()).map_err(store_failed)
     }
 
-    /// Makes ready to reach registries, by the settings of the project that holds `folder`.
+    /// Makes ready to reach registries, by the settings of the project that holds `folder`. A command
+    /// does it once: what its run costs is told at the end.
     ///
     /// # Errors
     /// [`Kind::Usage`] for malformed options, [`Kind::Config`] for a malformed configuration file.
     pub fn registries(&self, args: &NetworkArgs, folder: &Path) -> Result<Registries> {
-        Registries::new(args, &self.settings, &self.events, folder)
+        let registries = Registries::new(args, &self.settings, &self.events, folder)?;
+        *self.tally.lock().unwrap_or_else(PoisonError::into_inner) = Some(registries.tally());
+        Ok(registries)
     }
 
     /// Names the managed builder.

@@ -69,6 +69,11 @@ impl Live {
                 }
                 self.lines(event);
             }
+            // The end: what did not come to its own is shown as a line, if at all.
+            Event::HostTotal(_) | Event::Finished { .. } => {
+                self.clear();
+                self.lines(event);
+            }
             _ => self.lines(event),
         }
     }

@@ -1,6 +1,6 @@
 //! What an event says in one line.
 
-use crate::event::{Attempt, Event, HostTotal, Unit};
+use crate::event::{Attempt, Ending, Event, HostTotal, Unit};
 use crate::size;
 
 /// Shorter waits are not worth a line, in seconds.
@@ -202,9 +202,18 @@ fn run(event: &Event) -> Option<String> {
         Event::Builder { address, platforms } => {
             format!("Using builder {address} ({})", platforms.join(", "))
         }
-        Event::Finished { seconds, fetched } => {
+        Event::Finished {
+            ending,
+            seconds,
+            fetched,
+        } => {
             let (seconds, fetched) = (size::seconds(*seconds), size::bytes(*fetched));
-            format!("Done in {seconds}; {fetched} came over the network")
+            let ended = match ending {
+                Ending::Done => "Done in",
+                Ending::Failed => "Failed after",
+                Ending::Stopped => "Stopped after",
+            };
+            format!("{ended} {seconds}; {fetched} came over the network")
         }
         _ => return None,
     })

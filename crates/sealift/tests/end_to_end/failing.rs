@@ -37,6 +37,12 @@ fn an_absent_image_costs_one_request() {
     assert_eq!(outcome.code, Some(14), "{}", outcome.stderr);
     assert!(outcome.stderr.contains(&image), "{}", outcome.stderr);
     assert_eq!(scene.registry.requests().len() - before, 1);
+    let told = format!(
+        "\n{}: 1 requests, 0 B, failures: 1 ABSENT, ",
+        scene.registry.host()
+    );
+    let (_, end) = outcome.stderr.split_once(&told).expect(&outcome.stderr);
+    assert!(end.contains("\nFailed after "), "{}", outcome.stderr);
 }
 
 #[test]

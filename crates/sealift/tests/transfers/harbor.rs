@@ -1,0 +1,160 @@
+//! A registry behind a proxy that fails as told, and the program with a home of its own.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use sealift_test_support::{DockerRegistry, FaultPlan, FaultyRegistry, Image, Outcome, Sealift};
+
+/// The world of one test.
+pub(crate) struct Harbor {
+    /// The registry itself.
+    pub(crate) registry: DockerRegistry,
+    /// What stands before it.
+    pub(crate) proxy: FaultyRegistry,
+    /// The program with its home.
+    pub(crate) sealift: Sealift,
+}
+
+impl Harbor {
+    /// Opens a registry without tokens.
+    pub(crate) fn open() -> Self {
+        Self::new(|address| FaultyRegistry::open(address, FaultPlan::none()))
+    }
+
+    fn new(proxy: impl FnOnce(std::net::SocketAddr) -> FaultyRegistry) -> Self {
+        let registry = DockerRegistry::start();
+        let proxy = proxy(registry.address());
+        let sealift = Sealift::new(env!("CARGO_BIN_EXE_sealift"));
+        Self {
+            registry,
+            proxy,
+            sealift,
+        }
+    }
+
+    /// Publishes an image, and returns its name at the proxy.
+    pub(crate) fn publish(&self, image: &Image, name: &str) -> String {
+        let (repository, tag) = name.split_once(':').unwrap();
+        self.registry.push(image, repository, tag);
+        self.name(name)
+    }
+
+    /// Returns the name of an image at the proxy.
+    pub(crate) fn name(&self, name: &str) -> String {
+        format!("{}/{name}", self.proxy.host())
+    }
+
+    /// Runs a command line, words parted by blanks.
+    pub(crate) fn run(&self, line: &str) -> Outcome {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        self.sealift.run(self.sealift.home(), &words)
+    }
+
+    /// Runs a command line and sends it a signal once `ready` says so.
+    pub(crate) fn stop(&self, line: &str, signal: &str, ready: impl Fn() -> bool) -> Outcome {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let mut command = self.sealift.command(self.sealift.home(), &words);
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        while !ready() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let pid = child.id().to_string();
+        let killed = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(killed.success());
+        let output = child.wait_with_output().unwrap();
+        Outcome {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Runs a command line on a terminal, and returns what stays on its screen as lines.
+    pub(crate) fn on_a_terminal(&self, line: &str) -> Vec<String> {
+        let program = env!("CARGO_BIN_EXE_sealift");
+        let typed = format!("{program} {line}");
+        let plain = self.sealift.command::<&str>(self.sealift.home(), &[]);
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--command", &typed, "/dev/null"]);
+        command.env_clear().env("TERM", "xterm");
+        let set = plain
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?)));
+        command.envs(set).current_dir(self.sealift.home());
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        screen(&String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// Checks that the store is whole.
+    pub(crate) fn verify(&self) {
+        self.run("store verify").success();
+    }
+
+    /// Returns what is kept of the endpoints' health.
+    pub(crate) fn health(&self) -> String {
+        let file = self.sealift.store_home().join("network/health.json");
+        std::fs::read_to_string(file).unwrap()
+    }
+
+    /// Writes a text with the proxy's port, and all times, as letters.
+    pub(crate) fn without_numbers(&self, text: &str) -> String {
+        let text = text.replace(&self.proxy.host(), "HOST");
+        let words = text.split(' ').map(|word| {
+            let (time, rest) = word.split_at(word.find(['s', 'm']).unwrap_or(0));
+            let is_time = !time.is_empty() && time.chars().all(|c| c.is_ascii_digit() || c == '.');
+            if is_time {
+                format!("TIME{}", &rest[1..])
+            } else {
+                word.to_owned()
+            }
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Plays what a program wrote to a terminal of 80 columns: what was cleared is gone.
+fn screen(written: &str) -> Vec<String> {
+    const COLUMNS: usize = 80;
+    let mut lines = vec![Vec::new()];
+    let (mut row, mut column) = (0, 0);
+    let mut rest = written.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\u{1b}' if rest.peek() == Some(&'[') => {
+                let mut number = String::new();
+                let end = rest.by_ref().skip(1).find(|c| {
+                    number.extend(c.is_ascii_digit().then_some(*c));
+                    c.is_ascii_alphabetic()
+                });
+                let number = number.parse().unwrap_or(1);
+                match end {
+                    Some('A') => row = usize::saturating_sub(row, number),
+                    Some('B') => row += number,
+                    Some('K') => lines[row].clear(),
+                    Some('J') => lines.truncate(row),
+                    _ => {}
+                }
+            }
+            '\r' => column = 0,
+            '\n' => row += 1,
+            c => {
+                if column == COLUMNS {
+                    (row, column) = (row + 1, 0);
+                }
+                lines.resize(lines.len().max(row + 1), Vec::new());
+                let line = &mut lines[row];
+                line.resize(line.len().max(column + 1), ' ');
+                line[column] = c;
+                column += 1;
+            }
+        }
+        lines.resize(lines.len().max(row + 1), Vec::new());
+    }
+    let lines = lines
+        .into_iter()
+        .map(|line| line.into_iter().collect::<String>());
+    let lines = lines.map(|line| line.trim_end().to_owned());
+    lines.filter(|line| !line.is_empty()).collect()
+}
