@@ -48,9 +48,12 @@ pub enum Progress {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Builds an image for its platforms, sealed off from all registries
-    Build(Box<commands::build::BuildArgs>),
+    Build(Box<commands::request::BuildArgs>),
     /// Fetches all images that a build needs into the store
-    Prefetch(commands::prefetch::PrefetchArgs),
+    ///
+    /// Takes all of build's options, so that a build line serves as it is: those that do not decide
+    /// which images are needed or how they are fetched are checked, and have no effect otherwise.
+    Prefetch(Box<commands::request::BuildArgs>),
     /// Fetches images into the store
     Pull(commands::pull::PullArgs),
     /// Pushes an image from the store to registries
@@ -82,7 +85,8 @@ pub struct InputArgs {
     /// The Dockerfile [default: PATH/Dockerfile]; `-` reads it from standard input
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Platforms, separated by commas [default: the builder's own]
+    /// Platforms, separated by commas [default: the builder's own; this machine's where no builder
+    /// is asked]
     #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
     pub platform: Vec<sealift_oci::Platform>,
     /// Builds this stage

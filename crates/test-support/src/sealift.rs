@@ -1,6 +1,7 @@
 //! Runs the `sealift` program in a home of its own, with nothing of the user's.
 
 use std::ffi::OsStr;
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -132,8 +133,27 @@ impl Sealift {
     /// Where the program cannot be started.
     #[must_use]
     pub fn run<A: AsRef<OsStr>>(&self, folder: &Path, arguments: &[A]) -> Outcome {
+        self.run_with_input(folder, arguments, b"")
+    }
+
+    /// Runs to the end, with these bytes as standard input.
+    ///
+    /// # Panics
+    /// Where the program cannot be started.
+    #[must_use]
+    pub fn run_with_input<A: AsRef<OsStr>>(
+        &self,
+        folder: &Path,
+        arguments: &[A],
+        input: &[u8],
+    ) -> Outcome {
+        let mut file = tempfile::tempfile().expect("a temporary file can be made");
+        file.write_all(input)
+            .and_then(|()| file.rewind())
+            .expect("a temporary file can be written");
         let output = self
             .command(folder, arguments)
+            .stdin(file)
             .output()
             .unwrap_or_else(|error| panic!("{}: {error}", self.binary.display()));
         Outcome {

@@ -15,7 +15,7 @@ use super::run::{Built, Site};
 use crate::builder::Builder;
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
-use crate::prefetch::{Prefetch, Wanted};
+use crate::prefetch::{Pins, Prefetch, Wanted};
 
 /// Builds every order. The first failure stops the others: what they finished is in BuildKit's
 /// cache.
@@ -97,9 +97,10 @@ async fn with_missed_images(
     prefetch: &Prefetch,
 ) -> Result<Built> {
     let mut fetched = BTreeSet::new();
+    let mut late = Pins::new();
     loop {
         let failure = match site.build(&order, product).await {
-            Ok(built) => return Ok(built),
+            Ok(built) => return Ok(Built { late, ..built }),
             Err(failure) => failure,
         };
         let Some(reference) = missed(&failure) else {
@@ -116,13 +117,15 @@ async fn with_missed_images(
             platforms: vec![order.platform.clone()],
             place: order.shown.clone(),
         };
-        for (_, manifest) in prefetch.fetch(vec![wanted]).await? {
-            order.images.push(NamedImage {
+        let pins = prefetch.fetch(vec![wanted]).await?;
+        order
+            .images
+            .extend(pins.values().map(|manifest| NamedImage {
                 name: reference.familiar(),
                 platform: None,
-                digest: manifest.digest,
-            });
-        }
+                digest: manifest.digest.clone(),
+            }));
+        late.extend(pins);
     }
 }
 

@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::order::{Order, Product};
 use super::progress::Progress;
 use crate::event::{Attempt, Event, Events, now};
+use crate::prefetch::Pins;
 
 /// How often a solve whose failure may pass is repeated.
 const REPEATS: u32 = 4;
@@ -30,6 +31,8 @@ pub struct Built {
     pub manifest: Option<Descriptor>,
     /// Digest of the image's configuration.
     pub config: Option<String>,
+    /// Images that turned up only during the build, and were fetched then.
+    pub late: Pins,
     /// How long it took, repetitions included.
     pub duration: Duration,
 }
@@ -92,6 +95,7 @@ impl Site {
             order,
             manifest,
             config,
+            late: Pins::new(),
             duration,
         })
     }

@@ -61,17 +61,8 @@ impl Choice {
             configuration,
             environment,
         } = surroundings;
-        let named = option.map(|text| ("--builder", text));
-        if let Some((source, text)) = named.or_else(|| variable.map(|text| ("BUILDKIT_HOST", text)))
-        {
-            let address = text.parse::<Address>().map_err(|error| {
-                Error::new(
-                    Kind::Usage,
-                    format!("{source}: {text:?} is no builder's address"),
-                )
-                .because(error)
-            })?;
-            return Ok(Self::Given(address));
+        if let Some(given) = Self::given(option, variable)? {
+            return Ok(given);
         }
         let Some(program) = program else {
             return Err(
@@ -88,6 +79,23 @@ impl Choice {
             tools: path,
         };
         Ok(Self::Managed { process, launch })
+    }
+
+    /// Chooses the builder that `--builder` or BUILDKIT_HOST names; nothing where neither does.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for a malformed address.
+    pub fn given(option: Option<&str>, variable: Option<&str>) -> Result<Option<Self>> {
+        let option = option.map(|text| ("--builder", text));
+        let variable = variable.map(|text| ("BUILDKIT_HOST", text));
+        let Some((source, text)) = option.or(variable) else {
+            return Ok(None);
+        };
+        let wrong = |error| {
+            let text = format!("{source}: {text:?} is no builder's address");
+            Error::new(Kind::Usage, text).because(error)
+        };
+        Ok(Some(Self::Given(text.parse().map_err(wrong)?)))
     }
 
     /// Connects, after starting the managed builder where it does not run.

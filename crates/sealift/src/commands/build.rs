@@ -1,135 +1,90 @@
 //! `sealift build`: discover, fetch, seal, build, deliver.
 
-use clap::{Args, ValueEnum};
-
+use super::metadata;
 use super::order::Orders;
 use super::registries::Registries;
-use super::result::{Outcome, ResultArgs};
+use super::request::{BuildArgs, Request};
+use super::result::Outcome;
 use super::session::Session;
-use super::steps::{self, StepArgs};
-use super::{input, metadata};
-use crate::build;
-use crate::cli::{BuilderArgs, InputArgs, NetworkArgs};
+use super::steps;
+use crate::build::{self, Built, Seal};
+use crate::builder::Builder;
 use crate::error::Result;
 use crate::network::Network;
-use crate::plan::{Input, Plan, Triggers};
+use crate::plan::{Plan, Triggers};
 use crate::prefetch::inventory::store_failed;
-use crate::prefetch::{Pins, complete};
-use crate::project::argument;
-
-/// Options of `sealift build`.
-#[derive(Debug, Args)]
-pub struct BuildArgs {
-    #[command(flatten)]
-    input: InputArgs,
-    #[command(flatten)]
-    network: NetworkArgs,
-    #[command(flatten)]
-    builder: BuilderArgs,
-    #[command(flatten)]
-    steps: StepArgs,
-    #[command(flatten)]
-    result: ResultArgs,
-    /// What the build is sealed off from: `images` from all registries, `all` from every URL and
-    /// RUN from the network too
-    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
-    seal: Seal,
-    /// Asks registries for newer images of the tags that are in the store
-    #[arg(long)]
-    pull: bool,
-}
-
-/// What a build is sealed off from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Seal {
-    /// All registries
-    #[default]
-    Images,
-    /// All registries and URLs; RUN has no network
-    All,
-    /// Nothing: BuildKit fetches images itself
-    Off,
-}
-
-impl From<Seal> for build::Seal {
-    fn from(seal: Seal) -> Self {
-        match seal {
-            Seal::Images => Self::Images,
-            Seal::All => Self::All,
-            Seal::Off => Self::Off,
-        }
-    }
-}
-
-/// Returns the builder's share of the network model. An unsealed one fetches the Dockerfile's images
-/// itself; whether that can be parsed is BuildKit's to say.
-fn share(seal: Seal, registries: &Registries, input: &Input) -> Network {
-    match (seal, Plan::make(input, &Triggers::default())) {
-        (Seal::Off, Ok(plan)) => registries.network_with(&plan.images),
-        _ => registries.network().clone(),
-    }
-}
+use crate::prefetch::{Pins, Prefetch, complete};
 
 /// Builds.
 ///
 /// # Errors
 /// What any of the stages says; nothing that was fetched or built is lost.
 pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
-    let mut input = input::read(&args.input, session.settings())?;
-    let destinations = args.result.destinations(session)?;
-    let names = args.result.names(&input, &destinations)?;
-    let mut surroundings = steps::read(&args.steps, session.settings())?;
-    surroundings.labels = argument::pairs("--label", &args.result.label)?;
-    surroundings.build_args.clone_from(&input.build_args);
-    surroundings.pull = args.pull;
-    session.log_failures_at(&input.component.context);
+    let mut request = Request::read(&args, session)?;
+    session.log_failures_at(&request.input.component.context);
     let store = session.store()?;
     let _lease = store.lease().map_err(store_failed)?;
-    let registries = session.registries(&args.network, &input.component.context)?;
-    let network = share(args.seal, &registries, &input);
+    let registries = session.registries(&args.network, &request.input.component.context)?;
+    let network = share(&request, &registries);
     let builder = session.builder(&args.builder, &network).await?;
-    steps::add_network(&mut surroundings, &registries, &builder, session);
     if let Some(native) = builder.platforms.first() {
-        input.build_platform = native.clone();
+        request.suit(native);
     }
-    for platform in &input.platforms {
+    for platform in &request.input.platforms {
         builder.require(platform)?;
     }
+    steps::add_network(&mut request.surroundings, &registries, &builder, session);
     let prefetch = registries.prefetch(store, args.pull);
-    let (plan, pins) = match args.seal {
+    let (built, pins) = make(&request, &builder, &prefetch).await?;
+    let outcome = Outcome {
+        request: &request,
+        pins: &pins,
+        docker_host: registries.docker_host(),
+    };
+    let root = outcome.deliver(&built, &prefetch, session).await?;
+    if let Some(file) = &request.metadata_file {
+        let value = metadata::describe(&request.names, root.as_ref(), &built, &pins);
+        metadata::write(file, &value)?;
+    }
+    Ok(())
+}
+
+/// Returns the builder's share of the network model. An unsealed one fetches the Dockerfile's images
+/// itself; whether that can be parsed is BuildKit's to say.
+fn share(request: &Request, registries: &Registries) -> Network {
+    match (
+        request.seal,
+        Plan::make(&request.input, &Triggers::default()),
+    ) {
+        (Seal::Off, Ok(plan)) => registries.network_with(&plan.images),
+        _ => registries.network().clone(),
+    }
+}
+
+/// Brings in what the build needs and builds every unit. The pins are those of all images that the
+/// results were built from, the ones that turned up only during the build included.
+async fn make(
+    request: &Request,
+    builder: &Builder,
+    prefetch: &Prefetch,
+) -> Result<(Vec<Built>, Pins)> {
+    let (plan, mut pins) = match request.seal {
         // BuildKit fetches what it needs; the Dockerfile is its to judge.
         Seal::Off => (None, Pins::new()),
         Seal::Images | Seal::All => {
-            let (plan, pins) = complete(&prefetch, &input).await?;
+            let (plan, pins) = complete(prefetch, &request.input).await?;
             (Some(plan), pins)
         }
     };
     let orders = Orders {
-        input: &input,
+        request,
         plan: plan.as_ref(),
         pins: &pins,
-        seal: args.seal.into(),
     };
-    let made = orders.make(surroundings, &names, &destinations)?;
-    let built = build::build_all(&builder, made.orders, &prefetch).await?;
-    let bases: Vec<_> = pins
-        .keys()
-        .map(|(reference, _)| reference.clone())
-        .collect();
-    let outcome = Outcome {
-        input: &input,
-        names: &names,
-        bases: &bases,
-        destinations: &destinations,
-        docker_host: registries.docker_host(),
-    };
-    let root = outcome.deliver(&built, &prefetch, session).await?;
-    if let Some(file) = &args.result.metadata_file {
-        let file = session.settings().working_directory.join(file);
-        metadata::write(
-            &file,
-            &metadata::describe(&names, root.as_ref(), &built, &pins),
-        )?;
+    let made = orders.make()?;
+    let built = build::build_all(builder, made.orders, prefetch).await?;
+    for unit in &built {
+        pins.extend(unit.late.clone());
     }
-    Ok(())
+    Ok((built, pins))
 }

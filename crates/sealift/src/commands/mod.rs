@@ -13,6 +13,7 @@ pub mod prefetch;
 pub mod pull;
 pub mod push;
 pub mod registries;
+pub mod request;
 pub mod result;
 pub mod session;
 pub mod steps;
@@ -30,7 +31,7 @@ use session::Session;
 pub async fn run(cli: Cli, session: &Session) -> Result<()> {
     match cli.command {
         Command::Build(args) => build::run(*args, session).await,
-        Command::Prefetch(args) => prefetch::run(args, session).await,
+        Command::Prefetch(args) => prefetch::run(*args, session).await,
         Command::Pull(args) => pull::run(args, session).await,
         Command::Push(args) => push::run(args, session).await,
         Command::Images(args) => images::run(args, session).await,

@@ -1,30 +1,31 @@
 //! A plan and its pins turned into orders for BuildKit.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use sealift_buildkit::Context;
 use sealift_oci::{Platform, Reference};
 
-use crate::build::{NamedImage, Order, Product, Seal, Surroundings};
+use super::request::Request;
+use crate::build::{NamedImage, Order, Product, Seal};
 use crate::error::{Error, Kind, Result};
 use crate::event::Unit;
 use crate::output::Destination;
 use crate::output::deliver::folder_of;
-use crate::plan::{Input, Plan};
+use crate::plan::Plan;
 use crate::prefetch::Pins;
-use crate::project::ContextSource;
+use crate::project::{ContextSource, Origin};
 
 /// What orders are made from.
 pub struct Orders<'a> {
-    /// What is to be built.
-    pub input: &'a Input,
+    /// What was asked for.
+    pub request: &'a Request,
     /// The images that each unit needs; none for an unsealed build.
     pub plan: Option<&'a Plan>,
     /// What they stand for.
     pub pins: &'a Pins,
-    /// What the build is sealed off from.
-    pub seal: Seal,
 }
 
 /// Orders, and the folder of a Dockerfile that came from standard input.
@@ -41,16 +42,18 @@ impl Orders<'_> {
     ///
     /// # Errors
     /// [`Kind::Local`] where a Dockerfile from standard input can't be kept.
-    pub fn make(
-        &self,
-        surroundings: Surroundings,
-        names: &[Reference],
-        destinations: &[Destination],
-    ) -> Result<Made> {
-        let surroundings = Arc::new(surroundings);
+    pub fn make(&self) -> Result<Made> {
+        let Request {
+            input,
+            names,
+            destinations,
+            surroundings,
+            ..
+        } = self.request;
+        let surroundings = Arc::new(surroundings.clone());
         let (dockerfile, standard_input) = self.dockerfile()?;
         let image = names.first().map(Reference::familiar).unwrap_or_default();
-        let several = self.input.platforms.len() > 1;
+        let several = input.platforms.len() > 1;
         let folders: Vec<&PathBuf> = destinations
             .iter()
             .filter_map(|destination| match destination {
@@ -60,19 +63,19 @@ impl Orders<'_> {
             .collect();
         let wants_image = folders.len() < destinations.len() || destinations.is_empty();
         let mut orders = Vec::new();
-        for platform in &self.input.platforms {
+        for platform in &input.platforms {
             let order = Order {
                 unit: self.unit(platform),
                 platform: platform.clone(),
-                target: self.input.target.clone(),
+                target: input.target.clone(),
                 image: image.clone(),
-                context: self.input.component.context.clone(),
+                context: input.component.context.clone(),
                 dockerfile: dockerfile.clone(),
-                shown: self.input.component.dockerfile.shown.clone(),
+                shown: input.component.dockerfile.shown.clone(),
                 images: self.images(platform),
                 contexts: self.contexts(),
                 surroundings: Arc::clone(&surroundings),
-                seal: self.seal,
+                seal: self.request.seal,
             };
             for folder in &folders {
                 let folder = folder_of(folder, platform, several);
@@ -90,8 +93,9 @@ impl Orders<'_> {
 
     fn unit(&self, platform: &Platform) -> Unit {
         Unit {
-            component: self.input.component.name.clone(),
+            component: self.request.input.component.name.clone(),
             target: self
+                .request
                 .input
                 .target
                 .clone()
@@ -138,8 +142,8 @@ impl Orders<'_> {
     }
 
     fn contexts(&self) -> Vec<(String, Context)> {
-        let sealed = self.seal != Seal::Off;
-        let contexts = self.input.contexts.iter().filter_map(|context| {
+        let sealed = self.request.seal != Seal::Off;
+        let contexts = self.request.input.contexts.iter().filter_map(|context| {
             let source = match &context.source {
                 ContextSource::Folder(folder) => Context::Folder(folder.clone()),
                 ContextSource::Remote(url) => Context::Url(url.clone()),
@@ -153,27 +157,19 @@ impl Orders<'_> {
     }
 
     fn dockerfile(&self) -> Result<(PathBuf, Option<tempfile::TempDir>)> {
-        let file = &self.input.component.dockerfile;
-        if let Some(folder) = &file.folder {
-            return Ok((folder.join(&file.file_name), None));
-        }
+        let file = &self.request.input.component.dockerfile;
+        let bytes = match &file.origin {
+            Origin::File(path) => return Ok((path.clone(), None)),
+            Origin::StandardInput(bytes) => bytes,
+        };
         let failed = |error: std::io::Error| {
-            Error::new(
-                Kind::Local,
-                "cannot keep the Dockerfile from standard input",
-            )
-            .because(error)
+            let text = "cannot keep the Dockerfile from standard input";
+            Error::new(Kind::Local, text).because(error)
         };
         let folder = tempfile::tempdir().map_err(failed)?;
-        let path = folder.path().join(&file.file_name);
-        let mut kept = std::fs::File::options()
-            .write(true)
-            .create_new(true)
-            .open(&path);
-        kept.as_mut()
-            .map_err(|error| std::io::Error::new(error.kind(), error.to_string()))
-            .and_then(|kept| std::io::Write::write_all(kept, file.text.as_bytes()))
-            .map_err(failed)?;
+        let path = folder.path().join("Dockerfile");
+        let kept = File::create_new(&path).and_then(|mut file| file.write_all(bytes));
+        kept.map_err(failed)?;
         Ok((path, Some(folder)))
     }
 }

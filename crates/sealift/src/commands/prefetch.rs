@@ -1,36 +1,28 @@
 //! `sealift prefetch`: everything that a build needs, brought into the store ahead of it.
 
-use clap::Args;
-
-use super::input;
+use super::request::{BuildArgs, Request};
 use super::session::Session;
-use crate::cli::{InputArgs, NetworkArgs};
 use crate::error::Result;
 use crate::prefetch::complete;
 use crate::prefetch::inventory::store_failed;
 
-/// Options of `sealift prefetch`.
-#[derive(Debug, Args)]
-pub struct PrefetchArgs {
-    #[command(flatten)]
-    input: InputArgs,
-    #[command(flatten)]
-    network: NetworkArgs,
-    /// Asks registries for newer images of the tags that are in the store
-    #[arg(long)]
-    pull: bool,
-}
-
-/// Fetches.
+/// Fetches. A builder that is named is asked for its own platform, for stages that run on it; the
+/// one that sealift would start runs on this machine.
 ///
 /// # Errors
 /// A Dockerfile's errors; what the registries say.
-pub async fn run(args: PrefetchArgs, session: &Session) -> Result<()> {
-    let input = input::read(&args.input, session.settings())?;
-    session.log_failures_at(&input.component.context);
+pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
+    let mut request = Request::read(&args, session)?;
+    session.log_failures_at(&request.input.component.context);
     let store = session.store()?;
     let _lease = store.lease().map_err(store_failed)?;
-    let registries = session.registries(&args.network, &input.component.context)?;
-    complete(&registries.prefetch(store, args.pull), &input).await?;
+    let registries = session.registries(&args.network, &request.input.component.context)?;
+    if let Some(builder) = session.named_builder(&args.builder).await?
+        && let Some(native) = builder.platforms.first()
+    {
+        request.suit(native);
+    }
+    let prefetch = registries.prefetch(store, args.pull);
+    complete(&prefetch, &request.input).await?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use sealift_content::Store;
 use sealift_oci::{Descriptor, Platform, Reference};
 
 use super::order;
+use super::request::Request;
 use super::session::Session;
 use crate::build::Built;
 use crate::error::{Error, Kind, Result};
@@ -15,8 +16,8 @@ use crate::index;
 use crate::output::Destination;
 use crate::output::deliver::{Courier, Parcel};
 use crate::plan::Input;
-use crate::prefetch::Prefetch;
 use crate::prefetch::inventory::store_failed;
+use crate::prefetch::{Pins, Prefetch};
 use crate::settings::Settings;
 
 /// Options that say what becomes of the result.
@@ -103,14 +104,10 @@ fn docker_certificates(settings: &Settings) -> Option<PathBuf> {
 
 /// What was asked for, once it is built.
 pub struct Outcome<'a> {
-    /// What was to be built.
-    pub input: &'a Input,
-    /// Its names.
-    pub names: &'a [Reference],
+    /// What was asked for.
+    pub request: &'a Request,
     /// The images that it was built from.
-    pub bases: &'a [Reference],
-    /// Where it goes.
-    pub destinations: &'a [Destination],
+    pub pins: &'a Pins,
     /// Docker's address, where it is not the usual socket.
     pub docker_host: Option<&'a str>,
 }
@@ -136,7 +133,7 @@ impl Outcome<'_> {
         }
         let store = &prefetch.store;
         let root = self.keep(store, &images, session)?;
-        let wanted = match &self.input.platforms[..] {
+        let wanted = match &self.request.input.platforms[..] {
             [only] => only.clone(),
             _ => Platform::host(),
         };
@@ -149,6 +146,7 @@ impl Outcome<'_> {
             events: session.events(),
         };
         for destination in self
+            .request
             .destinations
             .iter()
             .filter(|destination| destination.is_image())
@@ -159,12 +157,13 @@ impl Outcome<'_> {
                 }
                 _ => root.clone(),
             };
-            let (names, bases) = (self.names.to_vec(), self.bases.to_vec());
+            let names = self.request.names.clone();
+            let bases = self.pins.keys().map(|(reference, _)| reference.clone());
             let parcel = Parcel {
                 root: root.clone(),
                 single,
                 names,
-                bases,
+                bases: bases.collect(),
             };
             courier.deliver(&parcel, destination).await?;
         }
@@ -172,7 +171,7 @@ impl Outcome<'_> {
     }
 
     fn tell_folders(&self, session: &Session) {
-        for destination in self.destinations {
+        for destination in &self.request.destinations {
             if let Destination::Folder(folder) = destination {
                 let (output, destination) = ("folder".to_owned(), folder.display().to_string());
                 let told = Event::Delivered {
@@ -193,11 +192,15 @@ impl Outcome<'_> {
         session: &Session,
     ) -> Result<Descriptor> {
         let root = index::assemble(store, images)?;
-        let named = self.names.iter().map(|name| (name.clone(), root.clone()));
+        let named = self
+            .request
+            .names
+            .iter()
+            .map(|name| (name.clone(), root.clone()));
         store
             .set_names(&named.collect::<Vec<_>>())
             .map_err(store_failed)?;
-        for name in self.names {
+        for name in &self.request.names {
             let (output, destination) = ("store".to_owned(), name.to_string());
             let digest = Some(root.digest.to_string());
             session.events().tell(&Event::Delivered {

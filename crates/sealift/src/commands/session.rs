@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use sealift_content::Store;
+use sealift_oci::Platform;
 use serde::Serialize;
 
 use super::registries::Registries;
@@ -134,6 +135,29 @@ impl Session {
             environment: environment::of(network, Sight::Host).to_set(),
         })?;
         choice.connect(&self.events).await
+    }
+
+    /// Connects to the builder that the options or the environment name, where they name one. One
+    /// that can't be reached is warned of: what is asked of it can do without.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for a malformed address.
+    pub async fn named_builder(&self, args: &BuilderArgs) -> Result<Option<Builder>> {
+        let variable = self.settings.variable("BUILDKIT_HOST");
+        let Some(choice) = Choice::given(args.builder.as_deref(), variable)? else {
+            return Ok(None);
+        };
+        match choice.connect(&self.events).await {
+            Ok(builder) => Ok(Some(builder)),
+            Err(error) => {
+                self.events.warn(format!(
+                    "{}; its own platform is taken to be {}",
+                    error.message(),
+                    Platform::host()
+                ));
+                Ok(None)
+            }
+        }
     }
 
     /// Finds buildkitd on PATH, else in a `.tools/bin` beside or above our own program.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Input;
 use crate::error::{Error, Kind, Result};
-use crate::project::ContextSource;
+use crate::project::{ContextSource, Dockerfile};
 
 /// ONBUILD triggers of images whose configuration is known.
 pub type Triggers = BTreeMap<(Reference, Platform), Vec<String>>;
@@ -53,6 +53,19 @@ impl Need {
     #[must_use]
     pub fn is_frontend(&self) -> bool {
         self.via == Via::Syntax.as_str()
+    }
+}
+
+/// Checks a Dockerfile's grammar, which is the same for every platform and builder.
+///
+/// # Errors
+/// What BuildKit would refuse the Dockerfile for, with its lines.
+pub fn check(file: &Dockerfile) -> Result<()> {
+    match dockerfile::parse(&file.text) {
+        Err(error) if foreign_frontend(&file.text, &Platform::host()).is_none() => {
+            Err(refused(&error, &file.shown, &file.text))
+        }
+        _ => Ok(()),
     }
 }
 

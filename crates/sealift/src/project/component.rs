@@ -22,14 +22,22 @@ pub struct Component {
 /// A Dockerfile as it was read.
 #[derive(Debug, Clone)]
 pub struct Dockerfile {
-    /// Where it was read from, as messages show it; `-` for standard input.
+    /// Where it was read from, as messages show it; `<stdin>` for standard input.
     pub shown: String,
-    /// The folder that holds it; absent when it came from standard input.
-    pub folder: Option<PathBuf>,
-    /// Its file name.
-    pub file_name: String,
+    /// Where BuildKit can get it.
+    pub origin: Origin,
     /// The whole text. It need not be UTF-8 in comments, so it was read leniently.
     pub text: String,
+}
+
+/// Where a Dockerfile came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The file of this path. It is not what a link points to: the ignore file
+    /// `NAME.dockerignore` stands beside the name that was given.
+    File(PathBuf),
+    /// Standard input, which had these bytes.
+    StandardInput(Vec<u8>),
 }
 
 impl Component {
@@ -131,22 +139,10 @@ impl Dockerfile {
             return Err(too_large(&shown));
         }
         let bytes = std::fs::read(path).map_err(failed)?;
-        let part = |part: Option<&std::ffi::OsStr>| {
-            part.map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default()
-        };
-        // The folder of the name that was given, not of what a link points to: the ignore file
-        // `NAME.dockerignore` stands beside the name.
-        let folder = path.parent().map(Path::to_owned);
-        let (file_name, text) = (
-            part(path.file_name()),
-            String::from_utf8_lossy(&bytes).into(),
-        );
         Ok(Self {
             shown,
-            folder,
-            file_name,
-            text,
+            origin: Origin::File(path.to_owned()),
+            text: String::from_utf8_lossy(&bytes).into(),
         })
     }
 
@@ -165,13 +161,10 @@ impl Dockerfile {
         if bytes.len() as u64 > DOCKERFILE_MAX {
             return Err(too_large("standard input"));
         }
-        let text = String::from_utf8_lossy(&bytes).into();
-        let (shown, file_name) = ("-".to_owned(), "Dockerfile".to_owned());
         Ok(Self {
-            shown,
-            folder: None,
-            file_name,
-            text,
+            shown: "<stdin>".to_owned(),
+            text: String::from_utf8_lossy(&bytes).into(),
+            origin: Origin::StandardInput(bytes),
         })
     }
 }
@@ -209,7 +202,8 @@ mod tests {
         let component = find(Some("Other")).unwrap();
         assert_eq!(component.dockerfile.text, "FROM b");
         assert_eq!(component.dockerfile.shown, "Other");
-        assert_eq!(component.dockerfile.folder.as_deref(), Some(folder.path()));
+        let file = folder.path().join("Other");
+        assert_eq!(component.dockerfile.origin, Origin::File(file));
         assert_eq!(find(Some("app")).unwrap_err().kind(), Kind::Usage);
     }
 

@@ -5,5 +5,5 @@ pub mod argument;
 pub mod component;
 pub mod context;
 
-pub use component::{Component, Dockerfile};
+pub use component::{Component, Dockerfile, Origin};
 pub use context::{ContextSource, NamedContext};

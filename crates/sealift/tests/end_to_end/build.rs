@@ -1,6 +1,6 @@
 //! Builds that succeed: both platforms, sealed, from every kind of image source.
 
-use sealift_test_support::{Project, busybox, frontend_image};
+use sealift_test_support::{Buildkitd, Project, busybox, frontend_image};
 use serde_json::Value;
 
 use crate::scene::{BOTH, Scene, platforms, skopeo};
@@ -43,16 +43,77 @@ fn both_platforms_are_built_joined_and_readable_by_skopeo() {
 #[test]
 fn the_registry_may_die_after_the_fetch_and_hears_nothing_during_the_build() {
     let mut scene = Scene::new();
-    let project = Project::dockerfile(HELLO);
-    scene
-        .run(project.path(), &["prefetch"], &["--platform", BOTH])
-        .success();
+    let project = Project::dockerfile(HELLO).file("token.txt", "a secret");
+    let line = [
+        "--platform",
+        BOTH,
+        "--no-cache",
+        "--secret=id=token,src=token.txt",
+        "--label=made=here",
+        "--tag=localhost/line:1",
+        "--output=type=oci,dest=line.tar",
+    ];
+    // The same line: what is build's alone has no effect.
+    let mut prefetch = scene.build_arguments(&line);
+    "prefetch".clone_into(&mut prefetch[0]);
+    scene.sealift.run(project.path(), &prefetch).success();
+    assert!(!project.path().join("line.tar").exists());
     let before = scene.registry.requests().len();
     scene.registry.stop();
-    let outcome = scene.build(project.path(), &["--platform", BOTH]).success();
+    let outcome = scene.build(project.path(), &line).success();
+    assert!(project.path().join("line.tar").exists());
     let cached = "✓ docker.io/library/busybox:1.36 (cached) [linux/amd64, linux/arm64]";
     assert!(outcome.stderr.contains(cached), "{}", outcome.stderr);
     assert_eq!(scene.registry.requests().len(), before);
+}
+
+#[test]
+fn a_builder_says_what_platform_is_its_own() {
+    let mut scene = Scene::new();
+    let settings = "[worker.oci]\nplatforms = [\"linux/arm64\", \"linux/amd64\"]\n";
+    scene.buildkitd = Buildkitd::with(settings, &[], &[]);
+    let project = Project::dockerfile(
+        "FROM --platform=$BUILDPLATFORM busybox:1.36\nARG TARGETARCH\nRUN echo for-$TARGETARCH\n",
+    );
+    let mut prefetch = scene.build_arguments(&[]);
+    "prefetch".clone_into(&mut prefetch[0]);
+    let fetched = scene.sealift.run(project.path(), &prefetch).success();
+    let line = "✓ docker.io/library/busybox:1.36 [linux/arm64] ";
+    assert!(fetched.stderr.contains(line), "{}", fetched.stderr);
+    let built = scene.build(project.path(), &[]).success();
+    for line in [
+        "✓ docker.io/library/busybox:1.36 (cached) [linux/arm64]\n",
+        " for-arm64\n",
+    ] {
+        assert!(built.stderr.contains(line), "{line}: {}", built.stderr);
+    }
+}
+
+#[test]
+fn a_dockerfile_on_standard_input() {
+    let scene = Scene::new();
+    // What lies in the context is not read.
+    let project = Project::dockerfile("FROM no-such-image:1\n").file("note", "from the context");
+    let run = |dockerfile: &[u8]| {
+        let arguments = scene.build_arguments(&["-f", "-", "--platform=linux/amd64"]);
+        let sealift = &scene.sealift;
+        sealift.run_with_input(project.path(), &arguments, dockerfile)
+    };
+    // Its bytes go to BuildKit as they are.
+    let outcome = run(
+        b"# caf\xe9\nFROM busybox:1.36\nCOPY note /note\nCOPY <<'EOF' /bytes\n\xe9\nEOF\n\
+          RUN echo $(cat /note), $(wc -c < /bytes) bytes\n",
+    );
+    let outcome = outcome.success();
+    let said = " from the context, 2 bytes\n";
+    assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+    let outcome = run(b"FROM busybox:1.36\n\nRUN exit 7\n").failure();
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("\n<stdin>:3\n"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]

@@ -2,9 +2,9 @@
 //! it was asked for.
 
 use sealift_test_support::{Project, busybox, busybox_builder, program};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::scene::Scene;
+use crate::scene::{Scene, skopeo};
 
 #[test]
 fn an_image_that_discovery_missed_is_fetched_and_the_build_repeated() {
@@ -27,8 +27,9 @@ fn an_image_that_discovery_missed_is_fetched_and_the_build_repeated() {
          RUN echo found\n\
          FROM busybox:1.36\n",
     );
+    let metadata = "--metadata-file=metadata.json";
     let outcome = scene
-        .build(project.path(), &["--platform", "linux/amd64"])
+        .build(project.path(), &["--platform", "linux/amd64", metadata])
         .success();
     let said = "again: it also needs ghcr.io/tools/hidden:1, which was not found beforehand";
     assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
@@ -37,6 +38,31 @@ fn an_image_that_discovery_missed_is_fetched_and_the_build_repeated() {
         "{}",
         outcome.stderr
     );
+    // What was built from is told whole: what was found beforehand, and what was not.
+    let metadata = std::fs::read(project.path().join("metadata.json")).unwrap();
+    let metadata: Value = serde_json::from_slice(&metadata).unwrap();
+    let images = metadata["sealift"]["images"].as_array().unwrap();
+    let name = |image: &Value| image["reference"].as_str().unwrap().to_owned();
+    let mut names: Vec<String> = images.iter().map(name).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "docker.io/library/busybox:1.36",
+            "docker.io/library/odd:1",
+            "ghcr.io/tools/hidden:1"
+        ]
+    );
+    let late = images.iter().find(|image| name(image).contains("hidden"));
+    let raw = format!("docker://{}/tools/hidden:1", scene.registry.host());
+    let index: Value =
+        serde_json::from_str(&skopeo(&["inspect", "--raw", "--tls-verify=false", &raw])).unwrap();
+    let expected = json!({
+        "reference": "ghcr.io/tools/hidden:1",
+        "platform": "linux/amd64",
+        "digest": index["manifests"][0]["digest"],
+    });
+    assert_eq!(late, Some(&expected));
 }
 
 #[test]

@@ -5,6 +5,9 @@
     reason = "tests read what the program wrote"
 )]
 
+mod build_line;
+mod standard_input;
+
 use std::path::Path;
 
 use clap::CommandFactory;
