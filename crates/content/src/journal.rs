@@ -5,15 +5,15 @@
 //! never reached the disk: entries made before the machine was started last count only up to the
 //! last checkpoint, which is made after a sync of the data.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use crate::layout::sync_folder;
 use crate::ranges::RangeSet;
+use crate::settle::boot;
 use crate::{Error, Result, disk};
 
 const ENTRY: usize = 32;
@@ -143,7 +143,7 @@ fn entry(kind: u64, start: u64, end: u64) -> [u8; ENTRY] {
 }
 
 /// Computes FNV-1a of 64 bits: it finds entries that were cut or never written.
-fn checksum(bytes: &[u8]) -> u64 {
+pub(crate) fn checksum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
@@ -197,14 +197,6 @@ fn decode(bytes: &[u8]) -> Option<[u64; 3]> {
     (check == checksum(&bytes[..24])).then_some([kind, start, end])
 }
 
-/// Returns a number for the time since the machine was started, 0 where the system has none.
-fn boot() -> u64 {
-    static BOOT: OnceLock<u64> = OnceLock::new();
-    *BOOT.get_or_init(|| {
-        fs::read("/proc/sys/kernel/random/boot_id").map_or(0, |text| checksum(&text))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::collection::vec;
@@ -249,7 +241,7 @@ mod tests {
         journal.written(&(0..10)).unwrap();
         let checkpoint = journal.begin_checkpoint().unwrap();
         journal.written(&(10..20)).unwrap();
-        let read = |boot| ranges(&replay(&fs::read(&path).unwrap(), boot));
+        let read = |boot| ranges(&replay(&std::fs::read(&path).unwrap(), boot));
         assert_eq!(read(boot()), vec![0..20]);
         assert_eq!(read(!boot()), vec![]);
         checkpoint.finish().unwrap();

@@ -5,6 +5,7 @@
 //! oci-layout  index.json  blobs/ALGORITHM/HEX     the layout, for everybody
 //! tmp/        partial blobs, their records, and files that have no name yet
 //! locks/      index, use
+//! boot        the start of the machine under which blobs that may not be on the disk are trusted
 //! quarantine/ corrupt blobs that were moved aside on request
 //! ```
 
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use sealift_oci::{Algorithm, Digest, Index};
 use tempfile::NamedTempFile;
 
+use crate::settle::{boot, settle};
 use crate::{Error, Result, disk};
 
 /// Largest `index.json` that is read, in bytes.
@@ -71,6 +73,10 @@ impl Layout {
 
     pub(crate) fn index_path(&self) -> PathBuf {
         self.root.join("index.json")
+    }
+
+    pub(crate) fn boot(&self) -> PathBuf {
+        self.root.join("boot")
     }
 
     pub(crate) fn index_lock(&self) -> PathBuf {
@@ -153,10 +159,19 @@ impl Layout {
         sync_folder(parent(path))
     }
 
-    /// Gives a file that is on the disk its name, so that it lasts through a crash.
-    pub(crate) fn publish(from: &Path, to: &Path) -> Result<()> {
-        fs::rename(from, to).map_err(disk::write_error(to, 0))?;
-        sync_folder(parent(to))
+    /// Makes a blob of bytes at hand.
+    pub(crate) fn write_blob(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
+        let path = self.blob(digest);
+        let full = || disk::write_error(&path, bytes.len() as u64);
+        let mut file = self.temporary()?;
+        file.write_all(bytes).map_err(full())?;
+        let written = file.as_file().try_clone();
+        let written = written.map_err(Error::io("open", &path))?;
+        let file = file.into_temp_path();
+        publish(&written, &file, &path)?;
+        // It has its name: nothing is left to remove.
+        let _ = file.keep();
+        Ok(())
     }
 }
 
@@ -175,6 +190,20 @@ pub(crate) fn make_folder(folder: &Path) -> Result<()> {
     }
     fs::create_dir_all(folder).map_err(Error::io("create folder", folder))?;
     sync_folder(parent(folder))
+}
+
+/// Gives a blob whose digest was checked its name: a young one, see [`crate::settle`].
+pub(crate) fn publish(file: &File, from: &Path, to: &Path) -> Result<()> {
+    // Nobody would know when to read it again.
+    let at_once = boot() == 0;
+    if at_once {
+        settle(file).map_err(disk::write_error(from, 0))?;
+    }
+    fs::rename(from, to).map_err(disk::write_error(to, 0))?;
+    if at_once {
+        sync_folder(parent(to))?;
+    }
+    Ok(())
 }
 
 fn parent(path: &Path) -> &Path {

@@ -10,6 +10,7 @@ use sealift_oci::{Descriptor, Digest, Hasher};
 use crate::ingest::{Ingest, Ingestion};
 use crate::layout::Layout;
 use crate::lock::{self, Lease};
+use crate::settle::Settled;
 use crate::{Error, Result};
 
 /// A content store in a folder. Cheap to clone; all clones, and all processes, share the folder.
@@ -19,14 +20,25 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in a folder, making it if it is not there.
+    /// Opens the store in a folder, making it if it is not there. The first time after a start of the
+    /// machine this reads again what a crash may have damaged; [`Store::open_telling`] says what.
     ///
     /// # Errors
     /// [`Error::Layout`] where the folder holds an image layout of an unknown version,
     /// [`Error::Io`], [`Error::DiskFull`].
     pub fn open(root: impl AsRef<Path>) -> Result<Self> {
+        Self::open_telling(root).map(|(store, _)| store)
+    }
+
+    /// Does as [`Store::open`], and says what was read again.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_telling(root: impl AsRef<Path>) -> Result<(Self, Settled)> {
         let layout = Arc::new(Layout::open(root.as_ref())?);
-        Ok(Self { layout })
+        let store = Self { layout };
+        let settled = store.recover()?;
+        Ok((store, settled))
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -115,8 +127,7 @@ impl Store {
         // No ingest: whoever has the bytes at hand need not wait for a download of the same blob,
         // and a name that is given twice stands for the same content.
         if !self.contains(&descriptor.digest) {
-            let path = self.layout.blob(&descriptor.digest);
-            self.layout.replace(&path, bytes)?;
+            self.layout.write_blob(&descriptor.digest, bytes)?;
         }
         Ok(descriptor)
     }

@@ -135,7 +135,7 @@ impl Store {
     }
 
     /// Hashes a blob; nothing where it was removed meanwhile.
-    fn hash_blob(
+    pub(crate) fn hash_blob(
         &self,
         digest: &Digest,
         total: &mut u64,

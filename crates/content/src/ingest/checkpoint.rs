@@ -4,13 +4,16 @@
 use std::io;
 use std::sync::{MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use super::{End, Ingest};
 use crate::journal::Checkpoint;
 use crate::{Error, Result};
 
-/// How much is written between two checkpoints, in bytes.
+/// How much is written between two checkpoints at least, in bytes.
 const CHECKPOINT: u64 = 64 * 1024 * 1024;
+/// How long it is between two checkpoints at least: what comes sooner is sooner fetched again.
+const APART: Duration = Duration::from_secs(5);
 
 /// A checkpoint that is under way; it gives what the sync of the data said.
 pub(super) type Running = JoinHandle<io::Result<()>>;
@@ -18,8 +21,11 @@ pub(super) type Running = JoinHandle<io::Result<()>>;
 impl Ingest {
     /// Starts a checkpoint where enough was written since the last one.
     pub(super) fn checkpoint_if_due(&self) -> Result<()> {
-        if self.lock().unsafe_bytes < CHECKPOINT {
-            return Ok(());
+        {
+            let state = self.lock();
+            if state.unsafe_bytes < CHECKPOINT || state.checkpoint.elapsed() < APART {
+                return Ok(());
+            }
         }
         let mut running = self.running();
         if running.as_ref().is_some_and(|thread| !thread.is_finished()) {
@@ -64,6 +70,7 @@ impl Ingest {
     fn begin_checkpoint(&self) -> Result<Option<Checkpoint>> {
         let mut state = self.lock();
         state.unsafe_bytes = 0;
+        state.checkpoint = Instant::now();
         let journal = state.journal.as_mut();
         journal
             .map(|journal| journal.begin_checkpoint())

@@ -5,7 +5,6 @@
 
 use std::os::unix::fs::FileExt as _;
 use std::sync::PoisonError;
-use std::thread;
 
 use sealift_oci::{Digest, Hasher};
 
@@ -15,8 +14,6 @@ use crate::{Error, Result};
 /// How much one write reads back and hashes, in bytes, or twice its own length if that is more: the
 /// hasher gains on several writers, and none of them waits long.
 const CATCH_UP: u64 = 1024 * 1024;
-/// From how many unhashed bytes on the last turn hashes and syncs at the same time.
-const SIDE_BY_SIDE: u64 = 8 * 1024 * 1024;
 const BUFFER: usize = 256 * 1024;
 
 /// A hasher that was taken out of the state, and how far it has come.
@@ -111,19 +108,10 @@ impl Ingest {
         }
     }
 
-    /// Hashes the rest; where that is much, the data goes to the disk meanwhile.
+    /// Hashes the rest.
     pub(super) fn finish(&self, mut turn: Turn) -> Result<Digest> {
         let until = turn.end;
-        let result = if until - turn.at < SIDE_BY_SIDE {
-            self.read_back(&mut turn, until)
-        } else {
-            thread::scope(|scope| {
-                let sync = scope.spawn(|| self.partial.sync());
-                let hashed = self.read_back(&mut turn, until);
-                let synced = sync.join().expect("a sync has nothing that panics");
-                hashed.and(synced)
-            })
-        };
+        let result = self.read_back(&mut turn, until);
         let hasher = turn.hasher.clone();
         // Put back whatever comes, so that what failed can be tried again.
         self.end_turn(turn, result.is_ok());

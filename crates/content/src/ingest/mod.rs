@@ -8,11 +8,12 @@ use std::fmt;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use sealift_oci::{Digest, Hasher};
 
 use crate::journal::Journal;
-use crate::layout::{Layout, make_folder};
+use crate::layout::{Layout, make_folder, publish};
 use crate::partial::Partial;
 use crate::ranges::RangeSet;
 use crate::{Error, Result, disk};
@@ -65,8 +66,9 @@ struct State {
     /// Counts the discards.
     epoch: u64,
     journal: Option<Journal>,
-    /// Bytes written since the last checkpoint.
+    /// Bytes written since the last checkpoint, and when that was begun.
     unsafe_bytes: u64,
+    checkpoint: Instant,
 }
 
 impl Ingest {
@@ -106,6 +108,7 @@ impl Ingest {
                 epoch: 0,
                 journal,
                 unsafe_bytes: 0,
+                checkpoint: Instant::now(),
             }),
             idle: Condvar::new(),
             end: Mutex::new(End::Open),
@@ -225,7 +228,7 @@ impl Ingest {
         }
     }
 
-    /// Checks size and digest, brings the blob to the disk and gives it its name.
+    /// Checks size and digest, and gives the blob its name.
     ///
     /// # Errors
     /// As [`Ingest::check`]; after an [`Error::Mismatch`] the partial file is dropped.
@@ -295,14 +298,16 @@ impl Ingest {
             cut.map_err(Error::io("truncate", &partial.path))?;
         }
         self.end_checkpoint()?;
-        let synced = partial.data.sync_all();
-        synced.map_err(|error| partial.lose(error))?;
-        // A failure that an earlier write was told of counts too: the system says it once only.
+        // A failure that an earlier write was told of counts: the system says it once only.
         if partial.is_lost() {
             let digest = self.digest.clone();
             return Err(Error::Lost { digest });
         }
-        Layout::publish(&partial.path, &self.layout.blob(&self.digest))?;
+        publish(
+            &partial.data,
+            &partial.path,
+            &self.layout.blob(&self.digest),
+        )?;
         self.partial.remove_journal()
     }
 

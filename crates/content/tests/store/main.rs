@@ -9,6 +9,7 @@ mod archive;
 mod fixture;
 mod full_disk;
 mod ingest;
+mod machine_crash;
 mod maintenance;
 mod model;
 mod names;
