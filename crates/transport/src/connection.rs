@@ -2,7 +2,7 @@
 //!
 //! hyper's low-level client is used instead of a ready one (reqwest): dialing, proxies and time-outs
 //! are then steps of our own with typed failures, downloads get connections that nobody shares and
-//! reads of 256 KiB, and an HTTP/1 connection is polled by the task that reads its body. No task
+//! reads of 1 MiB, and an HTTP/1 connection is polled by the task that reads its body. No task
 //! runs on its own, so dropping a request's future closes its connection, and no byte wakes a
 //! second task on its way to the disk.
 
@@ -24,7 +24,7 @@ use crate::dial::Dialed;
 use crate::payload::Outgoing;
 
 /// How much is read from a connection for large bodies at once.
-const BULK_READ: usize = 256 << 10;
+const BULK_READ: usize = 1 << 20;
 
 type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 

@@ -158,7 +158,7 @@ impl Default for Limits {
             requests_per_host: 32,
             parallel_from: 8 << 20,
             range_min: 2 << 20,
-            range_max: 64 << 20,
+            range_max: 1 << 30,
             idle_per_host: 16,
             idle_time: Duration::from_secs(45),
             redirects: 10,

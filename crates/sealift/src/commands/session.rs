@@ -91,12 +91,25 @@ impl Session {
             .log_failures_to(&root.join(failure_log::FILE_NAME));
     }
 
-    /// Opens the store.
+    /// Opens the store, and says what a crash of the machine has taken from it. Beside the command's
+    /// own work, what has come to the disk meanwhile is marked.
     ///
     /// # Errors
     /// [`Kind::Local`] or [`Kind::Disk`] where it can't be made.
     pub fn store(&self) -> Result<Store> {
-        Store::open(self.settings.store()).map_err(store_failed)
+        let opened = Store::open_telling(self.settings.store());
+        let (store, settled) = opened.map_err(store_failed)?;
+        if !settled.removed.is_empty() {
+            let blobs = settled.removed.len();
+            self.events.warn(format!(
+                "the machine stopped before all of the store was on the disk; blobs removed because they were damaged: {blobs}. They are fetched again when they are needed."
+            ));
+        }
+        let beside = store.clone();
+        let thread = std::thread::Builder::new().name("sealift-settle".to_owned());
+        // Where it can't be done, or the command ends first, the next command does it.
+        let _ = thread.spawn(move || beside.settle());
+        Ok(store)
     }
 
     /// Makes ready to reach registries, by the settings of the project that holds `folder`. A command

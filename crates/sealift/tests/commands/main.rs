@@ -153,6 +153,24 @@ fn a_damaged_store_is_reported_and_repaired() {
 }
 
 #[test]
+fn what_a_crash_of_the_machine_took_is_told_once() {
+    let sealift = sealift();
+    let run = |arguments: &[&str]| sealift.run(Path::new("/"), arguments);
+    run(&["store", "ls"]).success();
+    let store = sealift.store_home().join("store");
+    let blob = store.join("blobs/sha256").join("0".repeat(64));
+    std::fs::write(&blob, "not what its name says").unwrap();
+    // The machine was started since.
+    std::fs::write(store.join("boot"), "0123456789abcdef\n").unwrap();
+    let told = "warning: the machine stopped before all of the store was on the disk; blobs removed \
+                because they were damaged: 1. They are fetched again when they are needed.\n";
+    let sound = "0 blobs, 0 B read, 0 needed by no image\n";
+    expect(&run(&["store", "verify"]), 0, sound, told);
+    expect(&run(&["store", "verify"]), 0, sound, "");
+    assert!(!blob.exists());
+}
+
+#[test]
 fn completions_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let outcome = sealift()

@@ -31,7 +31,7 @@ use url::Url;
 use crate::authorizer::Authorizer;
 use crate::class::Class;
 use crate::course::{Choice, Course, Failure, Next};
-use crate::endpoint::Route;
+use crate::endpoint::{Endpoint, Route};
 use crate::error::{Cause, Error, Result};
 use crate::exchange::Reply;
 use crate::request::Request;
@@ -47,6 +47,10 @@ use width::Slot;
 const FIRST_RANGE: u64 = 8 << 20;
 /// How long one range should take, so that a request's delay weighs little.
 const RANGE_SECONDS: f64 = 2.0;
+/// From this rate of one connection on, in bytes a second, it is the line or the machine that is full,
+/// not the connection: another one only costs, as do the server's work for each range and reading
+/// back what did not come in order.
+const FAST: f64 = 100e6;
 
 /// One download.
 pub(crate) struct Download<'a> {
@@ -160,10 +164,17 @@ impl<'a> Download<'a> {
         if self.pieces.is_empty() || self.paused.is_some() {
             return false;
         }
-        let Ok((index, _)) = self.course.peek() else {
+        let Ok((index, endpoint)) = self.course.peek() else {
             return true;
         };
-        running == 0 || (self.large && self.places[index].ranges == Some(true))
+        let divisible = self.large && self.places[index].ranges == Some(true);
+        running == 0 || (divisible && !self.is_soon_done(endpoint))
+    }
+
+    /// Whether one connection is fast enough for all that waits.
+    fn is_soon_done(&self, endpoint: &Endpoint) -> bool {
+        let rate = self.inner.health.throughput(endpoint).unwrap_or_default();
+        rate >= FAST && self.pieces.total() as f64 <= rate * RANGE_SECONDS
     }
 
     /// Whether a connection is free for the half of a range that another one works on.
@@ -228,11 +239,14 @@ impl<'a> Download<'a> {
         let limits = &self.inner.settings.limits;
         let rate = self.inner.health.throughput(&choice.endpoint);
         let wanted = rate.map_or(FIRST_RANGE, |rate| (rate * RANGE_SECONDS) as u64);
-        // Towards the end, the ranges shrink so that all connections end together.
-        let share = self.pieces.total() / slot.host().width.goal() as u64;
-        wanted
-            .min(share)
-            .clamp(limits.range_min, limits.range_max.max(limits.range_min))
+        let most = if self.is_soon_done(&choice.endpoint) {
+            wanted
+        } else {
+            // Towards the end, the ranges shrink so that all connections end together.
+            let share = self.pieces.total() / slot.host().width.goal() as u64;
+            wanted.min(share)
+        };
+        most.clamp(limits.range_min, limits.range_max.max(limits.range_min))
     }
 
     /// Takes note of what responses' heads said.
