@@ -2,7 +2,7 @@
 //!
 //! hyper's low-level client is used instead of a ready one (reqwest): dialing, proxies and time-outs
 //! are then steps of our own with typed failures, downloads get connections that nobody shares and
-//! reads of 1 MiB, and an HTTP/1 connection is polled by the task that reads its body. No task
+//! large reads, and an HTTP/1 connection is polled by the task that reads its body. No task
 //! runs on its own, so dropping a request's future closes its connection, and no byte wakes a
 //! second task on its way to the disk.
 
@@ -23,8 +23,10 @@ use tokio::task::JoinSet;
 use crate::dial::Dialed;
 use crate::payload::Outgoing;
 
-/// How much is read from a connection for large bodies at once.
-const BULK_READ: usize = 1 << 20;
+/// How much is read at once from a connection for large bodies, in bytes: there may be many.
+pub(crate) const BULK_READ: usize = 256 << 10;
+/// The same where few connections bring all that the line or the machine can take.
+pub(crate) const FAST_READ: usize = 1 << 20;
 
 type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
@@ -37,10 +39,10 @@ pub(crate) struct Http1 {
 }
 
 impl Http1 {
-    async fn open(dialed: Dialed, bulk: bool) -> hyper::Result<Self> {
+    async fn open(dialed: Dialed, read: Option<usize>) -> hyper::Result<Self> {
         let mut builder = http1::Builder::new();
-        if bulk {
-            builder.read_buf_exact_size(Some(BULK_READ));
+        if read.is_some() {
+            builder.read_buf_exact_size(read);
         }
         let (sender, driver) = builder.handshake(TokioIo::new(dialed.stream)).await?;
         Ok(Self {
@@ -141,12 +143,12 @@ pub(crate) enum Connection {
 }
 
 impl Connection {
-    /// Starts HTTP on a fresh byte stream.
-    pub(crate) async fn open(dialed: Dialed, bulk: bool) -> hyper::Result<Self> {
+    /// Starts HTTP on a fresh byte stream, which is read in pieces of a given size where one is given.
+    pub(crate) async fn open(dialed: Dialed, read: Option<usize>) -> hyper::Result<Self> {
         if dialed.http2 {
             return Ok(Self::Http2(Http2::open(dialed).await?));
         }
-        Ok(Self::Http1(Box::new(Http1::open(dialed, bulk).await?)))
+        Ok(Self::Http1(Box::new(Http1::open(dialed, read).await?)))
     }
 
     pub(crate) fn is_http2(&self) -> bool {

@@ -34,6 +34,7 @@ use crate::course::{Choice, Course, Failure, Next};
 use crate::endpoint::{Endpoint, Route};
 use crate::error::{Cause, Error, Result};
 use crate::exchange::Reply;
+use crate::health::FAST;
 use crate::request::Request;
 use crate::sink::Sink;
 use crate::transport::Inner;
@@ -47,10 +48,6 @@ use width::Slot;
 const FIRST_RANGE: u64 = 8 << 20;
 /// How long one range should take, so that a request's delay weighs little.
 const RANGE_SECONDS: f64 = 2.0;
-/// From this rate of one connection on, in bytes a second, it is the line or the machine that is full,
-/// not the connection: another one only costs, as do the server's work for each range and reading
-/// back what did not come in order.
-const FAST: f64 = 100e6;
 
 /// One download.
 pub(crate) struct Download<'a> {

@@ -18,10 +18,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use url::Url;
 
-use crate::connection::{Body, Connection};
+use crate::connection::{BULK_READ, Body, Connection, FAST_READ};
 use crate::dial::{Manner, Peer, dial};
 use crate::endpoint::{Endpoint, Scheme, masked};
 use crate::error::Cause;
+use crate::health::FAST;
 use crate::host::Host;
 use crate::observe::{Event, Reason, Subject, millis};
 use crate::payload::Payload;
@@ -262,8 +263,17 @@ impl Exchange<'_> {
             outside_only: hop.outside_only,
         };
         let dialed = dial(&hop.peer, manner, &self.inner.configurations).await?;
-        let connection = Connection::open(dialed, hop.peer.bulk).await;
+        let read = hop.peer.bulk.then(|| self.read_size());
+        let connection = Connection::open(dialed, read).await;
         connection.map_err(Cause::Http)
+    }
+
+    fn read_size(&self) -> usize {
+        let rate = self.inner.health.throughput(self.endpoint);
+        match rate.is_some_and(|rate| rate < FAST) {
+            true => BULK_READ,
+            false => FAST_READ,
+        }
     }
 
     fn proxy_tls(&self, peer: &Peer) -> &Tls {

@@ -87,6 +87,37 @@ async fn large_content_comes_in_ranges_side_by_side() {
     );
 }
 
+/// Fetches two megabytes in ranges of 50 kB from a server of which an earlier run said how fast one
+/// connection to it is; returns how many requests that took.
+async fn requests_at(throughput: f64) -> usize {
+    let bytes = data(2_000_000, 2);
+    let served = bytes.clone();
+    let server = Server::start(move |hit| content(hit, &served)).await;
+    let route = Route::direct(plain(&server.authority()));
+    let (earlier, _) = transport(small_ranges());
+    let sink = Memory::new(bytes.len());
+    bring(&earlier, &route, bytes.len(), &sink).await.unwrap();
+    let before = server.hits().len();
+    let mut health = earlier.health();
+    for record in health.endpoints.values_mut() {
+        record.throughput = throughput;
+    }
+    let mut settings = small_ranges();
+    settings.limits.range_max = 10_000_000;
+    let (transport, _) = transport(settings);
+    transport.remember(&health);
+    let sink = Memory::new(bytes.len());
+    bring(&transport, &route, bytes.len(), &sink).await.unwrap();
+    assert!(sink.bytes() == bytes && sink.twice() == 0);
+    server.hits().len() - before
+}
+
+#[tokio::test]
+async fn a_fast_connection_is_left_alone() {
+    assert_eq!(requests_at(500e6).await, 1);
+    assert!(requests_at(50e6).await > 3, "a slow one shares its work");
+}
+
 #[tokio::test]
 async fn what_is_there_is_not_fetched_again() {
     let bytes = data(300_000, 3);
