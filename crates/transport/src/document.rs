@@ -10,6 +10,7 @@ use crate::authorizer::{Authorizer, Challenge};
 use crate::body::Reader;
 use crate::class::Phase;
 use crate::course::{Choice, Failure};
+use crate::download::Slot;
 use crate::error::{Cause, Error};
 use crate::exchange::{Broken, Exchange, Reply};
 use crate::host::Host;
@@ -35,6 +36,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) known: Option<&'a url::Url>,
     pub(crate) bulk: bool,
     pub(crate) fresh: bool,
+    pub(crate) slot: Option<&'a Slot>,
 }
 
 impl Attempt<'_> {
@@ -60,6 +62,7 @@ impl Attempt<'_> {
                 probe: self.choice.probe,
                 failures: self.choice.failures,
                 reached: &self.choice.reached,
+                slot: self.slot,
             };
             let reply = exchange.run().await.map_err(|broken| self.broken(broken))?;
             if reply.status.is_success() {

@@ -111,6 +111,7 @@ impl Small<'_> {
             known: None,
             bulk: false,
             fresh,
+            slot: None,
         };
         attempt.document(self.limit).await
     }

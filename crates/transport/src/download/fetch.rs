@@ -10,9 +10,9 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::Notify;
 use url::Url;
 
+use super::Slot;
 use super::answer::Answer;
 use super::lane::Lane;
-use super::width::Slot;
 use crate::authorizer::Authorizer;
 use crate::body::Reader;
 use crate::course::{Choice, Failure};
@@ -77,7 +77,7 @@ pub(super) struct Outcome {
     /// What it wrote.
     pub(super) written: Vec<Range<u64>>,
     pub(super) ended: Ended,
-    /// The endpoint's host, whose width the request was part of.
+    /// The host whose width the request was part of.
     pub(super) host: Arc<Host>,
     /// The time to the response's head.
     pub(super) latency: Duration,
@@ -125,8 +125,8 @@ impl Fetch<'_> {
     ) -> Outcome {
         let _probe = ProbeGuard::new(&self.inner.health, &choice);
         let asked = self.asked(&job);
-        let (opened, latency) = self.open(&choice, asked.as_ref()).await;
-        let host = Arc::clone(slot.host());
+        let (opened, latency) = self.open(&choice, asked.as_ref(), &slot).await;
+        let host = slot.host();
         let mut written = Vec::new();
         let ended = match opened {
             Err(failure) => Ended::Failed(failure),
@@ -170,7 +170,7 @@ impl Fetch<'_> {
             job,
             written,
             ended,
-            host: Arc::clone(slot.host()),
+            host: slot.host(),
         }
     }
 
@@ -204,6 +204,7 @@ impl Fetch<'_> {
         &self,
         choice: &Choice,
         asked: Option<&Range<u64>>,
+        slot: &Slot,
     ) -> (Result<Reply, Failure>, Duration) {
         let range = asked.map(range_header);
         let start = Instant::now();
@@ -218,6 +219,7 @@ impl Fetch<'_> {
             known: self.known.as_ref(),
             bulk: self.size.is_none_or(|size| size >= BULK),
             fresh: false,
+            slot: Some(slot),
         };
         let mut opened = attempt.open().await;
         let stale = opened
@@ -304,7 +306,7 @@ impl Fetch<'_> {
     ) -> Result<Option<u64>, Cause> {
         let expected = self.inner.health.throughput(&choice.endpoint);
         let end = answer.holds.end.min(answer.size.unwrap_or(u64::MAX));
-        let width = &self.inner.hosts.get(&choice.endpoint.authority()).width;
+        let width = &Arc::clone(&reply.host).width;
         let mut reader = Reader::new(self.inner, &mut reply.body).expecting(expected);
         while let Some(bytes) = reader.next().await? {
             let length = bytes.len() as u64;

@@ -16,7 +16,7 @@ mod provenance;
 mod width;
 
 pub use provenance::Provenance;
-pub(crate) use width::Width;
+pub(crate) use width::{Slot, Width};
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,8 +33,9 @@ use crate::class::Class;
 use crate::course::{Choice, Course, Failure, Next};
 use crate::endpoint::{Endpoint, Route};
 use crate::error::{Cause, Error, Result};
-use crate::exchange::Reply;
+use crate::exchange::{Reply, authority};
 use crate::health::FAST;
+use crate::host::Host;
 use crate::request::Request;
 use crate::sink::Sink;
 use crate::transport::Inner;
@@ -42,7 +43,6 @@ use answer::Answer;
 use fetch::{Ended, Fetch, Head, Outcome, Shared, validator};
 use lane::{LOOK, Lane, relieve};
 use pieces::Pieces;
-use width::Slot;
 
 /// A range's size, in bytes, before anything is known about a server's speed.
 const FIRST_RANGE: u64 = 8 << 20;
@@ -131,9 +131,8 @@ impl<'a> Download<'a> {
                 // A place in the queue that nobody polls would keep others from their slots.
                 waiting = None;
             } else if waiting.is_none() {
-                let endpoint = self.course.peek()?;
-                let host = self.inner.hosts.get(&endpoint.1.authority());
-                waiting = Some(Box::pin(Slot::take(host)));
+                let (index, endpoint) = self.course.peek()?;
+                waiting = Some(Box::pin(Slot::take(self.server(index, endpoint))));
             }
             let pause = self.paused.unwrap_or_else(Instant::now);
             tokio::select! {
@@ -156,6 +155,13 @@ impl<'a> Download<'a> {
         Ok(self.provenance)
     }
 
+    /// Returns the host that an endpoint's bytes come from, as far as that is known.
+    fn server(&self, index: usize, endpoint: &Endpoint) -> Arc<Host> {
+        let known = self.places[index].known.as_ref();
+        let name = known.map_or_else(|| endpoint.authority(), authority);
+        self.inner.hosts.get(&name)
+    }
+
     /// Whether another range may be asked for now.
     fn may_start(&self, running: usize) -> bool {
         if self.pieces.is_empty() || self.paused.is_some() {
@@ -176,10 +182,10 @@ impl<'a> Download<'a> {
 
     /// Whether a connection is free for the half of a range that another one works on.
     fn may_share(&self) -> bool {
-        let Ok((_, endpoint)) = self.course.peek() else {
+        let Ok((index, endpoint)) = self.course.peek() else {
             return false;
         };
-        let host = self.inner.hosts.get(&endpoint.authority());
+        let host = self.server(index, endpoint);
         let idle = self.pieces.is_empty() && self.paused.is_none();
         self.large && idle && self.lanes.len() < host.width.goal()
     }
@@ -360,7 +366,7 @@ impl<'a> Download<'a> {
     }
 
     /// Adapts the width, and the belief in ranges, to a failure.
-    fn narrow(&mut self, failure: &Failure, host: &crate::host::Host, index: usize) {
+    fn narrow(&mut self, failure: &Failure, host: &Host, index: usize) {
         match failure.error.class() {
             Class::Rate => host.width.halve(),
             Class::Net if self.large => host.width.lose_one(),

@@ -145,6 +145,12 @@ impl Width {
         control.hold = control.hold.max(Instant::now() + hold);
     }
 
+    async fn acquire(&self) {
+        let _waiting = Waiting::new(&self.waiting);
+        let permit = self.slots.acquire().await;
+        permit.expect("the semaphore is never closed").forget();
+    }
+
     fn release(&self) {
         let mut control = self.control();
         if control.debt > 0 {
@@ -157,29 +163,61 @@ impl Width {
 
 /// The right to one connection to a host.
 pub(crate) struct Slot {
+    held: Mutex<Held>,
+}
+
+struct Held {
     host: Arc<Host>,
+    /// Not while its holder waits for another host's.
+    is_taken: bool,
 }
 
 impl Slot {
     /// Waits for a slot, first come, first served.
     pub(crate) async fn take(host: Arc<Host>) -> Self {
-        {
-            let _waiting = Waiting::new(&host.width.waiting);
-            let permit = host.width.slots.acquire().await;
-            permit.expect("the semaphore is never closed").forget();
+        host.width.acquire().await;
+        let is_taken = true;
+        Self {
+            held: Mutex::new(Held { host, is_taken }),
         }
-        Self { host }
+    }
+
+    /// Gives the slot back for one of the host that a redirect leads to: it is the bytes that count,
+    /// not who was asked for them.
+    pub(crate) async fn move_to(&self, host: &Arc<Host>) {
+        {
+            let mut held = self.held();
+            if Arc::ptr_eq(&held.host, host) {
+                return;
+            }
+            held.give_back();
+            held.host = Arc::clone(host);
+        }
+        host.width.acquire().await;
+        self.held().is_taken = true;
     }
 
     /// Whose slot it is.
-    pub(crate) fn host(&self) -> &Arc<Host> {
-        &self.host
+    pub(crate) fn host(&self) -> Arc<Host> {
+        Arc::clone(&self.held().host)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn give_back(&mut self) {
+        if std::mem::take(&mut self.is_taken) {
+            self.host.width.release();
+        }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.host.width.release();
+        self.held().give_back();
     }
 }
 

@@ -20,6 +20,7 @@ use url::Url;
 
 use crate::connection::{BULK_READ, Body, Connection, FAST_READ};
 use crate::dial::{Manner, Peer, dial};
+use crate::download::Slot;
 use crate::endpoint::{Endpoint, Scheme, masked};
 use crate::error::Cause;
 use crate::health::FAST;
@@ -56,6 +57,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) failures: u32,
     /// Set once a connection is there.
     pub(crate) reached: &'a AtomicBool,
+    /// The right to a connection for a large body, which goes along with redirects.
+    pub(crate) slot: Option<&'a Slot>,
 }
 
 /// A response's head, with its body still to come.
@@ -122,6 +125,9 @@ impl Exchange<'_> {
                 cause,
                 host: Arc::clone(&host),
             };
+            if let Some(slot) = self.slot {
+                slot.move_to(&host).await;
+            }
             let home = self.is_home(&url);
             let elsewhere = !home && url.host_str() != Some(start.as_str());
             let hop = Hop {
@@ -314,7 +320,7 @@ impl Exchange<'_> {
 }
 
 /// `host` or `host:port` of a URL.
-fn authority(url: &Url) -> String {
+pub(crate) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     match url.port() {
         Some(port) => format!("{host}:{port}"),

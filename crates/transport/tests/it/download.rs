@@ -596,31 +596,31 @@ async fn a_dropped_download_gives_everything_back() {
     assert!(from.bytes() < 1_000_000);
 }
 
-#[tokio::test]
-async fn downloads_side_by_side_share_a_hosts_connections() {
-    let bytes = data(200_000, 18);
-    let served = bytes.clone();
+/// A server that counts the most requests that it was answering at once.
+async fn counted(bytes: Vec<u8>) -> (Server, Arc<AtomicUsize>) {
     let open = Arc::new(AtomicUsize::new(0));
     let most = Arc::new(AtomicUsize::new(0));
-    let (now, top) = (Arc::clone(&open), Arc::clone(&most));
+    let top = Arc::clone(&most);
     let server = Server::start(move |hit| {
-        let count = now.fetch_add(1, Ordering::SeqCst) + 1;
+        let count = open.fetch_add(1, Ordering::SeqCst) + 1;
         top.fetch_max(count, Ordering::SeqCst);
-        let (head, body) = parts(hit, &served);
+        let (head, body) = parts(hit, &bytes);
         vec![
             Act::Send(head),
             Act::Slowly(body, 1_000_000),
-            Act::Count(Arc::clone(&now)),
+            Act::Count(Arc::clone(&open)),
         ]
     })
     .await;
-    let mut settings = small_ranges();
-    settings.limits.connections_per_host = 6;
-    let (transport, _) = transport(settings);
-    let route = Route::direct(plain(&server.authority()));
+    (server, most)
+}
+
+/// Downloads the same bytes a dozen times at once, by these routes in turns.
+async fn bring_a_dozen(transport: &Transport, routes: &[Route], bytes: &[u8]) {
     let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..12 {
-        let (transport, route, bytes) = (transport.clone(), route.clone(), bytes.clone());
+    for number in 0..12 {
+        let route = routes[number % routes.len()].clone();
+        let (transport, bytes) = (transport.clone(), bytes.to_vec());
         tasks.spawn(async move {
             let sink = Memory::new(bytes.len());
             bring(&transport, &route, bytes.len(), &sink).await.unwrap();
@@ -630,12 +630,50 @@ async fn downloads_side_by_side_share_a_hosts_connections() {
     while let Some(done) = tasks.join_next().await {
         done.unwrap();
     }
+}
+
+#[tokio::test]
+async fn downloads_side_by_side_share_a_hosts_connections() {
+    let bytes = data(200_000, 18);
+    let (server, most) = counted(bytes.clone()).await;
+    let mut settings = small_ranges();
+    settings.limits.connections_per_host = 6;
+    let (transport, _) = transport(settings);
+    let route = Route::direct(plain(&server.authority()));
+    bring_a_dozen(&transport, &[route], &bytes).await;
     let most = most.load(Ordering::SeqCst);
     assert!((2..=10).contains(&most), "{most} requests at once");
     assert!(
         server.connections() <= 12,
         "{} connections",
         server.connections()
+    );
+}
+
+#[tokio::test]
+async fn registries_that_lead_to_one_storage_share_its_connections() {
+    let bytes = data(200_000, 21);
+    let (storage, most) = counted(bytes.clone()).await;
+    let mut settings = small_ranges();
+    settings.limits.connections_per_host = 3;
+    let (transport, _) = transport(settings);
+    let place = format!("http://{}/data", storage.authority());
+    let mut registries = Vec::new();
+    for _ in 0..4 {
+        let place = place.clone();
+        let lead = move |_: &Hit| answer(307, &[("Location", &place)], b"");
+        registries.push(Server::start(lead).await);
+    }
+    let route = |server: &Server| Route::direct(plain(&server.authority()));
+    let routes: Vec<_> = registries.iter().map(route).collect();
+    bring_a_dozen(&transport, &routes, &bytes).await;
+    let most = most.load(Ordering::SeqCst);
+    // The server counts a request as open until it has noticed that its answer is taken.
+    assert!((2..=5).contains(&most), "{most} requests at once");
+    assert!(
+        storage.connections() <= 6,
+        "{} connections",
+        storage.connections()
     );
 }
 
