@@ -10,10 +10,6 @@ use serde::{Deserialize, Serialize};
 use crate::course::Choice;
 use crate::endpoint::Endpoint;
 
-/// From this rate of one connection on, in bytes a second, it is the line or the machine that is full,
-/// not the connection: another one only costs, as do the server's work for each range and reading
-/// back what did not come in order.
-pub(crate) const FAST: f64 = 100e6;
 /// The weight of the newest value in a moving average.
 const WEIGHT: f64 = 0.2;
 /// How many failures in a row open the breaker of an endpoint that took connections.

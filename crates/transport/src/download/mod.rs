@@ -12,9 +12,11 @@ mod answer;
 mod fetch;
 mod lane;
 mod pieces;
+mod portion;
 mod provenance;
 mod width;
 
+pub(crate) use portion::FAST;
 pub use provenance::Provenance;
 pub(crate) use width::{Slot, Width};
 
@@ -34,7 +36,6 @@ use crate::course::{Choice, Course, Failure, Next};
 use crate::endpoint::{Endpoint, Route};
 use crate::error::{Cause, Error, Result};
 use crate::exchange::{Reply, authority};
-use crate::health::FAST;
 use crate::host::Host;
 use crate::request::Request;
 use crate::sink::Sink;
@@ -43,11 +44,6 @@ use answer::Answer;
 use fetch::{Ended, Fetch, Head, Outcome, Shared, validator};
 use lane::{LOOK, Lane, relieve};
 use pieces::Pieces;
-
-/// A range's size, in bytes, before anything is known about a server's speed.
-const FIRST_RANGE: u64 = 8 << 20;
-/// How long one range should take, so that a request's delay weighs little.
-const RANGE_SECONDS: f64 = 2.0;
 
 /// One download.
 pub(crate) struct Download<'a> {
@@ -171,13 +167,8 @@ impl<'a> Download<'a> {
             return true;
         };
         let divisible = self.large && self.places[index].ranges == Some(true);
-        running == 0 || (divisible && !self.is_soon_done(endpoint))
-    }
-
-    /// Whether one connection is fast enough for all that waits.
-    fn is_soon_done(&self, endpoint: &Endpoint) -> bool {
-        let rate = self.inner.health.throughput(endpoint).unwrap_or_default();
-        rate >= FAST && self.pieces.total() as f64 <= rate * RANGE_SECONDS
+        let rate = self.inner.health.throughput(endpoint);
+        running == 0 || (divisible && !portion::is_soon_done(rate, self.pieces.total()))
     }
 
     /// Whether a connection is free for the half of a range that another one works on.
@@ -239,17 +230,10 @@ impl<'a> Download<'a> {
         if !self.large {
             return u64::MAX;
         }
-        let limits = &self.inner.settings.limits;
         let rate = self.inner.health.throughput(&choice.endpoint);
-        let wanted = rate.map_or(FIRST_RANGE, |rate| (rate * RANGE_SECONDS) as u64);
-        let most = if self.is_soon_done(&choice.endpoint) {
-            wanted
-        } else {
-            // Towards the end, the ranges shrink so that all connections end together.
-            let share = self.pieces.total() / slot.host().width.goal() as u64;
-            wanted.min(share)
-        };
-        most.clamp(limits.range_min, limits.range_max.max(limits.range_min))
+        let width = slot.host().width.goal();
+        let limits = &self.inner.settings.limits;
+        portion::size(rate, self.pieces.total(), width, limits)
     }
 
     /// Takes note of what responses' heads said.

@@ -20,10 +20,9 @@ use url::Url;
 
 use crate::connection::{BULK_READ, Body, Connection, FAST_READ};
 use crate::dial::{Manner, Peer, dial};
-use crate::download::Slot;
+use crate::download::{FAST, Slot};
 use crate::endpoint::{Endpoint, Scheme, masked};
 use crate::error::Cause;
-use crate::health::FAST;
 use crate::host::Host;
 use crate::observe::{Event, Reason, Subject, millis};
 use crate::payload::Payload;
