@@ -109,7 +109,13 @@ pub struct NetworkArgs {
     /// Gives up when nothing arrived for this long: 90s, 10m, 1h
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
     pub retry_budget: Duration,
-    /// Gives up after this many retries of one request [default: the budget alone decides]
+    /// Retries nothing of an image any more this long after it was begun [default: no such end]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub image_budget: Option<Duration>,
+    /// Retries nothing at all any more this long after the command began [default: no such end]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub run_budget: Option<Duration>,
+    /// Gives up after this many retries of one request [default: the budgets alone decide]
     #[arg(long, value_name = "N")]
     pub retries: Option<u32>,
 }

@@ -26,6 +26,7 @@
 mod authorizer;
 mod backoff;
 mod body;
+mod budget;
 pub mod class;
 mod connection;
 mod course;
@@ -50,6 +51,7 @@ mod tls;
 mod transport;
 
 pub use authorizer::{Anonymous, Authorizer, Challenge};
+pub use budget::{Patience, Spent, Term};
 pub use class::{Class, Decision, Phase, Remedy, Verdict, classify};
 pub use download::Provenance;
 pub use endpoint::{Endpoint, Route, Scheme};

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
+use crate::budget::Term;
 use crate::class::{Class, Phase, Remedy, Verdict};
 use crate::endpoint::Endpoint;
 
@@ -32,7 +32,7 @@ pub struct Request {
     pub(crate) scope: Arc<str>,
     pub(crate) size: Option<u64>,
     pub(crate) once: bool,
-    pub(crate) until: Option<Instant>,
+    pub(crate) term: Option<Term>,
     pub(crate) repeatable: bool,
     pub(crate) check: Option<Check>,
 }
@@ -95,7 +95,7 @@ impl Request {
             scope: Arc::from(""),
             size: None,
             once: false,
-            until: None,
+            term: None,
             repeatable,
             check: None,
         }
@@ -152,11 +152,11 @@ impl Request {
         self
     }
 
-    /// Repeats no failure after this moment: the budget of an image, where all its requests have
-    /// the same one. An attempt that makes progress is not cut short.
+    /// Repeats no failure once this time is over: the budget of an image, where all its requests
+    /// share it. An attempt that makes progress is not cut short.
     #[must_use]
-    pub fn until(mut self, moment: Instant) -> Self {
-        self.until = Some(moment);
+    pub fn within(mut self, term: Option<Term>) -> Self {
+        self.term = term;
         self
     }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::authorizer::Authorizer;
 use crate::backoff::Backoff;
+use crate::budget::{Spent, Term};
 use crate::download::{Download, Provenance};
 use crate::endpoint::{Endpoint, Route};
 use crate::error::Result;
@@ -42,8 +42,8 @@ pub(crate) struct Inner {
     pub(crate) hosts: Hosts,
     pub(crate) health: Health,
     pub(crate) backoff: Backoff,
-    /// When the run's budget ends.
-    pub(crate) until: Option<Instant>,
+    /// The budget of the whole run.
+    pub(crate) run: Option<Term>,
 }
 
 impl Inner {
@@ -67,13 +67,17 @@ impl Transport {
                 pool: Pool::new(settings.limits.idle_per_host, settings.limits.idle_time),
                 hosts: Hosts::new(&settings.limits),
                 backoff: Backoff::new(&settings.retry),
-                until: settings.retry.run.map(|run| Instant::now() + run),
+                run: settings.retry.run.map(|run| Term::begin(Spent::RUN, run)),
                 configurations: Configurations::default(),
                 health: Health::default(),
                 observer,
                 settings,
             }),
         }
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
     }
 
     /// The settings it was made with.

@@ -76,8 +76,8 @@ impl Client {
     ) -> Result<Option<Digest>> {
         let path = RequestPath::manifest(reference.repository(), selector);
         let label = label_of(reference);
-        let request = Request::head(path.to_string())
-            .of(Phase::Resolve, &label)
+        let request = self
+            .request(Request::head(path.to_string()), Phase::Resolve, &label)
             .header(ACCEPT, HeaderValue::from_static(ACCEPTED))
             .scope(&scope_of(reference.repository(), Action::Pull));
         let access = self.access(reference.registry(), &label);
@@ -116,8 +116,8 @@ impl Client {
         let label = label_of(reference);
         let path = RequestPath::manifest(reference.repository(), selector);
         let judged = expected.clone();
-        let request = Request::get(path.to_string())
-            .of(Phase::Resolve, &label)
+        let request = self
+            .request(Request::get(path.to_string()), Phase::Resolve, &label)
             .header(ACCEPT, HeaderValue::from_static(ACCEPTED))
             .scope(&scope_of(reference.repository(), Action::Pull))
             .check(move |document| judged.judge(document).map(|_| ()));

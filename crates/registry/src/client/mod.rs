@@ -11,9 +11,12 @@ mod token;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sealift_oci::{Reference, Repository};
-use sealift_transport::{self as transport, Class, Endpoint, Route, Scheme, Transport};
+use sealift_transport::{
+    self as transport, Class, Endpoint, Phase, Request, Route, Scheme, Term, Transport,
+};
 
 use self::auth::{Access, Action, Auth, Scope};
 pub use self::document::Resolved;
@@ -65,6 +68,9 @@ pub struct Config {
     pub blobs_side_by_side: usize,
     /// How many images are resolved side by side.
     pub images_side_by_side: usize,
+    /// For how long failures are repeated of one image that is pulled, or of one push. Nothing sets
+    /// no such end.
+    pub image_budget: Option<Duration>,
 }
 
 impl Default for Config {
@@ -76,6 +82,7 @@ impl Default for Config {
             token_folder: None,
             blobs_side_by_side: 8,
             images_side_by_side: 8,
+            image_budget: None,
         }
     }
 }
@@ -84,6 +91,8 @@ impl Default for Config {
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    /// The budget of the image that this clone works for.
+    term: Option<Term>,
 }
 
 struct Inner {
@@ -107,7 +116,27 @@ impl Client {
                 config,
                 auth,
             }),
+            term: None,
         }
+    }
+
+    /// Returns the same client for the requests of one image, whose budget begins now.
+    fn for_an_image(&self) -> Self {
+        let budget = self.inner.config.image_budget;
+        Self {
+            inner: Arc::clone(&self.inner),
+            term: budget.map(|budget| Term::begin("image", budget)),
+        }
+    }
+
+    /// Returns when the budget of its image began.
+    fn term_begun(&self) -> Option<Instant> {
+        self.term.map(|term| term.begun())
+    }
+
+    /// Says what a request is for, and within which budget it is repeated.
+    fn request(&self, request: Request, phase: Phase, label: &str) -> Request {
+        request.of(phase, label).within(self.term)
     }
 
     /// Returns the stored credentials that it looks into.

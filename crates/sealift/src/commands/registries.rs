@@ -51,6 +51,7 @@ impl Registries {
         let watch = Arc::new(Watch::new(events));
         let retry = Retry {
             budget: args.retry_budget,
+            run: args.run_budget,
             attempts: args.retries.map(|retries| retries.saturating_add(1)),
             ..Retry::default()
         };
@@ -78,6 +79,7 @@ impl Registries {
             finder: Some(Arc::new(Router::new(Arc::clone(&network)))),
             credentials: credentials.clone(),
             token_folder: Some(settings.network().join("tokens")),
+            image_budget: args.image_budget,
             ..Config::default()
         };
         let client = Client::new(transport.clone(), config);

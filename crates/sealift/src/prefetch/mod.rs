@@ -9,6 +9,7 @@ use std::sync::Arc;
 use sealift_content::Store;
 use sealift_oci::{Descriptor, Platform, Reference};
 use sealift_registry::{Client, Want};
+use sealift_transport::Spent;
 
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
@@ -118,17 +119,9 @@ impl Prefetch {
 }
 
 fn cannot_fetch(want: &Wanted, error: sealift_registry::Error) -> Error {
-    let hint = error.hint();
-    let kind = Kind::from(error.class());
-    let text = format!(
-        "{} needs {}, which cannot be fetched",
-        want.place, want.reference
-    );
-    let failed = Error::new(kind, text).because(error);
-    match hint {
-        Some(hint) => failed.hint(hint),
-        None => failed,
-    }
+    let (place, reference) = (&want.place, &want.reference);
+    let text = format!("{place} needs {reference}, which cannot be fetched");
+    told(text, error)
 }
 
 /// Plans a build and brings in all that it needs, triggers of base images included: they are
@@ -206,10 +199,27 @@ pub fn known_triggers(store: &Store, plan: &Plan) -> Result<Triggers> {
 /// Turns a failure of a registry into one for people.
 #[must_use]
 pub fn registry_failed(error: sealift_registry::Error) -> Error {
-    let (kind, hint) = (Kind::from(error.class()), error.hint());
-    let failed = Error::new(kind, error.to_string()).because(error);
-    match hint {
-        Some(hint) => failed.hint(hint),
-        None => failed,
-    }
+    told(error.to_string(), error)
+}
+
+/// Makes a registry's failure one for people: with what helps against its cause, and with the option
+/// that gives more time where a budget is used up.
+fn told(text: String, error: sealift_registry::Error) -> Error {
+    let spent = error.request().and_then(sealift_transport::Error::spent);
+    let option = spent.map(|spent| match spent {
+        Spent::Term { of: Spent::RUN, .. } => "--run-budget",
+        Spent::Term { .. } => "--image-budget",
+        Spent::Request { .. } => "--retry-budget",
+    });
+    let more = option.map(|option| {
+        format!("run it again: it goes on from what arrived; or give it more time with {option}")
+    });
+    let hints: Vec<String> = error
+        .hint()
+        .map(str::to_owned)
+        .into_iter()
+        .chain(more)
+        .collect();
+    let failed = Error::new(Kind::from(error.class()), text).because(error);
+    hints.into_iter().fold(failed, Error::hint)
 }

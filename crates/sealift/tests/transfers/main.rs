@@ -7,5 +7,6 @@
     reason = "tests write files that nobody else reads, and read the path of the program"
 )]
 
+mod budgets;
 mod endings;
 mod harbor;

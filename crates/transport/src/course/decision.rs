@@ -54,7 +54,9 @@ impl Course<'_> {
         let fresh = (0..self.out.len()).any(|index| self.is_left(index) && !self.failed[index]);
         // The first failure of an event has decided how long it is waited for.
         if fresh || !self.counts {
-            return Some(none());
+            // Endpoints that take turns at failing must not outlast the work's own time.
+            self.spent = self.inner.term_spent(Instant::now(), self.request.term);
+            return self.spent.is_none().then(none);
         }
         self.pause(failure, asked)
     }
@@ -91,9 +93,9 @@ impl Course<'_> {
         };
         let time = time.max(Duration::from_millis(1));
         let resumes = Instant::now() + time;
-        let ends = [self.request.until, self.inner.until];
-        let over = ends.into_iter().flatten().any(|until| resumes > until);
-        if over || self.progress.elapsed() + time > retry.budget {
+        let term = self.request.term;
+        self.spent = self.inner.spent(resumes, term, self.progress);
+        if self.spent.is_some() {
             return None;
         }
         Some(Pause {

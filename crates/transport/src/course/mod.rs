@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
+use crate::budget::Spent;
 use crate::class::{Class, Decision};
 use crate::endpoint::{Endpoint, Route};
 use crate::error::{Cause, Error, Stage};
@@ -43,6 +44,8 @@ pub(crate) struct Course<'a> {
     counted: Option<Instant>,
     /// Whether the last failure counted.
     counts: bool,
+    /// The budget that is used up.
+    spent: Option<Spent>,
 }
 
 /// The endpoint for the next attempt.
@@ -119,6 +122,7 @@ impl<'a> Course<'a> {
             last: None,
             counted: None,
             counts: true,
+            spent: None,
         }
     }
 
@@ -311,7 +315,7 @@ impl<'a> Course<'a> {
             bytes: failure.bytes,
         });
         match pause {
-            None => Next::End(error.given_up(self.attempts)),
+            None => Next::End(error.given_up(self.attempts).over(self.spent)),
             Some(pause) => Next::Again((!pause.time.is_zero()).then_some(pause)),
         }
     }

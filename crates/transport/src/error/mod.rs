@@ -7,6 +7,7 @@ pub use cause::{Cause, Stage};
 use std::fmt;
 use std::sync::Arc;
 
+use crate::budget::Spent;
 use crate::class::{Class, Phase, Remedy, Verdict};
 
 /// Result of this crate.
@@ -23,6 +24,7 @@ pub struct Error {
     host: Arc<str>,
     label: Arc<str>,
     attempts: u32,
+    spent: Option<Box<Spent>>,
 }
 
 impl Error {
@@ -37,6 +39,7 @@ impl Error {
             host: Arc::from(host),
             label: Arc::from(label),
             attempts: 1,
+            spent: None,
         }
     }
 
@@ -48,6 +51,18 @@ impl Error {
             self.verdict.class = Class::Config;
         }
         self
+    }
+
+    /// Says that a budget is why it was not repeated, where that is so.
+    pub(crate) fn over(mut self, spent: Option<Spent>) -> Self {
+        self.spent = spent.map(Box::new);
+        self
+    }
+
+    /// The budget that is used up, where that is why it was not repeated.
+    #[must_use]
+    pub fn spent(&self) -> Option<Spent> {
+        self.spent.as_deref().copied()
     }
 
     /// What went wrong.
@@ -159,7 +174,11 @@ impl fmt::Display for Error {
         if self.attempts > 1 {
             write!(f, ", {} attempts", self.attempts)?;
         }
-        f.write_str(")")
+        f.write_str(")")?;
+        match &self.spent {
+            Some(spent) => write!(f, ": {spent}"),
+            None => Ok(()),
+        }
     }
 }
 

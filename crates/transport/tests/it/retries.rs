@@ -8,11 +8,11 @@ use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method};
 use sealift_transport::{
     Anonymous, Authorizer, Challenge, Class, Decision, Endpoint, Event, Phase, Reason, Refusal,
-    Request, Result, Route, Snapshot, Transport,
+    Request, Result, Route, Snapshot, Spent, Term, Transport,
 };
 
-use crate::parts::{get, hurried, plain, transport};
-use crate::server::{Act, Server, Silent, answer, head, nobody};
+use crate::parts::{Memory, get, hurried, plain, transport};
+use crate::server::{Act, Hit, Server, Silent, answer, head, nobody};
 
 async fn fetch(transport: &Transport, route: &Route) -> Result<sealift_transport::Document> {
     transport
@@ -94,19 +94,56 @@ async fn the_budgets_of_an_image_and_of_a_run_end_requests_too() {
     let route = Route::direct(plain(&server.authority()));
     let mut settings = hurried();
     let (patient, _) = transport(settings.clone());
-    let request = get("x").until(Instant::now() + Duration::from_millis(300));
+    let limit = Duration::from_millis(300);
+    let request = get("x").within(Some(Term::begin("image", limit)));
     let error = patient
         .document(&route, &request, 100, &Anonymous)
         .await
         .unwrap_err();
     assert!(error.attempts() > 3, "{error:?}");
-    settings.retry.run = Some(Duration::from_millis(300));
+    let of = "image";
+    assert_eq!(error.spent(), Some(Spent::Term { of, limit }));
+    let end = "attempts): given up, the image's budget of 0.3 s is used up";
+    assert!(error.to_string().ends_with(end), "{error}");
+    settings.retry.run = Some(limit);
     let (limited, _) = transport(settings);
     let error = fetch(&limited, &route).await.unwrap_err();
     assert!(error.attempts() > 3, "{error:?}");
+    let of = Spent::RUN;
+    assert_eq!(error.spent(), Some(Spent::Term { of, limit }));
     tokio::time::sleep(Duration::from_millis(300)).await;
     let error = fetch(&limited, &route).await.unwrap_err();
     assert_eq!(error.attempts(), 1, "the run is over: one try, no retries");
+}
+
+#[tokio::test]
+async fn endpoints_that_fail_in_turn_with_progress_end_with_the_budget_too() {
+    // Each answer brings one more byte, then breaks off: without a budget it would go on and on.
+    let act = |hit: &Hit| {
+        let length = |from: u64| Some(1_000_000 - from);
+        let head = match hit.range() {
+            None => head(200, &[], length(0)),
+            Some((from, _)) => {
+                let range = format!("bytes {from}-999999/1000000");
+                head(206, &[("Content-Range", &range)], length(from))
+            }
+        };
+        vec![Act::Send(head), Act::Send(vec![1]), Act::Close]
+    };
+    let (one, two) = (Server::start(act).await, Server::start(act).await);
+    let route = Route::new([plain(&one.authority())], plain(&two.authority()));
+    let (transport, _) = transport(hurried());
+    let limit = Duration::from_millis(500);
+    let request = get("x")
+        .size(1_000_000)
+        .within(Some(Term::begin("image", limit)));
+    let sink = Memory::new(1_000_000);
+    let error = transport
+        .download(&route, &request, &sink, &Anonymous)
+        .await
+        .unwrap_err();
+    let of = "image";
+    assert_eq!(error.spent(), Some(Spent::Term { of, limit }), "{error:?}");
 }
 
 #[tokio::test]

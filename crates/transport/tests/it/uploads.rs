@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use sealift_transport::{Anonymous, Cause, Class, Event, Payload, Phase, Request, Route, Stage};
+use sealift_transport::{
+    Anonymous, Cause, Class, Event, Patience, Payload, Phase, Reason, Request, Route, Spent, Stage,
+    Term,
+};
 
 use crate::parts::{data, hurried, plain, transport};
 use crate::server::{Act, Server, answer};
@@ -161,4 +164,33 @@ async fn a_file_that_shrank_is_the_disks_failure() {
         .unwrap_err();
     assert!(matches!(error.cause(), Cause::Source(_)), "{error:?}");
     assert_eq!((error.class(), error.attempts()), (Class::Disk, 1));
+}
+
+#[tokio::test]
+async fn work_that_its_owner_takes_up_again_waits_as_repeated_requests_do_within_its_budgets() {
+    let server = Server::start(|_| answer(503, &[], b"busy")).await;
+    let mut settings = hurried();
+    settings.retry.attempts = Some(1);
+    let (transport, seen) = transport(settings);
+    let route = Route::direct(plain(&server.authority()));
+    let limit = Duration::from_millis(200);
+    let mut patience = Patience::new(Some(Term::begin("image", limit)));
+    let mut tries = 0;
+    let error = loop {
+        let payload = Payload::Bytes(Bytes::from_static(b"x"));
+        let sent = transport.upload(&route, &put(), &payload, &Anonymous).await;
+        tries += 1;
+        if let Err(error) = transport.wait_after(sent.unwrap_err(), &mut patience).await {
+            break error;
+        }
+    };
+    let of = "image";
+    assert_eq!(error.spent(), Some(Spent::Term { of, limit }));
+    assert!(tries > 3, "{tries}");
+    let told = seen.count(|event| {
+        matches!(event, Event::Waiting { subject, reason: Reason::Backoff { class: Class::Net }, millis }
+            if *subject.host == *server.authority() && *subject.label == *"image" && *millis > 0)
+    });
+    assert_eq!(told, tries - 1);
+    assert!(transport.totals()[&server.authority()].lost_ms > 0);
 }

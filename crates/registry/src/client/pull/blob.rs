@@ -120,8 +120,8 @@ impl Client {
         let label = label_of(reference);
         let sink = BlobSink::new(ingest.clone(), transfer.watcher.clone(), descriptor.size);
         let path = RequestPath::blob(reference.repository(), &descriptor.digest);
-        let request = Request::get(path.to_string())
-            .of(Phase::Blob, &label)
+        let request = self
+            .request(Request::get(path.to_string()), Phase::Blob, &label)
             .scope(&scope_of(reference.repository(), Action::Pull))
             .size(descriptor.size);
         let access = self.access(reference.registry(), &label);
@@ -186,8 +186,8 @@ impl Client {
                     continue;
                 }
             };
-            let request = Request::get(path)
-                .of(Phase::Blob, &label)
+            let request = self
+                .request(Request::get(path), Phase::Blob, &label)
                 .size(descriptor.size);
             let download = self
                 .transport()

@@ -28,6 +28,8 @@ pub(super) struct Scheduler {
 
 struct Image {
     want: Want,
+    /// Who asks for it: its budget is its own.
+    client: Client,
     /// What it becomes, once its blobs are there.
     pulled: Option<Pulled>,
     /// Its blobs that are not there yet.
@@ -54,15 +56,17 @@ impl Scheduler {
         let unseen = (0..wants.len()).rev().collect();
         let image = |want| Image {
             want,
+            client: client.clone(),
             pulled: None,
             open: HashSet::new(),
             cached: true,
             result: None,
         };
+        let images = wants.into_iter().map(image).collect();
         Self {
             client,
             transfer,
-            images: wants.into_iter().map(image).collect(),
+            images,
             unseen,
             surveys: 0,
             queue: BinaryHeap::new(),
@@ -113,8 +117,10 @@ impl Scheduler {
             let Some(number) = self.unseen.pop() else {
                 return;
             };
-            let (client, transfer) = (self.client.clone(), self.transfer.clone());
-            let want = self.images[number].want.clone();
+            let (client, transfer) = (self.client.for_an_image(), self.transfer.clone());
+            let image = &mut self.images[number];
+            image.client = client.clone();
+            let want = image.want.clone();
             self.surveys += 1;
             self.tasks.spawn(async move {
                 let result = survey(&client, &transfer, &want).await;
@@ -132,21 +138,22 @@ impl Scheduler {
             let Some(blob) = self.blobs.get_mut(&digest) else {
                 continue;
             };
-            let waiting = blob
-                .images
-                .iter()
-                .filter(|number| self.images[**number].result.is_none());
-            let sources: Vec<Reference> = waiting
-                .map(|number| self.images[*number].want.reference.clone())
-                .collect();
-            if sources.is_empty() {
+            let images = blob.images.iter().map(|number| &self.images[*number]);
+            let waiting: Vec<&Image> = images.filter(|image| image.result.is_none()).collect();
+            // It is tried for as long as one of them has time left.
+            let patient = waiting.iter().max_by_key(|image| image.client.term_begun());
+            let Some(client) = patient.map(|image| image.client.clone()) else {
                 // All who wanted it have failed meanwhile.
                 self.blobs.remove(&digest);
                 continue;
-            }
+            };
+            let sources: Vec<Reference> = waiting
+                .iter()
+                .map(|image| image.want.reference.clone())
+                .collect();
             blob.asked = Some(blob.images.len());
             let descriptor = blob.descriptor.clone();
-            let (client, transfer) = (self.client.clone(), self.transfer.clone());
+            let transfer = self.transfer.clone();
             self.transfers += 1;
             self.tasks.spawn(async move {
                 let result = client.blob(&transfer, &descriptor, &sources).await;

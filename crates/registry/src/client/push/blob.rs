@@ -91,8 +91,8 @@ impl Client {
 
     async fn has_blob(&self, job: &BlobJob, repository: &Repository) -> Result<bool> {
         let path = RequestPath::blob(repository, &job.descriptor.digest);
-        let request = Request::head(path.to_string())
-            .of(Phase::Push, &job.label)
+        let request = self
+            .request(Request::head(path.to_string()), Phase::Push, &job.label)
             .scope(&scope_of(repository, Action::Push));
         let route = self.origin_route(repository)?;
         let access = self.access(repository.registry(), &job.label);
@@ -120,8 +120,9 @@ impl Client {
         };
         let path = RequestPath::new(repository, resource);
         let reading = Scope::repository(lender.path(), Action::Pull);
-        let request = Request::new(Method::POST, path.to_string())
-            .of(Phase::Push, &job.label)
+        let request = Request::new(Method::POST, path.to_string());
+        let request = self
+            .request(request, Phase::Push, &job.label)
             // Asked twice, it is mounted once, or one of two open uploads is left to expire.
             .repeatable(true)
             .scope(&format!("{} {reading}", scope_of(repository, Action::Push)));

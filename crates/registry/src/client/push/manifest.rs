@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
 use sealift_oci::{Descriptor, Digest, Reference};
-use sealift_transport::{Class, Payload, Phase, Request};
+use sealift_transport::{Class, Patience, Payload, Phase, Request};
 
 use super::Shipment;
 use super::plan::{DocumentJob, RootJob, TagJob};
@@ -13,9 +13,9 @@ use crate::code::Explanation;
 use crate::error::{Error, Result};
 use crate::path::{RequestPath, Selector};
 
-/// How often a registry is asked for what it took, with pauses that double: some answer from
-/// copies that lag.
-const LOOKS: u32 = 6;
+/// How often a registry is asked for what it took, with pauses that grow: some answer from copies
+/// that lag.
+const LOOKS: u32 = 7;
 
 impl Client {
     /// Puts a manifest or index under its digest.
@@ -37,7 +37,7 @@ impl Client {
     pub(super) async fn read_back(&self, job: &RootJob) -> Result<()> {
         let reference = job.reference.with_digest(&job.digest);
         let route = self.origin_route(reference.repository())?;
-        let mut pause = self.transport().settings().retry.base;
+        let mut patience = Patience::new(self.term);
         let mut looks = 0;
         loop {
             looks += 1;
@@ -52,12 +52,15 @@ impl Client {
                 }
                 Err(error) => error,
             };
-            match error.class() {
-                Class::Absent if looks < LOOKS => {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
+            match (error.class(), error.request()) {
+                (Class::Absent, Some(source)) if looks < LOOKS => {
+                    let waited = self.transport().wait_after(source.clone(), &mut patience);
+                    let label = label_of(&job.reference);
+                    waited
+                        .await
+                        .map_err(|error| self.failed("push", &label, error))?;
                 }
-                Class::Absent | Class::Corrupt => {
+                (Class::Absent | Class::Corrupt, _) => {
                     return Err(Error::ReadBack {
                         image: job.reference.to_string(),
                         expected: job.digest.clone(),
@@ -137,8 +140,9 @@ impl Client {
         let path = RequestPath::manifest(reference.repository(), selector);
         let media_type = HeaderValue::from_str(descriptor.media_type.as_str());
         let media_type = media_type.unwrap_or(HeaderValue::from_static("application/octet-stream"));
-        let request = Request::new(Method::PUT, path.to_string())
-            .of(Phase::Push, &label)
+        let request = Request::new(Method::PUT, path.to_string());
+        let request = self
+            .request(request, Phase::Push, &label)
             .header(CONTENT_TYPE, media_type)
             .scope(&scope_of(reference.repository(), Action::Push));
         let route = self.origin_route(reference.repository())?;

@@ -80,7 +80,11 @@ impl Client {
             store: store.clone(),
             watcher,
         };
-        let plan = Plan::make(store, &requests).await?;
+        self.for_an_image().ship(&shipment, requests).await
+    }
+
+    async fn ship(&self, shipment: &Shipment, requests: Vec<PushRequest>) -> Result<Vec<Pushed>> {
+        let plan = Plan::make(&shipment.store, &requests).await?;
         for destination in requests.iter().flat_map(|one| &one.destinations) {
             let scope = Scope::repository(destination.repository().path(), Action::Push);
             self.inner.auth.expect(destination.registry(), [scope]);
@@ -88,7 +92,7 @@ impl Client {
         let limit = self.inner.config.blobs_side_by_side.max(1);
         all(
             limit,
-            plan.blobs.iter().map(|job| self.send_blob(&shipment, job)),
+            plan.blobs.iter().map(|job| self.send_blob(shipment, job)),
         )
         .await?;
         // Children stand before those that refer to them; one level is sent side by side.
@@ -97,12 +101,12 @@ impl Client {
                 limit,
                 level
                     .iter()
-                    .map(|document| self.send_document(&shipment, document)),
+                    .map(|document| self.send_document(shipment, document)),
             )
             .await?;
         }
         all(limit, plan.roots.iter().map(|root| self.read_back(root))).await?;
-        let tags = plan.tags.iter().map(|tag| self.send_tag(&shipment, tag));
+        let tags = plan.tags.iter().map(|tag| self.send_tag(shipment, tag));
         // Every tag is tried, so that a failure of one leaves as little half done as can be.
         let moved: Vec<Result<bool>> = stream::iter(tags).buffered(limit).collect().await;
         let moved = moved.into_iter().collect::<Result<Vec<bool>>>()?;

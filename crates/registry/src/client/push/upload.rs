@@ -4,12 +4,13 @@
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use http::{HeaderValue, Method, StatusCode};
 use sealift_oci::Repository;
-use sealift_transport::{self as transport, Class, Document, Payload, Phase, Request, Route};
+use sealift_transport::{
+    self as transport, Class, Document, Patience, Payload, Phase, Request, Route,
+};
 use url::Url;
 
 use super::Shipment;
@@ -27,8 +28,6 @@ const CHUNK: u64 = 32 * 1024 * 1024;
 const CHUNK_LIMIT: u64 = 1024 * 1024 * 1024;
 /// How often an upload goes on although the registry lost it, is elsewhere, or has wrong bytes.
 const RESTARTS: u32 = 4;
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 /// One blob on its way into one repository.
 pub(super) struct Upload<'a> {
@@ -96,15 +95,15 @@ impl<'a> Upload<'a> {
             Some(document) => self.session(&document)?,
             None => self.begin().await?,
         };
-        let budget = self.client.transport().settings().retry.budget;
-        let (mut restarts, mut pause) = (0, FIRST_PAUSE);
-        let (mut best, mut progress) = (0, Instant::now());
+        let mut patience = Patience::new(self.client.term);
+        let (mut restarts, mut best) = (0, 0);
         loop {
             let (error, lost, counted) = match self.step(&mut session).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {
                     if session.offset > best {
-                        (best, progress, pause) = (session.offset, Instant::now(), FIRST_PAUSE);
+                        best = session.offset;
+                        patience.progressed();
                     }
                     continue;
                 }
@@ -119,11 +118,13 @@ impl<'a> Upload<'a> {
                 Err(Trouble::Lost(error)) => (error, true, true),
             };
             restarts += u32::from(counted);
-            if progress.elapsed() > budget || restarts > RESTARTS {
-                return Err(self.client.failed("push", &self.job.label, error));
+            let failed = |error| self.client.failed("push", &self.job.label, error);
+            if restarts > RESTARTS {
+                return Err(failed(error));
             }
-            tokio::time::sleep(pause.mul_f64(fastrand::f64())).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            let transport = self.client.transport();
+            let waited = transport.wait_after(error, &mut patience).await;
+            waited.map_err(failed)?;
             let whole_only = session.whole_only;
             session = if lost || whole_only {
                 self.begin().await?
@@ -132,7 +133,8 @@ impl<'a> Upload<'a> {
             };
             session.whole_only = whole_only;
             if session.offset > best {
-                (best, progress, pause) = (session.offset, Instant::now(), FIRST_PAUSE);
+                best = session.offset;
+                patience.progressed();
             }
         }
     }
@@ -270,7 +272,8 @@ impl<'a> Upload<'a> {
     }
 
     fn request(&self, request: Request) -> Request {
-        request.of(Phase::Push, &self.job.label).scope(&self.scope)
+        let request = self.client.request(request, Phase::Push, &self.job.label);
+        request.scope(&self.scope)
     }
 
     async fn send(&self, request: &Request, payload: &Payload) -> transport::Result<Document> {
