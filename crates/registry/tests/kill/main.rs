@@ -27,6 +27,8 @@ const RATE: u64 = 1_000_000;
 /// What all runs together may move, in percent of the image. A kill loses what is on its way on each
 /// of a few connections, some 50 KiB in all, so the image is large enough for 200 of them.
 const ALLOWED: u64 = 105;
+/// The most memory that a fetch may take, in KiB.
+const MEMORY: u64 = 64 << 10;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -47,7 +49,8 @@ fn main() {
     }
 }
 
-/// The process that is killed: it fetches, and names what it fetched.
+/// The process that is killed: it fetches, names what it fetched, and prints the most memory that it
+/// took, in KiB.
 fn fetch(image: &str, store: &Path) {
     let store = Store::open(store).unwrap();
     let reference = Reference::parse(image).unwrap();
@@ -62,6 +65,9 @@ fn fetch(image: &str, store: &Path) {
     let pull = client.pull(&store, &reference, &platforms, Arc::new(Silent));
     let pulled = runtime.block_on(pull).unwrap();
     store.set_names(&[(reference, pulled.origin)]).unwrap();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    println!("{}", peak.unwrap().trim().trim_end_matches(" kB"));
 }
 
 fn kill_and_go_on() {
@@ -75,7 +81,7 @@ fn kill_and_go_on() {
     let start = || {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args([ROLE, &name]).arg(&path).stdin(Stdio::null());
-        command.spawn().unwrap()
+        command.stdout(Stdio::null()).spawn().unwrap()
     };
     let mut random = fastrand::Rng::with_seed(4);
     let mut killed = 0;
@@ -107,6 +113,22 @@ fn kill_and_go_on() {
         moved * 100 <= size * ALLOWED,
         "{moved} bytes moved for {size} after {killed} kills"
     );
+    fetch_in_little_memory(&name, &folder.path().join("another"));
+}
+
+/// Fetches all of the image at once, and as fast as it goes.
+fn fetch_in_little_memory(name: &str, store: &Path) {
+    let program = std::env::current_exe().unwrap();
+    let output = Command::new(program).args([ROLE, name]).arg(store).output();
+    let output = output.unwrap();
+    assert!(output.status.success());
+    let peak: u64 = String::from_utf8(output.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    println!("{peak} KiB of memory at most");
+    assert!(peak < MEMORY, "{peak} KiB of memory");
 }
 
 fn image() -> Image {
