@@ -19,6 +19,21 @@ pub struct ImageConfig {
     /// Variant of the architecture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
+    /// Version of the operating system, for Windows.
+    #[serde(
+        rename = "os.version",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub os_version: Option<String>,
+    /// Features of the operating system that it uses.
+    #[serde(
+        rename = "os.features",
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub os_features: Vec<String>,
     /// What a container of it runs with.
     #[serde(default)]
     pub config: Config,
@@ -93,9 +108,9 @@ impl ImageConfig {
         crate::Platform {
             os: self.os.clone(),
             architecture: self.architecture.clone(),
-            variant: self.variant.clone().filter(|variant| !variant.is_empty()),
-            os_version: None,
-            os_features: Vec::new(),
+            variant: self.variant.clone(),
+            os_version: self.os_version.clone(),
+            os_features: self.os_features.clone(),
         }
         .normalized()
     }
@@ -122,5 +137,9 @@ mod tests {
         let config = ImageConfig::parse(text).unwrap();
         assert_eq!(config.config.on_build, ["COPY . /"]);
         assert_eq!(config.platform().to_string(), "linux/arm64");
+        let text = br#"{"architecture":"amd64","os":"windows","os.version":"10.0.17763.1",
+            "os.features":["win32k"],"rootfs":{"type":"layers","diff_ids":[]}}"#;
+        let platform = ImageConfig::parse(text).unwrap().platform();
+        assert_eq!(platform.to_string(), "windows(10.0.17763.1+win32k)/amd64");
     }
 }

@@ -28,6 +28,7 @@ mod sealift;
 mod server;
 mod ssh_agent;
 mod tls;
+mod truth;
 mod wire;
 
 pub use buildkitd::Buildkitd;
@@ -46,3 +47,4 @@ pub use rootfs::{busybox, busybox_builder, frontend_image, random_image};
 pub use sealift::{Outcome, Sealift};
 pub use ssh_agent::SshAgent;
 pub use tls::{Authority, Identity};
+pub use truth::Truth;

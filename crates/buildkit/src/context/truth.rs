@@ -2,13 +2,12 @@
 //! program over its `fsutil` tells (`tools/context-truth`).
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use fastrand::Rng;
-use sealift_test_support::{program, repository_root};
+use sealift_test_support::Truth;
 use serde::{Deserialize, Serialize};
 
 use super::{Selection, Trouble, Wanted, walk};
@@ -36,56 +35,6 @@ struct File {
     size: i64,
     modified: i64,
     link: String,
-}
-
-/// The Go program, which answers line by line.
-struct Truth {
-    process: Child,
-    questions: ChildStdin,
-    answers: BufReader<ChildStdout>,
-    _folder: tempfile::TempDir,
-}
-
-impl Truth {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let built = folder.path().join("context-truth");
-        let status = Command::new(program("go"))
-            .args(["build", "-buildvcs=false", "-o"])
-            .arg(&built)
-            .arg("./context-truth")
-            .current_dir(repository_root().join("tools"))
-            .status()
-            .unwrap();
-        assert!(status.success(), "the Go program does not compile");
-        let mut process = Command::new(&built)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Self {
-            questions: process.stdin.take().unwrap(),
-            answers: BufReader::new(process.stdout.take().unwrap()),
-            process,
-            _folder: folder,
-        }
-    }
-
-    fn ask(&mut self, question: &Question<'_>) -> Answer {
-        let mut line = serde_json::to_vec(question).unwrap();
-        line.push(b'\n');
-        self.questions.write_all(&line).unwrap();
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).unwrap();
-        serde_json::from_str(&answer).unwrap()
-    }
-}
-
-impl Drop for Truth {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 fn ours(root: &Path, wanted: Wanted) -> Result<Vec<File>, Trouble> {
@@ -211,7 +160,7 @@ fn patterns(random: &mut Rng) -> Vec<String> {
 
 #[test]
 fn sends_what_buildkits_client_sends() {
-    let mut truth = Truth::start();
+    let mut truth = Truth::start("context-truth");
     let mut random = Rng::with_seed(0x5ea1);
     let (mut compared, mut files_in_all, mut refused) = (0, 0, 0);
     for _ in 0..40 {
@@ -224,7 +173,7 @@ fn sends_what_buildkits_client_sends() {
             if let Some(follow) = &mut follow {
                 follow.retain(|path| !path.starts_with('!'));
             }
-            let answer = truth.ask(&Question {
+            let answer: Answer = truth.ask(&Question {
                 root: &root,
                 include: &include,
                 exclude: &exclude,

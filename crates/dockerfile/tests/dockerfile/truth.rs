@@ -1,19 +1,12 @@
 //! BuildKit's own frontend, run by `tools/dockerfile-truth`.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-
+use sealift_test_support::Truth as Program;
 use serde_json::{Value, json};
 
 use crate::corpus::Case;
 
 /// A running truth program.
-pub(crate) struct Truth {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-}
+pub(crate) struct Truth(Program);
 
 /// What BuildKit makes of a case.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -47,33 +40,9 @@ pub(crate) enum Ask {
     BuildWithoutSyntax,
 }
 
-/// Builds the program; Go does nothing where it is not stale.
-fn build() -> PathBuf {
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dockerfile-truth");
-    let status = Command::new("go")
-        .args(["build", "-o"])
-        .arg(&program)
-        .arg("./dockerfile-truth")
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools"))
-        .status()
-        .expect("go is needed to build tools/dockerfile-truth");
-    assert!(status.success(), "tools/dockerfile-truth does not build");
-    program
-}
-
 impl Truth {
     pub(crate) fn start() -> Self {
-        let mut child = Command::new(build())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self {
-            input: child.stdin.take(),
-            output: BufReader::new(child.stdout.take().unwrap()),
-            child,
-        }
+        Self(Program::start("dockerfile-truth"))
     }
 
     pub(crate) fn ask(&mut self, case: &Case, ask: Ask) -> Answer {
@@ -94,20 +63,7 @@ impl Truth {
             "contexts": case.query.contexts,
             "triggers": triggers,
         });
-        let input = self.input.as_mut().unwrap();
-        writeln!(input, "{query}").unwrap();
-        input.flush().unwrap();
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        assert!(!line.is_empty(), "dockerfile-truth ended at {case:?}");
-        read(&serde_json::from_str(&line).unwrap())
-    }
-}
-
-impl Drop for Truth {
-    fn drop(&mut self) {
-        drop(self.input.take());
-        self.child.wait().unwrap();
+        read(&self.0.ask(&query))
     }
 }
 

@@ -84,7 +84,7 @@ fn prefetch_refuses_what_build_refuses() {
     let sealift = sealift();
     let project = project();
     for option in [
-        "--platform=linux",
+        "--platform=linux/",
         "--build-arg==x",
         "--build-context=nothing",
         "--mirror=docker.io",

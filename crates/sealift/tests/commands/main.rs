@@ -56,6 +56,22 @@ fn a_plan_as_text_and_as_json() {
 }
 
 #[test]
+fn platforms_may_name_a_version_of_windows() {
+    let project = Project::dockerfile(
+        "FROM --platform=windows(10.0.20348+win32k)/amd64 tools\nFROM nanoserver:1809\n\
+         COPY --from=0 / /\n",
+    );
+    let arguments = ["plan", "--platform", "windows(10.0.17763)/x86_64"];
+    let name = project.path().file_name().unwrap().to_str().unwrap();
+    let text = format!(
+        "build {name} [default] for windows(10.0.17763)/amd64\n\
+         fetch docker.io/library/tools:latest [windows(10.0.20348+win32k)/amd64], for Dockerfile:1\n\
+         fetch docker.io/library/nanoserver:1809 [windows(10.0.17763)/amd64], for Dockerfile:2\n"
+    );
+    expect(&sealift().run(project.path(), &arguments), 0, &text, "");
+}
+
+#[test]
 fn images_as_text() {
     let project = Project::dockerfile("FROM scratch AS a\nFROM busybox:1.36 AS b\nFROM a\n");
     let arguments = ["images", "--platform", "linux/arm64", "--target", "b"];
