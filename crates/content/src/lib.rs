@@ -22,6 +22,7 @@ mod verify;
 mod walk;
 
 pub use archive::{Imported, import_oci, write_docker, write_oci};
+pub use disk::Room;
 pub use error::{Error, Result};
 pub use gc::{Collected, Usage};
 pub use ingest::{Ingest, Ingestion};

@@ -36,9 +36,8 @@ impl Partial {
     /// Takes hold of a blob's partial file, making it if there is none. Nothing where somebody else
     /// has it and `wait` is not wanted.
     pub(crate) fn hold(layout: &Layout, digest: &Digest, wait: bool) -> Result<Option<Self>> {
-        let name = format!("{}-{}", digest.algorithm().as_str(), digest.hex());
-        let path = layout.tmp().join(format!("{name}{DATA}"));
-        let ranges = layout.tmp().join(format!("{name}{RANGES}"));
+        let path = data_path(layout, digest);
+        let ranges = layout.tmp().join(format!("{}{RANGES}", name(digest)));
         loop {
             let data = OpenOptions::new()
                 .read(true)
@@ -142,6 +141,15 @@ impl Drop for Partial {
         // until it becomes another program. Where this fails, that delay is all that it costs.
         let _ = self.data.unlock();
     }
+}
+
+/// Where the data of a blob is that is not complete.
+pub(crate) fn data_path(layout: &Layout, digest: &Digest) -> PathBuf {
+    layout.tmp().join(format!("{}{DATA}", name(digest)))
+}
+
+fn name(digest: &Digest) -> String {
+    format!("{}-{}", digest.algorithm().as_str(), digest.hex())
 }
 
 fn is_at(file: &File, path: &Path) -> bool {

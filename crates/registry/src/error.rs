@@ -115,6 +115,17 @@ pub enum Error {
         /// Who delivered last.
         host: String,
     },
+    /// What is missing of all images does not fit on the disk. Nothing was begun for it, or nothing
+    /// more.
+    #[error("no room at {}: {needed} more bytes are needed, {available} are available", path.display())]
+    NoRoom {
+        /// The store.
+        path: PathBuf,
+        /// Bytes that are still to come, over all images.
+        needed: u64,
+        /// Bytes that the file system has.
+        available: u64,
+    },
     /// The store failed.
     #[error("the content store failed")]
     Store(#[source] Arc<sealift_content::Error>),
@@ -176,7 +187,7 @@ impl Error {
             | Self::TooLarge { .. }
             | Self::Nesting { .. }
             | Self::ReadBack { .. } => Class::Corrupt,
-            Self::Store(_) => Class::Disk,
+            Self::Store(_) | Self::NoRoom { .. } => Class::Disk,
             Self::ForeignLayer { .. } | Self::Incomplete { .. } => Class::Absent,
             Self::Credentials { .. }
             | Self::Address { .. }

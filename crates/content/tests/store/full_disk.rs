@@ -163,3 +163,31 @@ fn what_was_written_before_the_disk_was_full_is_resumed_when_there_is_room() {
     ingest.commit().unwrap();
     assert!(store.contains(&digest));
 }
+
+#[test]
+fn what_is_still_to_come_is_compared_with_the_room_that_there_is() {
+    let disk = SmallDisk::mount();
+    let store = Store::open(disk.path()).unwrap();
+    let (one, two) = (Digest::sha256(b"1"), Digest::sha256(b"2"));
+    let both = [(&one, 3 << 20), (&two, 2 << 20)];
+    let room = store.room_for(both);
+    assert_eq!(room.needed, 5 << 20);
+    assert!(room.available < 4 << 20 && !room.fits(), "{room:?}");
+    assert!(store.room_for([both[0]]).fits());
+    assert!(!store.room_for([(&one, u64::MAX), (&two, u64::MAX)]).fits());
+
+    // The disk holds the first one's room once it is begun, and after it was broken off.
+    drop(ready(&store, &one, Some(3 << 20)));
+    let ingest = ready(&store, &one, Some(3 << 20));
+    ingest.append(&noise(1, 1 << 20)).unwrap();
+    drop(ingest);
+    let room = store.room_for(both);
+    assert_eq!(room.needed, 2 << 20);
+    assert!(room.available < 1 << 20 && !room.fits(), "{room:?}");
+    assert!(store.room_for([both[0]]).fits());
+
+    // What is in the store needs none.
+    let bytes = noise(2, 1000);
+    let there = store.put("application/octet-stream", &bytes).unwrap();
+    assert_eq!(store.room_for([(&there.digest, 1000)]).needed, 0);
+}

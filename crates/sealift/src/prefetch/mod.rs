@@ -4,6 +4,7 @@ pub mod inventory;
 pub mod watch;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use sealift_content::Store;
@@ -14,6 +15,7 @@ use sealift_transport::Spent;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::plan::{Input, Plan, PlannedImage, Triggers};
+use crate::size;
 use watch::Watch;
 
 /// An image that is wanted.
@@ -119,9 +121,29 @@ impl Prefetch {
 }
 
 fn cannot_fetch(want: &Wanted, error: sealift_registry::Error) -> Error {
+    if let sealift_registry::Error::NoRoom {
+        path,
+        needed,
+        available,
+    } = &error
+    {
+        return no_room(path, *needed, *available);
+    }
     let (place, reference) = (&want.place, &want.reference);
     let text = format!("{place} needs {reference}, which cannot be fetched");
     told(text, error)
+}
+
+/// What is missing of all images together does not fit: no one image's fault.
+fn no_room(store: &Path, needed: u64, available: u64) -> Error {
+    let (needed, available) = (size::bytes(needed), size::bytes(available));
+    let store = store.display();
+    let text = format!(
+        "no room for the images: {needed} are still to come, {available} are free at {store}"
+    );
+    Error::new(Kind::Disk, text)
+        .hint("free some: sealift store gc, after sealift store rm IMAGE for what can go")
+        .hint("or keep everything on another disk: SEALIFT_HOME=FOLDER")
 }
 
 /// Plans a build and brings in all that it needs, triggers of base images included: they are

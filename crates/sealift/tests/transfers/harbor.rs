@@ -87,6 +87,19 @@ impl Harbor {
         screen(&String::from_utf8(output.stdout).unwrap())
     }
 
+    /// Puts everything that the program keeps on a disk of this many megabytes, or gives that disk
+    /// another size. It goes with the program's home.
+    pub(crate) fn disk_of(&self, megabytes: u32) {
+        let home = self.sealift.store_home();
+        std::fs::create_dir_all(&home).unwrap();
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        let again = mounts.contains(&format!(" {} ", home.display()));
+        let options = format!("{}size={megabytes}m", if again { "remount," } else { "" });
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &options, "sealift-test"]);
+        assert!(mount.arg(home).status().unwrap().success());
+    }
+
     /// Checks that the store is whole.
     pub(crate) fn verify(&self) {
         self.run("store verify").success();

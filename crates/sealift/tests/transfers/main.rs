@@ -10,3 +10,4 @@
 mod budgets;
 mod endings;
 mod harbor;
+mod room;

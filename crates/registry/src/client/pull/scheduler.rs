@@ -2,14 +2,23 @@
 //! that hold for all images together.
 
 use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::time::Duration;
 
+use sealift_content::Room;
 use sealift_oci::{Descriptor, Digest, Reference};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 use super::{Pulled, Transfer, Want};
 use crate::client::image::{Survey, blocking};
 use crate::client::{Client, Event};
 use crate::error::{Error, Result};
+
+/// Where the disk has less than this many times what is known to be needed, nothing is transferred
+/// before all is known.
+const AMPLE: u64 = 8;
+/// The longest time that is waited for that.
+const HOLD: Duration = Duration::from_secs(10);
 
 /// The state of one pull of several images.
 pub(super) struct Scheduler {
@@ -23,6 +32,8 @@ pub(super) struct Scheduler {
     queue: BinaryHeap<(u64, Digest)>,
     blobs: HashMap<Digest, Blob>,
     transfers: usize,
+    /// Until when transfers wait for all surveys; nothing while the disk has plenty of room.
+    hold: Option<Instant>,
     tasks: JoinSet<Finished>,
 }
 
@@ -72,6 +83,7 @@ impl Scheduler {
             queue: BinaryHeap::new(),
             blobs: HashMap::new(),
             transfers: 0,
+            hold: None,
             tasks: JoinSet::new(),
         }
     }
@@ -80,13 +92,24 @@ impl Scheduler {
     pub(super) async fn run(mut self) -> Vec<Result<Pulled>> {
         loop {
             self.start_surveys();
-            self.start_transfers();
-            match self.tasks.join_next().await {
+            let held = self.held();
+            if held.is_none() {
+                self.start_transfers();
+            }
+            let finished = tokio::select! {
+                finished = self.tasks.join_next() => finished,
+                () = sleep_until(held.unwrap_or_else(Instant::now)), if held.is_some() => continue,
+            };
+            match finished {
                 Some(Ok(Finished::Survey(number, result))) => {
                     self.surveys -= 1;
                     match *result {
                         Ok((survey, missing)) => self.surveyed(number, survey, missing),
                         Err(error) => self.finish(number, Err(error)),
+                    }
+                    if let Err(error) = self.check_room().await {
+                        self.give_up(&error);
+                        break;
                     }
                 }
                 Some(Ok(Finished::Blob(digest, result))) => {
@@ -109,6 +132,43 @@ impl Scheduler {
                     .unwrap_or_else(|| Err(interrupted(&image)))
             })
             .collect()
+    }
+
+    /// Returns until when transfers wait, where they do.
+    fn held(&self) -> Option<Instant> {
+        let open = self.surveys > 0 || !self.unseen.is_empty();
+        self.hold.filter(|until| open && *until > Instant::now())
+    }
+
+    /// Checks that all that is missing of the images that are known fits on the disk.
+    async fn check_room(&mut self) -> Result<()> {
+        let blobs = self.blobs.values().map(|blob| &blob.descriptor);
+        let open: Vec<(Digest, u64)> = blobs.map(|one| (one.digest.clone(), one.size)).collect();
+        let room = blocking(&self.transfer.store, move |store| {
+            Ok(store.room_for(open.iter().map(|(digest, size)| (digest, *size))))
+        });
+        let room = room.await?;
+        let Room { needed, available } = room;
+        if needed.saturating_mul(AMPLE) > available {
+            self.hold.get_or_insert_with(|| Instant::now() + HOLD);
+        }
+        if room.fits() {
+            return Ok(());
+        }
+        let path = self.transfer.store.root().to_owned();
+        Err(Error::NoRoom {
+            path,
+            needed,
+            available,
+        })
+    }
+
+    /// Ends what is not done with one error for all of it. What came of it is kept.
+    fn give_up(&mut self, error: &Error) {
+        self.tasks.abort_all();
+        for number in 0..self.images.len() {
+            self.finish(number, Err(error.clone()));
+        }
     }
 
     fn start_surveys(&mut self) {
