@@ -1,8 +1,8 @@
 //! `RUN --device=…`: the name of a CDI device, and whether the step needs it.
 
+use crate::csv::csv;
 use crate::directive::parse_bool;
 use crate::error::{Cause, Result};
-use crate::mount::csv;
 use crate::suggestion::nearest;
 
 /// Checks the flag's value.

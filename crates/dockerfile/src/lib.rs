@@ -5,6 +5,7 @@
 //! platform, each with the platform it is needed for. Text in, values out: nothing here reads
 //! files, asks a network, or knows registries.
 
+mod csv;
 mod device;
 mod directive;
 mod error;

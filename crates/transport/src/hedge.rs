@@ -14,12 +14,12 @@ use crate::authorizer::Authorizer;
 use crate::class::Class;
 use crate::course::{Choice, Course, Failure, Next};
 use crate::document::{Attempt, Fetched};
-use crate::endpoint::Route;
 use crate::error::{Error, Result};
 use crate::health::ProbeGuard;
 use crate::observe::{Event, Subject, millis};
 use crate::payload::Payload;
 use crate::request::{Document, Request};
+use crate::route::Route;
 use crate::transport::Inner;
 
 /// When to ask a second time while too few responses were seen to tell what is slow.

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::owned::{Owned, Sender};
+use super::packet::packet;
 use super::record::{Count, Record};
 use crate::context::{is_regular, is_symlink};
 use crate::output::Sink;
@@ -277,15 +278,6 @@ fn special(stat: &Stat) -> (FileType, u64) {
         (FileType::CharacterDevice, device)
     } else {
         (FileType::BlockDevice, device)
-    }
-}
-
-fn packet(kind: PacketType, id: u32, data: Vec<u8>) -> Packet {
-    Packet {
-        r#type: kind.into(),
-        stat: None,
-        id,
-        data,
     }
 }
 

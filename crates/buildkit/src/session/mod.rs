@@ -8,6 +8,7 @@ mod filesync;
 mod health;
 mod offer;
 mod owned;
+mod packet;
 mod record;
 mod secrets;
 mod ssh;

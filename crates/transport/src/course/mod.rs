@@ -14,12 +14,13 @@ use http::HeaderMap;
 
 use crate::budget::Spent;
 use crate::class::{Class, Decision};
-use crate::endpoint::{Endpoint, Route};
+use crate::endpoint::Endpoint;
 use crate::error::{Cause, Error, Stage};
 use crate::health::{Standing, Weight};
 use crate::host::Host;
 use crate::observe::{Event, Reason, Subject, millis};
 use crate::request::Request;
+use crate::route::Route;
 use crate::transport::Inner;
 
 /// The state of one request between its attempts.

@@ -7,8 +7,7 @@ use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderValue, IF_RANGE,
     PROXY_AUTHORIZATION, RANGE, USER_AGENT,
 };
-
-use http::Method;
+use http::{HeaderMap, Method, Uri};
 
 use super::{Exchange, Hop, authority};
 use crate::dial::basic;
@@ -24,61 +23,77 @@ impl Exchange<'_> {
         http2: bool,
         taken: &Arc<AtomicU64>,
     ) -> Result<http::Request<Outgoing>, Cause> {
-        let wrong = || Cause::Url {
-            text: masked(hop.url),
-        };
-        let mut wire = hop.url.clone();
-        wire.set_fragment(None);
-        let _ = wire.set_username("");
-        let _ = wire.set_password(None);
-        let target = if http2 || hop.peer.absolute() {
-            wire.to_string()
-        } else {
-            wire[url::Position::BeforePath..].to_owned()
-        };
         let body = Outgoing::new(self.payload.clone(), Arc::clone(taken));
         let mut request = http::Request::new(body);
         *request.method_mut() = self.request.method.clone();
-        *request.uri_mut() = target.parse().map_err(|_| wrong())?;
-        let mut headers = self.request.headers.clone();
-        let text = |text: &str| HeaderValue::from_str(text).map_err(|_| wrong());
-        if !http2 {
-            headers.insert(HOST, text(&authority(hop.url))?);
-        }
-        headers.insert(USER_AGENT, text(&self.inner.settings.user_agent)?);
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        *request.uri_mut() = target(hop, http2)?;
+        let headers = request.headers_mut();
+        *headers = self.request.headers.clone();
         headers.remove(AUTHORIZATION);
-        if let Some(value) = self.authorization.filter(|_| hop.home) {
-            let mut value = value.clone();
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
+        if !http2 {
+            headers.insert(HOST, value(hop, &authority(hop.url))?);
         }
-        for (name, value) in self.endpoint.headers().iter().filter(|_| hop.home) {
-            headers.append(name, value.clone());
+        headers.insert(USER_AGENT, value(hop, &self.inner.settings.user_agent)?);
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if hop.home {
+            self.introduce(headers);
         }
-        // An empty body has no length of its own, but servers want one of methods that have bodies.
-        let bodily = matches!(
-            self.request.method,
-            Method::POST | Method::PUT | Method::PATCH
-        );
-        if bodily && self.payload.is_empty() {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
+        self.describe_body(headers);
         if let Some(range) = self.range {
             headers.insert(RANGE, range.clone());
             if let Some(validator) = self.if_range {
                 headers.insert(IF_RANGE, validator.clone());
             }
         }
-        let login = hop
-            .peer
-            .proxy
-            .as_ref()
-            .and_then(|proxy| proxy.login.as_ref());
-        if let Some(login) = login.filter(|_| hop.peer.absolute()) {
-            headers.insert(PROXY_AUTHORIZATION, text(&basic(login))?);
+        let proxy = hop.peer.proxy.as_ref().filter(|_| hop.peer.absolute());
+        if let Some(login) = proxy.and_then(|proxy| proxy.login.as_ref()) {
+            headers.insert(PROXY_AUTHORIZATION, value(hop, &basic(login))?);
         }
-        *request.headers_mut() = headers;
         Ok(request)
     }
+
+    /// An empty body has no length of its own, but servers want one of methods that have bodies.
+    fn describe_body(&self, headers: &mut HeaderMap) {
+        let method = &self.request.method;
+        let bodily = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
+        if bodily && self.payload.is_empty() {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+    }
+
+    /// Adds what only the endpoint itself may see.
+    fn introduce(&self, headers: &mut HeaderMap) {
+        if let Some(authorization) = self.authorization {
+            let mut authorization = authorization.clone();
+            authorization.set_sensitive(true);
+            headers.insert(AUTHORIZATION, authorization);
+        }
+        for (name, value) in self.endpoint.headers() {
+            headers.append(name, value.clone());
+        }
+    }
+}
+
+/// Returns the request's target: without what only we need of a URL, and whole for HTTP/2 and for
+/// proxies that are asked in absolute form.
+fn target(hop: &Hop<'_>, http2: bool) -> Result<Uri, Cause> {
+    let mut wire = hop.url.clone();
+    wire.set_fragment(None);
+    let _ = wire.set_username("");
+    let _ = wire.set_password(None);
+    let target = if http2 || hop.peer.absolute() {
+        wire.as_str()
+    } else {
+        &wire[url::Position::BeforePath..]
+    };
+    target.parse().map_err(|_| wrong(hop))
+}
+
+fn value(hop: &Hop<'_>, text: &str) -> Result<HeaderValue, Cause> {
+    HeaderValue::from_str(text).map_err(|_| wrong(hop))
+}
+
+fn wrong(hop: &Hop<'_>) -> Cause {
+    let text = masked(hop.url);
+    Cause::Url { text }
 }

@@ -1,17 +1,22 @@
 //! Writes a file tree below one folder, and nowhere else: no name of it leads out, no symbolic
 //! link that is there is followed, and a file shows up whole or not at all.
 
-use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+mod attributes;
+mod draft;
+
+use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags, fchmod, fsetxattr, futimens,
-    linkat, mkdirat, mknodat, openat, renameat, statat, symlinkat, unlinkat, utimensat,
+    AtFlags, FileType, Mode, OFlags, fchmod, futimens, linkat, mkdirat, mknodat, openat, renameat,
+    statat, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
+
+pub(crate) use attributes::Attributes;
+use attributes::{set_xattrs, times};
+pub(crate) use draft::Draft;
 
 use crate::{Error, Result};
 
@@ -26,29 +31,6 @@ pub(crate) struct Tree {
     temporaries: u64,
     /// Folders whose modes and times are set at the end: what is written in them changes both.
     folders: Vec<(String, Attributes)>,
-}
-
-/// What a file has beside its content.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Attributes {
-    /// Permissions, set-id and sticky bits, as in `st_mode`.
-    pub(crate) mode: u32,
-    /// Time of modification, in nanoseconds since 1970.
-    pub(crate) modified: i64,
-    /// Extended attributes.
-    pub(crate) xattrs: HashMap<String, Vec<u8>>,
-}
-
-/// A file that is being written, under a temporary name.
-#[derive(Debug)]
-pub(crate) struct Draft {
-    file: File,
-    folder: OwnedFd,
-    temporary: String,
-    name: String,
-    path: String,
-    attributes: Attributes,
-    published: bool,
 }
 
 impl Tree {
@@ -234,36 +216,6 @@ impl Tree {
     }
 }
 
-impl Draft {
-    /// Returns its path in the tree.
-    pub(crate) fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// Adds bytes.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
-    }
-
-    fn publish(&mut self) -> rustix::io::Result<()> {
-        set_xattrs(&self.file, &self.attributes.xattrs);
-        fchmod(&self.file, Mode::from_raw_mode(self.attributes.mode))?;
-        futimens(&self.file, &times(self.attributes.modified))?;
-        rename(&self.folder, &self.temporary, &self.name)?;
-        self.published = true;
-        Ok(())
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if !self.published {
-            // A left-over with a name like ours does no harm.
-            let _ = unlinkat(&self.folder, &*self.temporary, AtFlags::empty());
-        }
-    }
-}
-
 /// Checks that a path stays below its root: relative, clean, without `..`.
 pub(crate) fn check(path: &str) -> std::result::Result<(), &'static str> {
     if path.starts_with('/') {
@@ -298,141 +250,5 @@ fn rename(folder: &OwnedFd, from: &str, to: &str) -> rustix::io::Result<()> {
     }
 }
 
-/// Sets what the file system and our rights allow.
-fn set_xattrs(file: &impl std::os::fd::AsFd, xattrs: &HashMap<String, Vec<u8>>) {
-    for (name, value) in xattrs {
-        let set = fsetxattr(file, &**name, value, XattrFlags::empty());
-        if let Err(error) = set {
-            tracing::debug!(name, %error, "an extended attribute is not set");
-        }
-    }
-}
-
-fn times(modified: i64) -> Timestamps {
-    let time = Timespec {
-        tv_sec: modified.div_euclid(1_000_000_000),
-        tv_nsec: modified.rem_euclid(1_000_000_000),
-    };
-    Timestamps {
-        last_access: time,
-        last_modification: time,
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::os::unix::fs::{MetadataExt as _, symlink};
-
-    /// Something that a hostile daemon may ask for.
-    #[derive(Debug, Clone)]
-    enum Step {
-        Folder(String),
-        File(String),
-        Symlink(String, String),
-        Link(String, String),
-        Pipe(String),
-    }
-
-    fn path() -> impl Strategy<Value = String> {
-        let part = prop_oneof![
-            6 => "[abc]",
-            1 => Just("..".to_owned()),
-            1 => Just(".".to_owned()),
-            1 => Just(String::new()),
-            2 => Just("out".to_owned()),
-            1 => "\\PC{0,8}",
-        ];
-        prop::collection::vec(part, 1..4).prop_map(|parts| parts.join("/"))
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        let target = prop_oneof![
-            path(),
-            Just("../../outside".to_owned()),
-            Just("/".to_owned())
-        ];
-        prop_oneof![
-            path().prop_map(Step::Folder),
-            path().prop_map(Step::File),
-            (path(), target).prop_map(|(path, target)| Step::Symlink(path, target)),
-            (path(), path()).prop_map(|(path, target)| Step::Link(path, target)),
-            path().prop_map(Step::Pipe),
-        ]
-    }
-
-    fn take(tree: &mut Tree, step: Step) -> Result<()> {
-        let attributes = Attributes {
-            mode: 0o755,
-            ..Attributes::default()
-        };
-        match step {
-            Step::Folder(path) => tree.folder(&path, attributes),
-            Step::File(path) => {
-                let mut draft = tree.file(&path, attributes)?;
-                draft.write(b"new").unwrap();
-                tree.publish(draft)
-            }
-            Step::Symlink(path, target) => tree.symlink(&path, &target, 0),
-            Step::Link(path, target) => tree.link(&path, &target),
-            Step::Pipe(path) => tree.special(&path, (FileType::Fifo, 0), &attributes),
-        }
-    }
-
-    /// Tells all that can be seen of a folder from outside.
-    fn state(folder: &Path) -> Vec<String> {
-        let mut state: Vec<String> = fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| {
-                let entry = entry.unwrap();
-                let metadata = entry.metadata().unwrap();
-                let (mode, links) = (metadata.mode(), metadata.nlink());
-                let content = fs::read(entry.path()).ok();
-                format!("{:?} {mode} {links} {content:?}", entry.file_name())
-            })
-            .collect();
-        state.sort();
-        state
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
-
-        #[test]
-        fn nothing_leaves_the_folder(steps in prop::collection::vec(step(), 1..30)) {
-            let base = tempfile::tempdir().unwrap();
-            let (dest, outside) = (base.path().join("dest"), base.path().join("outside"));
-            for folder in [&dest, &outside] {
-                fs::create_dir(folder).unwrap();
-            }
-            for name in ["a", "b", "victim"] {
-                io::Write::write_all(&mut File::create_new(outside.join(name)).unwrap(), b"old")
-                    .unwrap();
-            }
-            symlink(&outside, dest.join("out")).unwrap();
-            symlink(outside.join("victim"), dest.join("c")).unwrap();
-            let before = (state(&outside), state(base.path()));
-            let mut tree = Tree::open(&dest).unwrap();
-            for step in steps {
-                // Each is done within the folder or refused.
-                let _ = take(&mut tree, step);
-            }
-            let _ = tree.finish();
-            prop_assert_eq!(state(&outside), before.0);
-            prop_assert_eq!(fs::read_dir(base.path()).unwrap().count(), 2);
-        }
-    }
-
-    #[test]
-    fn refuses_paths_that_lead_out() {
-        for path in [
-            "", "/a", "..", "../a", "a/../b", "a//b", "./a", "a/", "a\0b",
-        ] {
-            assert!(check(path).is_err(), "{path:?}");
-        }
-        for path in ["a", "a/b", "...", "a..b/..c", ".git"] {
-            assert!(check(path).is_ok(), "{path:?}");
-        }
-    }
-}
+mod tests;
