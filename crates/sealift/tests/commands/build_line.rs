@@ -6,7 +6,7 @@ use sealift_test_support::{Project, SshAgent};
 use super::{expect, sealift};
 
 /// A build line with every option that build has.
-const LINE: [&str; 27] = [
+const LINE: [&str; 29] = [
     "--file=Dockerfile",
     "--platform=linux/arm64,linux/amd64",
     "--target=last",
@@ -16,6 +16,8 @@ const LINE: [&str; 27] = [
     "--proxy=none",
     "--daemon-json=daemon.json",
     "--retry-budget=1s",
+    "--image-budget=1h",
+    "--run-budget=1h",
     "--retries=0",
     "--builder=unix:///no/such.sock",
     "--secret=id=token,src=token.txt",
