@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::process::Command;
 
 use sealift_content::{Error, Repair, import_oci, write_docker, write_oci};
 use sealift_oci::Digest;
-use sealift_test_support::{Image, program};
+use sealift_test_support::{Image, skopeo};
 use serde_json::{Value, json};
 
 use crate::fixture::{image, put, put_named, reference, store};
@@ -66,16 +65,12 @@ fn skopeo_reads_an_oci_archive() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("image.tar");
     std::fs::write(&path, archive).unwrap();
-    let output = Command::new(program("skopeo"))
-        .args(["inspect", "--raw"])
-        .arg(format!(
-            "oci-archive:{}:docker.io/library/busybox:1.36",
-            path.display()
-        ))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    assert_eq!(output.stdout, image.root.bytes);
+    let archive = format!(
+        "oci-archive:{}:docker.io/library/busybox:1.36",
+        path.display()
+    );
+    let output = skopeo(&["inspect", "--raw", &archive]);
+    assert_eq!(output.as_bytes(), image.root.bytes);
 }
 
 #[test]
@@ -184,13 +179,9 @@ fn a_docker_archive_is_what_docker_load_and_skopeo_read() {
 
     let path = folder.path().join("docker.tar");
     std::fs::write(&path, &archive).unwrap();
-    let output = Command::new(program("skopeo"))
-        .args(["inspect", "--config"])
-        .arg(format!("docker-archive:{}:ghcr.io/a/b:2", path.display()))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let read: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let archive = format!("docker-archive:{}:ghcr.io/a/b:2", path.display());
+    let output = skopeo(&["inspect", "--config", &archive]);
+    let read: Value = serde_json::from_str(&output).unwrap();
     assert_eq!(read["architecture"], "amd64");
 }
 

@@ -1,21 +1,12 @@
 //! Another tool reads the layout while it is written.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sealift_content::Store;
-use sealift_test_support::{Image, program};
+use sealift_test_support::{Image, skopeo};
 
 use crate::fixture::{image, put_named, reference, store};
-
-fn skopeo(arguments: &[&str]) -> String {
-    let mut command = Command::new(program("skopeo"));
-    let output = command.args(arguments).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "skopeo {arguments:?}: {text}");
-    String::from_utf8(output.stdout).unwrap()
-}
 
 fn oci(folder: &Path, name: &str) -> String {
     format!("oci:{}:{name}", folder.display())

@@ -194,6 +194,16 @@ impl Reader {
         }
     }
 
+    /// Lists a folder as [`Self::folder`], each path with its last part as text.
+    pub fn entries(&mut self, path: &Path) -> Vec<(String, PathBuf)> {
+        let paths = self.folder(path).into_iter();
+        let named = paths.filter_map(|path| {
+            let name = path.file_name()?.to_string_lossy().into_owned();
+            Some((name, path))
+        });
+        named.collect()
+    }
+
     /// Tells whether a file that a configuration names can be read; if not, that is noted.
     pub fn readable(&mut self, path: &Path, named: &Place) -> bool {
         match std::fs::File::open(path) {

@@ -1,9 +1,9 @@
 //! Builds that succeed: both platforms, sealed, from every kind of image source.
 
-use sealift_test_support::{Buildkitd, Project, busybox, frontend_image};
+use sealift_test_support::{Buildkitd, Project, busybox, frontend_image, skopeo};
 use serde_json::Value;
 
-use crate::scene::{BOTH, Scene, platforms, skopeo};
+use crate::scene::{BOTH, Scene, platforms};
 
 const HELLO: &str = "FROM busybox:1.36\nRUN echo \"machine $(uname -m)\" | tee /machine\n";
 

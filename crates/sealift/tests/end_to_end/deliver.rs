@@ -1,9 +1,9 @@
 //! Results: registries, docker, archives, folders, metadata.
 
-use sealift_test_support::{DockerRegistry, Dockerd, Project};
+use sealift_test_support::{DockerRegistry, Dockerd, Project, skopeo};
 use serde_json::Value;
 
-use crate::scene::{BOTH, Scene, platforms, skopeo};
+use crate::scene::{BOTH, Scene, platforms};
 
 #[test]
 fn pushed_with_its_base_mounted_and_its_tags_last() {

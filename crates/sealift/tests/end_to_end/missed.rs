@@ -1,10 +1,10 @@
 //! An image that discovery cannot see: a frontend of the user's own that builds another stage than
 //! it was asked for.
 
-use sealift_test_support::{Project, busybox, busybox_builder, program};
+use sealift_test_support::{Project, busybox, busybox_builder, program, skopeo};
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, skopeo};
+use crate::scene::Scene;
 
 #[test]
 fn an_image_that_discovery_missed_is_fetched_and_the_build_repeated() {

@@ -143,7 +143,7 @@ fn arguments_hosts_labels_and_contexts() {
         .success();
     assert!(outcome.stderr.contains("hello you"), "{}", outcome.stderr);
     let image = format!("oci:{}:localhost/arguments:1", scene.store().display());
-    let config = crate::scene::skopeo(&["inspect", "--config", &image]);
+    let config = sealift_test_support::skopeo(&["inspect", "--config", &image]);
     assert!(config.contains("\"made\": \"here\""), "{config}");
 }
 

@@ -2,11 +2,10 @@
 //! program.
 
 use std::path::Path;
-use std::process::Command;
 
 use sealift_test_support::{
     Buildkitd, DockerRegistry, FaultPlan, FaultyRegistry, Outcome, Sealift, TokenRules, busybox,
-    program,
+    skopeo,
 };
 use serde_json::Value;
 
@@ -92,17 +91,6 @@ impl Scene {
             .run(Path::new("/"), &["store", "verify"])
             .success();
     }
-}
-
-/// Runs skopeo, which must succeed, and returns what it prints.
-pub(crate) fn skopeo(arguments: &[&str]) -> String {
-    let output = Command::new(program("skopeo"))
-        .args(arguments)
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "skopeo {arguments:?}: {errors}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Reads an image's index with skopeo and returns its platforms, sorted.

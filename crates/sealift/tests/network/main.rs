@@ -8,9 +8,11 @@
     reason = "tests read the environment and write files that nobody else reads"
 )]
 
+mod accounts;
 mod case;
 mod end_to_end;
 mod golden;
 mod page;
+mod site;
 mod spoilt;
 mod toml_grammar;

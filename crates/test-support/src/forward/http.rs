@@ -1,69 +1,29 @@
 //! An HTTP proxy: CONNECT, and plain requests in absolute form (RFC 9112, 3.2.2).
 
 use std::io::Result;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use super::{Rules, Tunnel, join};
+use super::{Protocol, Rules, join};
 use crate::faulty::basic_account;
-use crate::server::Server;
 use crate::wire::Head;
 
-/// A running HTTP proxy.
+/// Speaks HTTP.
 #[derive(Debug)]
-pub struct HttpProxy {
-    rules: Arc<Rules>,
-    server: Server,
-}
+pub struct Http;
 
-impl HttpProxy {
-    /// Starts a proxy that serves anyone.
-    #[must_use]
-    pub fn start() -> Self {
-        Self::with(None, &[])
-    }
+impl Protocol for Http {
+    const SCHEME: &'static str = "http";
 
-    /// Starts a proxy that demands an account, and that alone can look up some `host:port`.
-    #[must_use]
-    pub fn with(account: Option<(&str, &str)>, hosts: &[(&str, SocketAddr)]) -> Self {
-        let rules = Rules::new(account, hosts);
-        let shared = Arc::clone(&rules);
-        let server = Server::start(SocketAddr::from(([127, 0, 0, 1], 0)), move |stream| {
-            let rules = Arc::clone(&shared);
-            async move {
-                let _ended = serve(rules, stream).await;
-            }
-        });
-        Self { rules, server }
-    }
-
-    /// Returns its address.
-    #[must_use]
-    pub const fn address(&self) -> SocketAddr {
-        self.server.address()
-    }
-
-    /// Returns its URL, with the account where it demands one.
-    #[must_use]
-    pub fn url(&self) -> String {
-        match &self.rules.account {
-            Some((name, password)) => format!("http://{name}:{password}@{}", self.address()),
-            None => format!("http://{}", self.address()),
-        }
-    }
-
-    /// Returns what went through it, or was refused.
-    #[must_use]
-    pub fn seen(&self) -> Vec<Tunnel> {
-        self.rules.seen()
+    async fn serve(rules: Arc<Rules>, stream: TcpStream) -> Result<()> {
+        serve(&rules, stream).await
     }
 }
 
 /// Serves one connection: a tunnel, or one plain request.
-async fn serve(rules: Arc<Rules>, stream: TcpStream) -> Result<()> {
+async fn serve(rules: &Rules, stream: TcpStream) -> Result<()> {
     let mut client = BufReader::new(stream);
     let Some(mut head) = Head::read(&mut client).await? else {
         return Ok(());

@@ -1,67 +1,28 @@
 //! A SOCKS5 proxy (RFC 1928) with passwords (RFC 1929): CONNECT only.
 
 use std::io::{Error, ErrorKind, Result};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Rules, Tunnel, join};
-use crate::server::Server;
+use super::{Protocol, Rules, join};
 
-/// A running SOCKS5 proxy.
+/// Speaks SOCKS5.
 #[derive(Debug)]
-pub struct SocksProxy {
-    rules: Arc<Rules>,
-    server: Server,
-}
+pub struct Socks;
 
-impl SocksProxy {
-    /// Starts a proxy that serves anyone.
-    #[must_use]
-    pub fn start() -> Self {
-        Self::with(None, &[])
-    }
+impl Protocol for Socks {
+    const SCHEME: &'static str = "socks5h";
 
-    /// Starts a proxy that demands an account, and that alone can look up some `host:port`.
-    #[must_use]
-    pub fn with(account: Option<(&str, &str)>, hosts: &[(&str, SocketAddr)]) -> Self {
-        let rules = Rules::new(account, hosts);
-        let shared = Arc::clone(&rules);
-        let server = Server::start(SocketAddr::from(([127, 0, 0, 1], 0)), move |stream| {
-            let rules = Arc::clone(&shared);
-            async move {
-                let _ended = serve(rules, stream).await;
-            }
-        });
-        Self { rules, server }
-    }
-
-    /// Returns its address.
-    #[must_use]
-    pub const fn address(&self) -> SocketAddr {
-        self.server.address()
-    }
-
-    /// Returns its URL, with the account where it demands one; names are left to the proxy.
-    #[must_use]
-    pub fn url(&self) -> String {
-        match &self.rules.account {
-            Some((name, password)) => format!("socks5h://{name}:{password}@{}", self.address()),
-            None => format!("socks5h://{}", self.address()),
-        }
-    }
-
-    /// Returns what went through it, or was refused.
-    #[must_use]
-    pub fn seen(&self) -> Vec<Tunnel> {
-        self.rules.seen()
+    async fn serve(rules: Arc<Rules>, client: TcpStream) -> Result<()> {
+        serve(&rules, client).await
     }
 }
 
-async fn serve(rules: Arc<Rules>, mut client: TcpStream) -> Result<()> {
-    let allowed = greet(&rules, &mut client).await?;
+async fn serve(rules: &Rules, mut client: TcpStream) -> Result<()> {
+    let allowed = greet(rules, &mut client).await?;
     if !allowed {
         rules.note("", "SOCKS5", false);
         return Ok(());

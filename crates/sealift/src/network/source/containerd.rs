@@ -26,22 +26,15 @@ pub fn places(config_home: Option<&Path>) -> Vec<PathBuf> {
 /// Reads all hosts' folders.
 pub fn read(folder: &Path, reader: &mut Reader) -> Findings {
     let mut findings = Findings::default();
-    for path in reader.folder(folder) {
-        let Some(name) = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-        else {
-            continue;
-        };
-        let folder = folder.join(&name);
+    for (name, path) in reader.entries(folder) {
         let Some(scope) = scope(&name) else {
             reader.ignore("the folder", "its name is no host", Place::file(&path));
             continue;
         };
-        let found = reader.text(&folder.join("hosts.toml"));
+        let found = reader.text(&path.join("hosts.toml"));
         if found.is_none() {
             if let Scope::Host(host) = &scope {
-                docker_certs::read_host(host, &folder, &mut findings, reader);
+                docker_certs::read_host(host, &path, &mut findings, reader);
             }
         } else if let Some(document) = reader.parse(found, Node::toml) {
             let rule = hosts(&document, scope, &mut findings, reader);

@@ -24,20 +24,14 @@ pub fn places(home: Option<&Path>, config_home: Option<&Path>) -> Vec<PathBuf> {
 /// Reads all hosts' folders of one `certs.d`.
 pub fn read(folder: &Path, reader: &mut Reader) -> Findings {
     let mut findings = Findings::default();
-    for path in reader.folder(folder) {
-        let Some(name) = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-        else {
-            continue;
-        };
+    for (name, path) in reader.entries(folder) {
         let from = Place::file(&path);
         if !path.is_dir() {
             reader.ignore("the file", "certs.d holds one folder a host", from);
             continue;
         }
         match Host::parse(&name) {
-            Some(host) => read_host(&host, &folder.join(&name), &mut findings, reader),
+            Some(host) => read_host(&host, &path, &mut findings, reader),
             None => reader.ignore("the folder", "its name is no host", from),
         }
     }

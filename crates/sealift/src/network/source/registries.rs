@@ -79,15 +79,8 @@ fn drop_ins(config_home: Option<&Path>, reader: &mut Reader) -> Vec<PathBuf> {
     let system = PathBuf::from("/etc/containers/registries.conf.d");
     let mut files = Vec::new();
     for folder in [Some(system), user].into_iter().flatten() {
-        for path in reader.folder(&folder) {
-            let name = path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned());
-            files.extend(
-                name.filter(|name| name.ends_with(".conf"))
-                    .map(|name| folder.join(name)),
-            );
-        }
+        let entries = reader.entries(&folder).into_iter();
+        files.extend(entries.filter_map(|(name, path)| name.ends_with(".conf").then_some(path)));
     }
     files
 }

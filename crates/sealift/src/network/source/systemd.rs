@@ -60,12 +60,8 @@ fn unit_files(folders: &[PathBuf], reader: &mut Reader) -> Vec<PathBuf> {
     let mut drop_ins: BTreeMap<String, PathBuf> = BTreeMap::new();
     for folder in folders {
         let folder = folder.join("docker.service.d");
-        for path in reader.folder(&folder) {
-            let name = path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned());
-            if let Some(name) = name.filter(|name| name.ends_with(".conf")) {
-                let path = folder.join(&name);
+        for (name, path) in reader.entries(&folder) {
+            if name.ends_with(".conf") {
                 drop_ins.entry(name).or_insert(path);
             }
         }
