@@ -8,7 +8,7 @@ use crate::authorizer::Authorizer;
 use crate::backoff::Backoff;
 use crate::budget::{Spent, Term};
 use crate::download::{Download, Provenance};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Scheme};
 use crate::error::Result;
 use crate::health::{Health, Snapshot};
 use crate::hedge::Small;
@@ -150,6 +150,17 @@ impl Transport {
         Download::new(&self.inner, route, request, sink, authorizer)
             .run()
             .await
+    }
+
+    /// Says whether an endpoint has to prove by its certificate who it is, so that what it says is
+    /// its own word.
+    #[must_use]
+    pub fn verifies(&self, endpoint: &Endpoint) -> bool {
+        let settings = self.settings();
+        let named = settings.of_host(endpoint.host(), endpoint.port().unwrap_or(443));
+        let own = endpoint.tls().or(named.map(|named| &named.tls));
+        let tls = own.unwrap_or(&settings.tls);
+        endpoint.scheme() == Scheme::Https && !tls.skip_verify
     }
 
     /// Leaves an endpoint alone for the run, because what it delivered was wrong.

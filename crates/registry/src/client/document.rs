@@ -35,11 +35,17 @@ pub struct Resolved {
 
 impl Client {
     /// Fetches the manifest or index that a reference stands for. An absent image is one request to
-    /// its origin.
+    /// its origin. The next pull of the reference takes what came of it.
     ///
     /// # Errors
     /// [`Error::Absent`], [`Error::Request`], [`Error::Address`].
     pub async fn resolve(&self, reference: &Reference) -> Result<Resolved> {
+        let resolved = self.resolve_now(reference).await?;
+        self.inner.handover.leave(reference, &resolved);
+        Ok(resolved)
+    }
+
+    pub(super) async fn resolve_now(&self, reference: &Reference) -> Result<Resolved> {
         let route = self.route(reference)?;
         self.resolve_at(&route, reference).await
     }

@@ -69,9 +69,13 @@ impl Client {
         Ok(survey)
     }
 
-    /// Gets the document that a reference stands for: from the store where the digest is known and
-    /// there, else from the registry.
+    /// Gets the document that a reference stands for: what was resolved just before, from the store
+    /// where the digest is known and there, else from the registry.
     async fn root(&self, store: &Store, reference: &Reference) -> Result<Resolved> {
+        if let Some(resolved) = self.inner.handover.take(reference) {
+            keep(store, &resolved).await?;
+            return Ok(resolved);
+        }
         let digest = match reference.digest() {
             Some(digest) => Some(digest.clone()),
             None => self.head_if_named(store, reference).await?,
@@ -81,7 +85,7 @@ impl Client {
         {
             return Ok(local);
         }
-        let resolved = self.resolve(reference).await?;
+        let resolved = self.resolve_now(reference).await?;
         keep(store, &resolved).await?;
         Ok(resolved)
     }

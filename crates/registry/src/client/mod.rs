@@ -6,6 +6,7 @@ mod event;
 mod image;
 mod pull;
 mod push;
+mod resolved;
 mod token;
 
 use std::collections::HashMap;
@@ -23,6 +24,7 @@ pub use self::document::Resolved;
 pub use self::event::{Event, Silent, Watcher};
 pub use self::pull::{Pulled, Want};
 pub use self::push::{PushRequest, Pushed};
+use self::resolved::Handover;
 pub use self::token::{GrantedToken, TokenRequest};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
@@ -99,6 +101,7 @@ struct Inner {
     transport: Transport,
     config: Config,
     auth: Auth,
+    handover: Handover,
 }
 
 impl Client {
@@ -115,6 +118,7 @@ impl Client {
                 transport,
                 config,
                 auth,
+                handover: Handover::default(),
             }),
             term: None,
         }

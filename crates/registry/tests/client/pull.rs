@@ -439,3 +439,35 @@ async fn media_types_come_from_the_registry() {
         Some(image.digest())
     );
 }
+
+#[tokio::test]
+async fn what_was_resolved_is_not_fetched_again_by_the_pull_that_follows() {
+    let registry = DockerRegistry::start();
+    let image = two_platforms(90, 2000);
+    registry.push(&image, "a", "1");
+    let text = format!("{}/a:1", registry.host());
+    let client = plain();
+    let resolved = client.resolve(&reference(&text)).await.unwrap();
+    let shelf = Shelf::new();
+    let pulled = shelf.pull(&client, &text, BOTH).await.unwrap();
+    assert_eq!(pulled.origin, resolved.descriptor);
+    shelf.has(&image);
+    let of_the_index = |access: &sealift_test_support::Access| {
+        let digest = resolved.descriptor.digest.to_string();
+        access.target.ends_with("/manifests/1") || access.target.ends_with(&digest)
+    };
+    let count = || {
+        let requests = registry.requests().into_iter();
+        requests
+            .filter(|access| access.method == "GET" && of_the_index(access))
+            .count()
+    };
+    assert_eq!(count(), 1);
+
+    // Whoever pulls again wants to know what the tag stands for now.
+    let newer = two_platforms(91, 2000);
+    registry.push(&newer, "a", "1");
+    shelf.pull(&client, &text, BOTH).await.unwrap();
+    shelf.has(&newer);
+    assert_eq!(count(), 2);
+}

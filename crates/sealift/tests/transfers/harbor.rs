@@ -3,7 +3,9 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use sealift_test_support::{DockerRegistry, FaultPlan, FaultyRegistry, Image, Outcome, Sealift};
+use sealift_test_support::{
+    DockerRegistry, FaultPlan, FaultyRegistry, Image, Outcome, Sealift, TokenRules,
+};
 
 /// The world of one test.
 pub(crate) struct Harbor {
@@ -19,6 +21,14 @@ impl Harbor {
     /// Opens a registry without tokens.
     pub(crate) fn open() -> Self {
         Self::new(|address| FaultyRegistry::open(address, FaultPlan::none()))
+    }
+
+    /// Opens a registry that demands tokens.
+    pub(crate) fn with_tokens() -> Self {
+        let open = |address| {
+            FaultyRegistry::with_tokens(address, TokenRules::anonymous(), FaultPlan::none())
+        };
+        Self::new(open)
     }
 
     fn new(proxy: impl FnOnce(std::net::SocketAddr) -> FaultyRegistry) -> Self {

@@ -10,4 +10,5 @@
 mod budgets;
 mod endings;
 mod harbor;
+mod requests;
 mod room;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sealift_oci::Digest;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::scope::Scope;
@@ -60,13 +61,7 @@ impl Disk {
 
     /// Reads a fresh token for a scope. A file of another user or readable by others is not taken.
     pub(crate) fn load(&self, owner: &Owner, scope: &Scope, now: SystemTime) -> Option<Token> {
-        let path = self.path(owner, scope);
-        let metadata = path.symlink_metadata().ok()?;
-        let private = metadata.is_file() && metadata.mode() & 0o077 == 0;
-        if !private || metadata.len() > FILE_LIMIT {
-            return None;
-        }
-        let stored: Stored = serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?;
+        let stored: Stored = read_private(&self.path(owner, scope))?;
         let same = stored.realm == owner.realm
             && stored.service == owner.service
             && stored.account == owner.account;
@@ -124,7 +119,18 @@ impl Disk {
     }
 }
 
-fn write_private(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// Reads a file that nobody but its user can read; nothing of any other.
+pub(super) fn read_private<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    let metadata = path.symlink_metadata().ok()?;
+    let private = metadata.is_file() && metadata.mode() & 0o077 == 0;
+    if !private || metadata.len() > FILE_LIMIT {
+        return None;
+    }
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+/// Writes a file that nobody but its user can read, whole or not at all.
+pub(super) fn write_private(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::realm::Realm;
 use super::scope::Scope;
 
@@ -19,21 +21,38 @@ pub(super) enum Scheme {
     },
 }
 
+/// On whose word a scheme is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Word {
+    /// The endpoint's own, in this run.
+    #[default]
+    Challenge,
+    /// That of an earlier run.
+    Memory {
+        /// Whether stored credentials may be shown on it.
+        vouched: bool,
+    },
+}
+
 /// What is known about an endpoint.
 #[derive(Debug, Default)]
 pub(super) struct Host {
-    /// Nothing before its first challenge.
+    /// Nothing before its first challenge, in this run or an earlier one.
     pub(super) scheme: Option<Scheme>,
+    pub(super) word: Word,
+    /// Whether it was looked up what an earlier run knew.
+    pub(super) looked_up: bool,
     /// What is read without the stored credentials, since those were refused.
     pub(super) anonymous: HashSet<Scope>,
     /// The endpoint's own names of scopes.
-    names: HashMap<Scope, Scope>,
-    rename: Rename,
+    pub(super) names: HashMap<Scope, Scope>,
+    pub(super) rename: Rename,
 }
 
 /// How an endpoint names repositories in scopes, next to their names in requests.
-#[derive(Debug, Default)]
-enum Rename {
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Rename {
     #[default]
     None,
     /// A proxy cache that serves one project at its root puts that before them.

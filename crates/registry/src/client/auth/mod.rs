@@ -5,6 +5,7 @@ mod challenge;
 mod disk;
 mod host;
 mod realm;
+mod recall;
 mod scope;
 mod token;
 mod tokens;
@@ -20,8 +21,9 @@ use sealift_transport::{self as transport, Authorizer, Endpoint, Transport};
 use self::challenge::Challenge;
 use self::disk::Disk;
 pub(crate) use self::disk::Owner;
-use self::host::{Host, Scheme};
+use self::host::{Host, Scheme, Word};
 pub(crate) use self::realm::{Realm, is_loopback};
+use self::recall::Recall;
 pub(crate) use self::scope::{Action, Scope};
 use self::tokens::Tokens;
 pub(crate) use self::tokens::{Ask, refusal};
@@ -34,8 +36,11 @@ pub(crate) struct Auth {
 }
 
 struct Inner {
+    transport: Transport,
     credentials: Credentials,
     tokens: Tokens,
+    /// What earlier runs knew of endpoints.
+    recall: Option<Recall>,
     /// By [`Endpoint::key`].
     hosts: Mutex<HashMap<String, Host>>,
     /// What will be asked for soon, by registry: one token may do for all of it.
@@ -54,7 +59,9 @@ impl Auth {
         Self {
             inner: Arc::new(Inner {
                 credentials,
-                tokens: Tokens::new(transport, disk.map(Disk::new)),
+                tokens: Tokens::new(transport.clone(), disk.clone().map(Disk::new)),
+                recall: disk.map(Recall::new),
+                transport,
                 hosts: Mutex::default(),
                 expected: Mutex::default(),
                 notes: Mutex::default(),
@@ -164,8 +171,10 @@ impl Access {
         wanted: &Wanted,
     ) -> transport::Result<Option<HeaderValue>> {
         let scope = &wanted.first;
-        let (scheme, anonymous) = self.auth.host(endpoint, |host| {
-            (host.scheme.clone(), host.anonymous.contains(scope))
+        self.recall(endpoint);
+        let (scheme, word, anonymous) = self.auth.host(endpoint, |host| {
+            let anonymous = host.anonymous.contains(scope);
+            (host.scheme.clone(), host.word, anonymous)
         });
         let Some(scheme) = scheme else {
             return Ok(None);
@@ -181,7 +190,13 @@ impl Access {
             }
             (Scheme::Basic, _) => Ok(None),
             (Scheme::Bearer { .. }, Some(Credential::Bearer(token))) => Ok(realm::bearer(&token)),
-            (Scheme::Bearer { .. }, credential) => self.token(endpoint, wanted, credential).await,
+            (Scheme::Bearer { .. }, credential) => match word {
+                Word::Challenge => self.token(endpoint, wanted, credential).await,
+                Word::Memory { vouched } => {
+                    self.remembered(endpoint, wanted, (credential, vouched))
+                        .await
+                }
+            },
         }
     }
 
@@ -239,10 +254,15 @@ impl Access {
             return Ok(false);
         };
         let scope = wanted.first.clone();
-        if challenge.status == StatusCode::UNAUTHORIZED
-            && let Some(offered) = Challenge::of(challenge.headers)
-        {
-            self.learn(endpoint, &scope, offered)?;
+        if challenge.status == StatusCode::UNAUTHORIZED {
+            let changed = match Challenge::of(challenge.headers) {
+                Some(offered) => self.learn(endpoint, &scope, offered)?,
+                None => self.outdated(endpoint),
+            };
+            if changed && challenge.sent.is_some() {
+                // What was shown was meant for what an earlier run knew.
+                return Ok(true);
+            }
         }
         let Some(sent) = challenge.sent else {
             // Nothing was shown yet: it is worth another request if there is something to show.
@@ -275,36 +295,51 @@ impl Access {
         Ok(true)
     }
 
+    /// Takes what an endpoint says of itself. Tells whether that is other than what an earlier run
+    /// knew.
     fn learn(
         &self,
         endpoint: &Endpoint,
         scope: &Scope,
         offered: Challenge,
-    ) -> transport::Result<()> {
-        match offered {
-            Challenge::Basic => self
-                .auth
-                .host(endpoint, |host| host.scheme = Some(Scheme::Basic)),
+    ) -> transport::Result<bool> {
+        let (scheme, asked) = match offered {
+            Challenge::Basic => (Scheme::Basic, Vec::new()),
             Challenge::Bearer(bearer) => {
                 let realm = Realm::of(&bearer.realm, endpoint).map_err(|reason| {
                     let reason = format!("the token realm of the registry is refused: {reason}");
                     refusal(reason, &endpoint.authority(), &self.label)
                 })?;
-                let asked = bearer
-                    .scope
-                    .as_deref()
-                    .map(Scope::parse_list)
-                    .unwrap_or_default();
-                self.auth.host(endpoint, |host| {
-                    host.scheme = Some(Scheme::Bearer {
-                        realm,
-                        service: bearer.service.unwrap_or_default(),
-                    });
-                    host.learn(scope, asked);
-                });
+                let service = bearer.service.unwrap_or_default();
+                let asked = bearer.scope.as_deref().map(Scope::parse_list);
+                (Scheme::Bearer { realm, service }, asked.unwrap_or_default())
             }
+        };
+        let (news, changed) = self.auth.host(endpoint, |host| {
+            let before = (host.scheme.clone(), host.rename.clone());
+            let name = host.translate(scope);
+            let recalled = host.word != Word::Challenge;
+            host.word = Word::Challenge;
+            host.scheme = Some(scheme);
+            host.learn(scope, asked);
+            let changed = before.0 != host.scheme || name != host.translate(scope);
+            let news = recalled || changed || before.1 != host.rename;
+            (news, recalled && changed)
+        });
+        if news {
+            self.keep(endpoint);
         }
-        Ok(())
+        Ok(changed)
+    }
+
+    /// Takes note of a refusal that names no way in. Tells whether an earlier run knew one.
+    fn outdated(&self, endpoint: &Endpoint) -> bool {
+        let recalled = |host: &mut Host| host.word != Word::Challenge;
+        let known = self.auth.host(endpoint, recalled);
+        if known {
+            self.forget(endpoint);
+        }
+        known
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Realm {
     url: Url,
     /// Whether the registry's credentials may be shown to it.
     trusted: bool,
+    /// Whether it is the registry itself, or both are on this machine.
+    near: bool,
 }
 
 /// One question to a token server.
@@ -61,8 +63,9 @@ impl Realm {
         // Whoever marks a registry as insecure has it spoken to in plain HTTP.
         let insecure = endpoint.scheme() == Scheme::HttpsElseHttp && url.host() == own.host();
         let same = url.origin() == own.origin() || insecure;
-        let trusted = same || url.scheme() == "https" || (local && from_local);
-        Ok(Self { url, trusted })
+        let near = same || (local && from_local);
+        let trusted = near || url.scheme() == "https";
+        Ok(Self { url, trusted, near })
     }
 
     pub(crate) const fn url(&self) -> &Url {
@@ -99,6 +102,11 @@ impl Realm {
 
     pub(crate) const fn is_trusted(&self) -> bool {
         self.trusted
+    }
+
+    /// Tells whether it is the registry itself, or both are on this machine.
+    pub(crate) const fn is_near(&self) -> bool {
+        self.near
     }
 
     /// Puts the question for a token.

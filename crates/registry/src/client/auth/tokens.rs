@@ -100,6 +100,26 @@ impl Tokens {
         result
     }
 
+    /// Returns a token that is at hand or on the disk, without asking anybody for one.
+    pub(crate) fn kept(&self, ask: &Ask) -> Option<Token> {
+        self.find(ask).or_else(|| {
+            let token = self.load(ask)?;
+            let mut memory = lock(&self.memory);
+            memory
+                .entry(ask.owner.clone())
+                .or_default()
+                .push(token.clone());
+            Some(token)
+        })
+    }
+
+    fn load(&self, ask: &Ask) -> Option<Token> {
+        match (&self.disk, &ask.scopes[..]) {
+            (Some(disk), [scope]) => disk.load(&ask.owner, scope, SystemTime::now()),
+            _ => None,
+        }
+    }
+
     /// Takes note that a registry refused a request with this header. Tells whether another token
     /// may do better: not where this one was fetched just for that.
     pub(crate) fn refused(&self, ask: &Ask, sent: &HeaderValue) -> bool {
@@ -192,11 +212,7 @@ impl Tokens {
         if let Some(token) = self.find(ask) {
             return Ok(token);
         }
-        let kept = match (&self.disk, &ask.scopes[..]) {
-            (Some(disk), [scope]) => disk.load(&ask.owner, scope, SystemTime::now()),
-            _ => None,
-        };
-        let token = match kept {
+        let token = match self.load(ask) {
             Some(token) => token,
             None => self.fetch_new(ask, scopes).await?,
         };
