@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::catalogue::{Authority, names};
+use crate::authority::{Authority, names};
 use crate::parts::{Memory, get, https, hurried, transport};
 
 /// A body in pieces that may end in an error, which resets its stream.

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::catalogue::{Authority, names};
+use crate::authority::{Authority, names};
 use crate::parts::{https, hurried, once, plain};
 use crate::server::{Server, answer, nobody};
 
