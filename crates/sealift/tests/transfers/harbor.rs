@@ -62,6 +62,18 @@ impl Harbor {
 
     /// Runs a command line and sends it a signal once `ready` says so.
     pub(crate) fn stop(&self, line: &str, signal: &str, ready: impl Fn() -> bool) -> Outcome {
+        self.run_until(line, ready, |pid| {
+            let killed = Command::new("kill").args([signal, pid]).status().unwrap();
+            assert!(killed.success());
+        })
+    }
+
+    /// Runs a command line to its own end, which comes after `ready` has done its work and says so.
+    pub(crate) fn watch(&self, line: &str, ready: impl Fn() -> bool) -> Outcome {
+        self.run_until(line, ready, |_| {})
+    }
+
+    fn run_until(&self, line: &str, ready: impl Fn() -> bool, then: impl FnOnce(&str)) -> Outcome {
         let words: Vec<&str> = line.split_whitespace().collect();
         let mut command = self.sealift.command(self.sealift.home(), &words);
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -70,9 +82,7 @@ impl Harbor {
             assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
             std::thread::sleep(Duration::from_millis(10));
         }
-        let pid = child.id().to_string();
-        let killed = Command::new("kill").args([signal, &pid]).status().unwrap();
-        assert!(killed.success());
+        then(&child.id().to_string());
         let output = child.wait_with_output().unwrap();
         Outcome {
             code: output.status.code(),

@@ -79,3 +79,41 @@ fn what_partial_files_hold_is_counted() {
     assert!(harbor.proxy.bytes(Kind::Blob) < 4_000_000);
     harbor.verify();
 }
+
+#[test]
+fn a_disk_that_others_fill_meanwhile_ends_the_run_and_spoils_nothing() {
+    let harbor = Harbor::open();
+    harbor.disk_of(8);
+    // Layers so small that no room is reserved for them.
+    let layers = [900_000, 910_000, 920_000];
+    let name = harbor.publish(&random_image(5, &["linux/amd64"], &layers), "a/b:1");
+    harbor
+        .proxy
+        .set_plan(FaultPlan::none().bytes_per_second(300_000));
+    let filler = harbor.sealift.store_home().join("filler");
+    let fill = || {
+        let begun = harbor.proxy.bytes(Kind::Blob) > 300_000;
+        if begun {
+            std::fs::write(&filler, vec![0; 16 << 20]).unwrap_err();
+        }
+        begun
+    };
+    let line = format!("pull {name} {PLATFORM}");
+    let outcome = harbor.watch(&line, fill);
+    assert_eq!(outcome.code, Some(16), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("\nFailed after "),
+        "{}",
+        outcome.stderr
+    );
+    let hint = "try: The disk is full: free some room, or move the store with SEALIFT_HOME.\n";
+    assert!(outcome.stderr.ends_with(hint), "{}", outcome.stderr);
+    harbor.verify();
+
+    std::fs::remove_file(&filler).unwrap();
+    harbor.proxy.set_plan(FaultPlan::none());
+    harbor.proxy.forget_seen();
+    harbor.run(&line).success();
+    assert!(harbor.proxy.bytes(Kind::Blob) < 2_700_000);
+    harbor.verify();
+}
