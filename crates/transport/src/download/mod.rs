@@ -316,6 +316,10 @@ impl<'a> Download<'a> {
             }
             Ended::Failed(failure) => {
                 self.narrow(&failure, &host, choice.index);
+                if failure.bytes == 0 {
+                    // Where the redirect led may be gone, or the wrong one of several by now.
+                    self.places[choice.index].known = None;
+                }
                 self.decide(&choice, failure)?;
                 Ok(None)
             }

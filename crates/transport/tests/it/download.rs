@@ -200,6 +200,39 @@ async fn redirects_are_followed_once_and_found_again_when_they_expire() {
 }
 
 #[tokio::test]
+async fn a_storage_that_dies_is_left_for_where_the_registry_leads_now() {
+    let bytes = data(50_000, 22);
+    let served = bytes.clone();
+    let dying = Server::start(move |hit| {
+        let (head, body) = parts(hit, &served);
+        match hit.number {
+            0 => vec![
+                Act::Send(head),
+                Act::Send(body[..20_000].to_vec()),
+                Act::Reset,
+            ],
+            _ => vec![Act::Reset],
+        }
+    })
+    .await;
+    let served = bytes.clone();
+    let other = Server::start(move |hit| content(hit, &served)).await;
+    let (first, second) = (dying.authority(), other.authority());
+    let registry = Server::start(move |hit| {
+        let host = if hit.number == 0 { &first } else { &second };
+        answer(307, &[("Location", &format!("http://{host}/data"))], b"")
+    })
+    .await;
+    let mut settings = hurried();
+    settings.retry.attempts = Some(5);
+    let (transport, _) = transport(settings);
+    let sink = Memory::new(bytes.len());
+    let route = Route::direct(plain(&registry.authority()));
+    bring(&transport, &route, bytes.len(), &sink).await.unwrap();
+    assert!(sink.bytes() == bytes && sink.twice() == 0);
+}
+
+#[tokio::test]
 async fn a_full_disk_ends_the_download_at_once() {
     struct Full;
     impl Sink for Full {
