@@ -110,8 +110,9 @@ impl Exchange<'_> {
             host: Arc::clone(&endpoint_host),
         })?;
         let start = self.endpoint.host().to_owned();
-        // Credentials are there by now, so nothing that holds one waits for another.
-        let permit = match self.bulk {
+        // Credentials are there by now, so nothing that holds one waits for another. Nor for a slot:
+        // whoever has one waits for no permit, or two could wait for what the other one holds.
+        let permit = match self.bulk || self.slot.is_some() {
             true => None,
             false => Arc::clone(&endpoint_host.small).acquire_owned().await.ok(),
         };

@@ -233,6 +233,35 @@ async fn a_storage_that_dies_is_left_for_where_the_registry_leads_now() {
 }
 
 #[tokio::test]
+async fn small_blobs_that_continue_elsewhere_do_not_block_one_another() {
+    let bytes = data(50_000, 23);
+    let served = bytes.clone();
+    let storage = Server::start(move |hit| {
+        let (head, body) = parts(hit, &served);
+        match hit.range() {
+            None => vec![
+                Act::Send(head),
+                Act::Pause(Duration::from_millis(20)),
+                Act::Send(body[..20_000].to_vec()),
+                Act::Reset,
+            ],
+            Some(_) => vec![Act::Send(head), Act::Send(body)],
+        }
+    })
+    .await;
+    let place = format!("http://{}/data", storage.authority());
+    let registry = Server::start(move |_| answer(307, &[("Location", &place)], b"")).await;
+    let mut settings = hurried();
+    settings.limits.connections_per_host = 1;
+    settings.limits.requests_per_host = 1;
+    let (transport, _) = transport(settings);
+    let routes = [Route::direct(plain(&registry.authority()))];
+    let all = bring_a_dozen(&transport, &routes, &bytes);
+    let ended = tokio::time::timeout(Duration::from_secs(60), all).await;
+    ended.expect("nobody waits for what another one holds");
+}
+
+#[tokio::test]
 async fn a_full_disk_ends_the_download_at_once() {
     struct Full;
     impl Sink for Full {
