@@ -300,8 +300,11 @@ impl<'a> Download<'a> {
                 Ok(None)
             }
             Ended::Whole(reply, answer, slot) => {
-                self.places[choice.index].ranges = Some(false);
-                self.inner.health.set_serves_ranges(&choice.endpoint, false);
+                // Of an unknown size, the whole is the right answer where it has changed.
+                if self.request.size.is_some() {
+                    self.places[choice.index].ranges = Some(false);
+                    self.inner.health.set_serves_ranges(&choice.endpoint, false);
+                }
                 if !alone {
                     return Ok(None);
                 }

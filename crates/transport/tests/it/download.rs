@@ -262,6 +262,37 @@ async fn small_blobs_that_continue_elsewhere_do_not_block_one_another() {
 }
 
 #[tokio::test]
+async fn a_whole_answer_to_a_request_for_the_whole_says_nothing_of_ranges() {
+    let bytes = data(400_000, 24);
+    let served = bytes.clone();
+    let server = Server::start(move |hit| {
+        let (head, body) = parts(hit, &served);
+        match hit.number {
+            0 => vec![
+                Act::Send(head),
+                Act::Send(body[..20_000].to_vec()),
+                Act::Reset,
+            ],
+            _ => vec![Act::Send(head), Act::Send(body)],
+        }
+    })
+    .await;
+    let (transport, _) = transport(small_ranges());
+    let route = Route::direct(plain(&server.authority()));
+    // Content of unknown size and without a name can only be had as a whole again.
+    let sink = Open(Mutex::default());
+    let request = Request::get("blob").of(Phase::Blob, "file");
+    let done = transport.download(&route, &request, &sink, &Anonymous);
+    done.await.unwrap();
+    let before = server.hits().len();
+    let sink = Memory::new(bytes.len());
+    bring(&transport, &route, bytes.len(), &sink).await.unwrap();
+    assert!(sink.bytes() == bytes);
+    let later = server.hits().split_off(before);
+    assert!(later.iter().all(|hit| hit.header("range").is_some()));
+}
+
+#[tokio::test]
 async fn a_full_disk_ends_the_download_at_once() {
     struct Full;
     impl Sink for Full {
