@@ -21,6 +21,8 @@ impl Course<'_> {
         let asked = failure.headers.as_ref().and_then(|headers| {
             pace::retry_after(headers, SystemTime::now()).map(|after| after.asked)
         });
+        // A time that is over already, as by a clock that is behind, says nothing.
+        let asked = asked.filter(|asked| !asked.is_zero());
         // Challenges were answered within the attempt.
         let answered = matches!(remedy, Remedy::NewToken | Remedy::Anonymous);
         let tries = if answered { Some(1) } else { remedy.tries() };
@@ -62,7 +64,7 @@ impl Course<'_> {
     }
 
     /// Whether an endpoint may still be asked by this request.
-    fn is_left(&self, index: usize) -> bool {
+    pub(super) fn is_left(&self, index: usize) -> bool {
         let endpoint = &self.route.endpoints()[index];
         !self.out[index] && !self.inner.health.is_quarantined(endpoint)
     }

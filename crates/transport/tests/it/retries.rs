@@ -472,6 +472,32 @@ async fn with_all_endpoints_in_quarantine_the_error_says_why() {
     assert!(error.text().contains("wrong bytes"), "{}", error.text());
 }
 
+#[tokio::test]
+async fn a_retry_after_that_is_over_already_is_no_leave_to_ask_at_once() {
+    for status in [503, 429] {
+        for past in ["0", "Wed, 21 Oct 2015 07:28:00 GMT"] {
+            let server =
+                Server::start(move |_| answer(status, &[("Retry-After", past)], b"")).await;
+            let mut settings = hurried();
+            settings.retry.base = Duration::from_millis(40);
+            settings.retry.cap = Duration::from_millis(40);
+            settings.retry.attempts = Some(8);
+            let (transport, seen) = transport(settings);
+            let route = Route::direct(plain(&server.authority()));
+            fetch(&transport, &route).await.unwrap_err();
+            let waits = seen.events().into_iter().filter_map(|event| match event {
+                Event::Waiting { millis, .. } => Some(millis),
+                _ => None,
+            });
+            let waits: Vec<u64> = waits.collect();
+            assert!(
+                waits.iter().any(|millis| *millis > 5),
+                "{status}: {waits:?}"
+            );
+        }
+    }
+}
+
 /// Hands out tokens: the first is stale.
 struct Tokens {
     fetched: AtomicUsize,
