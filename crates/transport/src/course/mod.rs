@@ -336,7 +336,9 @@ impl<'a> Course<'a> {
             let own = self.inner.hosts.get(&choice.endpoint.authority());
             own.lock_logins(error.text());
         }
-        if is_wrong_content(error) && self.inner.health.quarantine(&choice.endpoint) {
+        // The last one that is left stays: another image of it may be right.
+        let spared = (0..self.out.len()).all(|index| index == choice.index || !self.is_left(index));
+        if is_wrong_content(error) && !spared && self.inner.health.quarantine(&choice.endpoint) {
             self.inner.emit(&Event::Quarantined {
                 host: Arc::from(choice.endpoint.authority()),
                 text: error.text(),

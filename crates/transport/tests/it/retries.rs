@@ -461,15 +461,41 @@ async fn with_all_endpoints_in_quarantine_the_error_says_why() {
     let origin = Server::start(|_| answer(200, &[], b"forged")).await;
     let route = Route::direct(plain(&origin.authority()));
     let (transport, _) = transport(hurried());
-    let request = get("x").check(|_| Err(Refusal::corrupt("digest mismatch")));
-    let error = transport
-        .document(&route, &request, 100, &Anonymous)
-        .await
-        .unwrap_err();
-    assert_eq!(error.class(), Class::Corrupt);
-    assert!(error.text().contains("digest mismatch"), "{}", error.text());
+    transport.quarantine(&route.endpoints()[0], "wrong bytes");
     let error = fetch(&transport, &route).await.unwrap_err();
+    assert_eq!(error.class(), Class::Corrupt);
     assert!(error.text().contains("wrong bytes"), "{}", error.text());
+    assert_eq!(origin.hits().len(), 0);
+}
+
+#[tokio::test]
+async fn one_wrong_answer_of_a_lone_endpoint_is_not_the_end_of_all_others() {
+    let wrong = Server::start(|_| answer(200, &[], b"forged")).await;
+    let origin = Server::start(|hit| match hit.number {
+        0 | 1 => answer(200, &[], b"forged"),
+        _ => answer(200, &[], b"genuine"),
+    })
+    .await;
+    let origin_alone = Route::direct(plain(&origin.authority()));
+    let with_mirror = Route::new([plain(&wrong.authority())], plain(&origin.authority()));
+    let (transport, _) = transport(hurried());
+    let request = get("x").check(|document| match &document.body[..] {
+        b"genuine" => Ok(()),
+        _ => Err(Refusal::corrupt("digest mismatch")),
+    });
+    for route in [&origin_alone, &with_mirror] {
+        let error = transport
+            .document(route, &request, 100, &Anonymous)
+            .await
+            .unwrap_err();
+        assert_eq!(error.class(), Class::Corrupt);
+        assert!(error.text().contains("digest mismatch"), "{}", error.text());
+    }
+    for route in [&origin_alone, &with_mirror] {
+        let done = transport.document(route, &request, 100, &Anonymous).await;
+        assert_eq!(done.unwrap().body, "genuine");
+    }
+    assert_eq!(wrong.hits().len(), 1, "a mirror is done without");
 }
 
 #[tokio::test]
