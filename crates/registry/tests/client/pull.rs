@@ -1,16 +1,17 @@
 //! Pulls from real registries.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sealift_oci::{Digest, MediaType};
-use sealift_registry::{Error, Event, Want};
+use sealift_registry::{Client, Config, Error, Event, Want};
 use sealift_test_support::{
     DockerRegistry, Fault, FaultPlan, FaultyRegistry, Image, ImageBuilder, Kind,
 };
-use sealift_transport::Class;
+use sealift_transport::{Class, Transport};
 
 use crate::support::{
-    BOTH, Record, Shelf, plain, platforms, reference, two_platforms, with_mirrors,
+    BOTH, Record, Shelf, plain, platforms, reference, settings, two_platforms, with_mirrors,
 };
 
 #[tokio::test]
@@ -280,6 +281,57 @@ async fn a_layer_that_one_repository_has_lost_comes_from_another() {
     // Whichever was surveyed first: the second one is whole, and nothing hangs.
     assert!(results[1].is_ok(), "{results:?}");
     shelf.has(&image);
+}
+
+#[tokio::test]
+async fn a_layer_that_one_registry_does_not_deliver_comes_from_another() {
+    let (whole, broken) = (DockerRegistry::start(), DockerRegistry::start());
+    let image = |own| {
+        let image = ImageBuilder::new("linux/amd64").random(18, 80_000);
+        Image::index([image.random(own, 1000).build()])
+    };
+    let (theirs, ours) = (image(181), image(182));
+    let long = ImageBuilder::new("linux/amd64").random(183, 2_000_000);
+    let long = Image::index([long.build()]);
+    broken.push(&theirs, "a", "1");
+    whole.push(&ours, "a", "1");
+    whole.push(&long, "long", "1");
+    let plan = FaultPlan::none().first(Kind::Blob, 10_000, Fault::Status(503));
+    let down = FaultyRegistry::open(broken.address(), plan);
+    let plan = FaultPlan::none().bytes_per_second(4_000_000);
+    let slow = FaultyRegistry::open(whole.address(), plan);
+    let want = |text: String| Want {
+        reference: reference(&text),
+        platforms: platforms("amd64"),
+    };
+    let wants = vec![
+        // While its layer comes, both others become known: they are asked for the shared layer in
+        // their order.
+        want(format!("{}/long:1", slow.host())),
+        want(format!("{}/a:1", down.host())),
+        want(format!("{}/a:1", slow.host())),
+    ];
+    let mut settings = settings();
+    settings.retry.budget = Duration::from_secs(1);
+    let transport = Transport::new(settings, Arc::new(sealift_transport::Silent));
+    let client = Client::new(
+        transport,
+        Config {
+            blobs_side_by_side: 1,
+            images_side_by_side: 1,
+            ..Config::default()
+        },
+    );
+    let shelf = Shelf::new();
+    let silent = Arc::new(sealift_registry::Silent);
+    let results = client.pull_all(&shelf.store, wants, silent).await;
+    assert!(results[0].is_ok() && results[2].is_ok(), "{results:?}");
+    assert_eq!(
+        results[1].as_ref().unwrap_err().class(),
+        Class::Net,
+        "its own layer is nowhere else"
+    );
+    shelf.has(&ours);
 }
 
 #[tokio::test]

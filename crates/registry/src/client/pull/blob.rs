@@ -1,5 +1,6 @@
 //! One blob: from whoever has it into the store, until its digest is right.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,7 +72,7 @@ impl Client {
         Ok(false)
     }
 
-    /// Asks one repository after the other.
+    /// Asks one repository after the other; of a registry that fails as a whole only the first.
     async fn fill_from(
         &self,
         transfer: &Transfer,
@@ -79,8 +80,12 @@ impl Client {
         sources: &[Reference],
         ingest: Arc<Ingest>,
     ) -> Result<()> {
-        let mut last = None;
+        let mut first = None;
+        let mut failing = HashSet::new();
         for reference in sources {
+            if failing.contains(reference.registry()) {
+                continue;
+            }
             let registry = self.fill(transfer, descriptor, reference, &ingest).await;
             let error = match registry {
                 Ok(()) => return Ok(()),
@@ -98,13 +103,17 @@ impl Client {
             } else {
                 error
             };
-            // Another repository may have what this one has not, or does not give to us.
-            if !matches!(error.class(), Class::Absent | Class::Auth | Class::Corrupt) {
-                return Err(error);
+            match error.class() {
+                // Another repository may have what this one has not, or does not give to us.
+                Class::Absent | Class::Auth | Class::Corrupt => {}
+                Class::Disk => return Err(error),
+                _ => {
+                    failing.insert(reference.registry());
+                }
             }
-            last.get_or_insert(error);
+            first.get_or_insert(error);
         }
-        Err(last.unwrap_or_else(|| Error::Interrupted {
+        Err(first.unwrap_or_else(|| Error::Interrupted {
             image: descriptor.digest.to_string(),
         }))
     }
