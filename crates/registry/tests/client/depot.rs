@@ -19,6 +19,8 @@ struct Habits {
     no_chunks: bool,
     /// Keeps half of the first chunk, and says so.
     keeps_half: bool,
+    /// Takes every chunk and keeps nothing of it.
+    keeps_nothing: bool,
     /// Keeps half of the first chunk and closes the connection.
     breaks_off: bool,
     /// Does not know the first upload any more when its second chunk comes.
@@ -108,6 +110,9 @@ impl Depot {
     fn patch(&mut self, name: &str, asked: &Asked) -> Answer {
         if self.habits.no_chunks {
             return Answer::new(405);
+        }
+        if self.habits.keeps_nothing {
+            return self.placed(202, name).header("Range", "0-0");
         }
         self.patches += 1;
         let number = self.patches;
@@ -230,6 +235,17 @@ fn methods(villain: &Villain, method: &str) -> Vec<Asked> {
         .into_iter()
         .filter(|one| one.method == method)
         .collect()
+}
+
+#[tokio::test]
+async fn where_chunks_are_not_kept_blobs_go_whole() {
+    let habits = Habits {
+        keeps_nothing: true,
+        ..Habits::default()
+    };
+    let (villain, _) = arrives(habits).await;
+    let puts = methods(&villain, "PUT");
+    assert!(puts.iter().any(|one| one.body.len() > 40 << 20));
 }
 
 #[tokio::test]

@@ -218,7 +218,12 @@ impl<'a> Upload<'a> {
         }
         // What the registry says counts: it may have kept less than was sent.
         let kept = offset(&document).filter(|kept| (range.start..=range.end).contains(kept));
-        session.offset = kept.unwrap_or(range.end);
+        let kept = kept.unwrap_or(range.end);
+        if kept == range.start {
+            // It says yes and keeps nothing, which it may do for ever.
+            return Err(Trouble::NoChunks);
+        }
+        session.offset = kept;
         self.tell(session.offset);
         Ok(false)
     }
