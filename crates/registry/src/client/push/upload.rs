@@ -314,7 +314,13 @@ fn location(document: &Document) -> std::result::Result<Url, transport::Cause> {
     let joined = (!text.is_empty())
         .then(|| document.url.join(text).ok())
         .flatten();
-    let usable = joined.filter(|url| matches!(url.scheme(), "http" | "https"));
+    // What went to it encrypted must not go on in the open, as with redirects.
+    let secure = document.url.scheme() == "https";
+    let usable = joined.filter(|url| match url.scheme() {
+        "https" => true,
+        "http" => !secure,
+        _ => false,
+    });
     usable.ok_or_else(|| transport::Cause::Url {
         text: format!("Location {:?}", crate::code::printable(text)),
     })
@@ -327,4 +333,41 @@ fn offset(document: &Document) -> Option<u64> {
     let (start, end) = text.split_once('-')?;
     let end: u64 = end.trim().parse().ok()?;
     (start.trim() == "0").then_some(if end == 0 { 0 } else { end + 1 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(from: &str, place: &str) -> Document {
+        let url = Url::parse(from).unwrap();
+        Document {
+            status: StatusCode::ACCEPTED,
+            headers: [(LOCATION, HeaderValue::from_str(place).unwrap())]
+                .into_iter()
+                .collect(),
+            body: Vec::new().into(),
+            endpoint: transport::Endpoint::from_url(&url).unwrap(),
+            url,
+        }
+    }
+
+    #[test]
+    fn uploads_go_on_where_the_registry_says_but_never_in_the_open() {
+        let from = "https://r.example/v2/a/blobs/uploads/";
+        for (place, goes_on) in [
+            (
+                "/v2/a/blobs/uploads/1?s=x",
+                Some("https://r.example/v2/a/blobs/uploads/1?s=x"),
+            ),
+            ("https://s.example/1", Some("https://s.example/1")),
+            ("http://r.example/v2/a/blobs/uploads/1", None),
+            ("ftp://r.example/1", None),
+        ] {
+            let found = location(&answered(from, place)).ok();
+            assert_eq!(found.as_ref().map(Url::as_str), goes_on, "{place}");
+        }
+        let plain = answered("http://r.example/v2/", "http://s.example/1");
+        assert!(location(&plain).is_ok());
+    }
 }
