@@ -230,6 +230,31 @@ async fn no_tag_moves_before_all_content_of_all_images_is_there() {
 }
 
 #[tokio::test]
+async fn a_manifest_stands_before_any_index_that_lists_it() {
+    let registry = DockerRegistry::start();
+    let image = two_platforms(27, 1000);
+    let shelf = shelf_of(&image);
+    // The first document that is sent comes again after a while.
+    let plan = FaultPlan::none().first(Kind::Publish, 1, Fault::Status(503));
+    let faulty = FaultyRegistry::open(registry.address(), plan);
+    let (single, all) = (
+        format!("{}/a:1-amd64", faulty.host()),
+        format!("{}/a:1", faulty.host()),
+    );
+    let alone = PushRequest {
+        root: image.children[0].descriptor.clone(),
+        ..request(&image, &[single])
+    };
+    let requests = vec![alone, request(&image, std::slice::from_ref(&all))];
+    let watcher = Arc::new(sealift_registry::Silent);
+    plain()
+        .push_all(&shelf.store, requests, watcher)
+        .await
+        .unwrap();
+    serves(&all, &image).await;
+}
+
+#[tokio::test]
 async fn what_is_not_in_the_store_is_told_before_anything_is_sent() {
     let registry = DockerRegistry::start();
     let image = two_platforms(26, 10_000);

@@ -12,7 +12,7 @@ use futures_util::stream::{self, StreamExt as _};
 use sealift_content::Store;
 use sealift_oci::{Descriptor, Reference, Repository};
 
-use self::plan::Plan;
+use self::plan::{Plan, TagJob};
 use super::{Action, Client, Scope, Watcher};
 use crate::error::{Error, Result};
 
@@ -95,7 +95,7 @@ impl Client {
             plan.blobs.iter().map(|job| self.send_blob(shipment, job)),
         )
         .await?;
-        // Children stand before those that refer to them; one level is sent side by side.
+        // What is listed stands before what lists it; one level is sent side by side.
         for level in &plan.documents {
             all(
                 limit,
@@ -106,10 +106,7 @@ impl Client {
             .await?;
         }
         all(limit, plan.roots.iter().map(|root| self.read_back(root))).await?;
-        let tags = plan.tags.iter().map(|tag| self.send_tag(shipment, tag));
-        // Every tag is tried, so that a failure of one leaves as little half done as can be.
-        let moved: Vec<Result<bool>> = stream::iter(tags).buffered(limit).collect().await;
-        let moved = moved.into_iter().collect::<Result<Vec<bool>>>()?;
+        let moved = self.send_tags(shipment, &plan.tags).await?;
         let mut moved = plan.tags.iter().zip(moved);
         let outcome = |request: PushRequest| {
             let tagged = request
@@ -128,6 +125,26 @@ impl Client {
             }
         };
         Ok(requests.into_iter().map(outcome).collect())
+    }
+
+    /// Moves all tags; tells for each, in their order, whether it stood for something else before.
+    async fn send_tags(&self, shipment: &Shipment, tags: &[TagJob]) -> Result<Vec<bool>> {
+        let limit = self.inner.config.blobs_side_by_side.max(1);
+        let mut order: Vec<usize> = (0..tags.len()).collect();
+        order.sort_by_key(|number| tags[*number].height);
+        let mut moved: Vec<(usize, Result<bool>)> = Vec::new();
+        // Some registries do not find a manifest for as long as another tag of it is being written.
+        for level in order.chunk_by(|a, b| tags[*a].height == tags[*b].height) {
+            let sent = level.iter().map(|number| async move {
+                let moved = self.send_tag(shipment, &tags[*number]).await;
+                (*number, moved)
+            });
+            // Every tag is tried, so that a failure of one leaves as little half done as can be.
+            let done: Vec<_> = stream::iter(sent).buffered(limit).collect().await;
+            moved.extend(done);
+        }
+        moved.sort_by_key(|(number, _)| *number);
+        moved.into_iter().map(|(_, moved)| moved).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a push consists of, worked out from the store before anything is sent.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 use sealift_content::{DOCUMENT_LIMIT, NESTING_LIMIT, Store};
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 pub(super) struct Plan {
     /// The largest first.
     pub(super) blobs: Vec<BlobJob>,
-    /// Manifests and indexes by level, the deepest first.
+    /// Manifests and indexes by what they build on: each comes after all that it lists.
     pub(super) documents: Vec<Vec<DocumentJob>>,
     pub(super) roots: Vec<RootJob>,
     pub(super) tags: Vec<TagJob>,
@@ -50,6 +50,8 @@ pub(super) struct RootJob {
 /// A tag and what it shall stand for.
 #[derive(Debug, Clone)]
 pub(super) struct TagJob {
+    /// How many levels of documents its root stands on.
+    pub(super) height: usize,
     pub(super) reference: Reference,
     pub(super) descriptor: Descriptor,
     pub(super) bytes: Bytes,
@@ -59,8 +61,10 @@ pub(super) struct TagJob {
 #[derive(Debug, Default)]
 struct Content {
     blobs: Vec<Descriptor>,
-    /// With their level: 0 for the root.
-    documents: Vec<(usize, Descriptor, Bytes)>,
+    /// The root first.
+    documents: Vec<(Descriptor, Bytes)>,
+    /// What each index lists.
+    listed: HashMap<Digest, Vec<Digest>>,
     seen: HashSet<Digest>,
 }
 
@@ -75,21 +79,22 @@ impl Plan {
                 continue;
             };
             let content = Content::read(store, first, &request.root).await?;
+            let heights = content.heights();
             for destination in &request.destinations {
                 plan.add_blobs(&mut blobs, request, destination, &content);
-                for (level, descriptor, bytes) in &content.documents {
+                for (descriptor, bytes) in &content.documents {
                     let repository = destination.repository().clone();
                     if sent.insert((repository, descriptor.digest.clone())) {
-                        plan.add_document(*level, destination, descriptor, bytes);
+                        let height = heights.get(&descriptor.digest).copied();
+                        plan.add_document(height.unwrap_or(0), destination, descriptor, bytes);
                     }
                 }
-                plan.add_root(destination, &content);
+                plan.add_root(destination, &content, &heights);
             }
         }
         plan.blobs = blobs.into_values().collect();
         plan.blobs
             .sort_by_key(|job| std::cmp::Reverse(job.descriptor.size));
-        plan.documents.reverse();
         Ok(plan)
     }
 
@@ -128,23 +133,28 @@ impl Plan {
 
     fn add_document(
         &mut self,
-        level: usize,
+        height: usize,
         reference: &Reference,
         descriptor: &Descriptor,
         bytes: &Bytes,
     ) {
-        while self.documents.len() <= level {
+        while self.documents.len() <= height {
             self.documents.push(Vec::new());
         }
-        self.documents[level].push(DocumentJob {
+        self.documents[height].push(DocumentJob {
             reference: reference.clone(),
             descriptor: descriptor.clone(),
             bytes: bytes.clone(),
         });
     }
 
-    fn add_root(&mut self, reference: &Reference, content: &Content) {
-        let Some((_, descriptor, bytes)) = content.documents.first() else {
+    fn add_root(
+        &mut self,
+        reference: &Reference,
+        content: &Content,
+        heights: &HashMap<&Digest, usize>,
+    ) {
+        let Some((descriptor, bytes)) = content.documents.first() else {
             return;
         };
         let digest = descriptor.digest.clone();
@@ -157,6 +167,7 @@ impl Plan {
         }
         if reference.tag().is_some() {
             self.tags.push(TagJob {
+                height: heights.get(&descriptor.digest).copied().unwrap_or(0),
                 reference: reference.clone(),
                 descriptor: descriptor.clone(),
                 bytes: bytes.clone(),
@@ -188,14 +199,32 @@ impl Content {
             };
             if descriptor.media_type.is_index() {
                 let index = Index::parse(&bytes).map_err(malformed)?;
+                let children = index.manifests.iter().map(|child| child.digest.clone());
+                let digest = descriptor.digest.clone();
+                content.listed.insert(digest, children.collect());
                 open.extend(index.manifests.into_iter().map(|child| (level + 1, child)));
             } else {
                 let manifest = Manifest::parse(&bytes).map_err(malformed)?;
                 content.add_blobs(store, reference, &manifest).await?;
             }
-            content.documents.push((level, descriptor, bytes));
+            content.documents.push((descriptor, bytes));
         }
         Ok(content)
+    }
+
+    /// Finds for each index how many levels of documents it stands on; manifests stand on none. It is
+    /// the same in every image that a document belongs to.
+    fn heights(&self) -> HashMap<&Digest, usize> {
+        let mut heights: HashMap<&Digest, usize> = HashMap::new();
+        // Each pass gets at least one more level right.
+        for _ in 1..NESTING_LIMIT {
+            for (index, children) in &self.listed {
+                let heights_below = children.iter().map(|one| heights.get(one).copied());
+                let above = heights_below.map(|height| height.unwrap_or(0) + 1).max();
+                heights.insert(index, above.unwrap_or(0));
+            }
+        }
+        heights
     }
 
     async fn add_blobs(
