@@ -187,7 +187,8 @@ impl Error {
             | Self::TooLarge { .. }
             | Self::Nesting { .. }
             | Self::ReadBack { .. } => Class::Corrupt,
-            Self::Store(_) | Self::NoRoom { .. } => Class::Disk,
+            Self::Store(source) => of_store(source),
+            Self::NoRoom { .. } => Class::Disk,
             Self::ForeignLayer { .. } | Self::Incomplete { .. } => Class::Absent,
             Self::Credentials { .. }
             | Self::Address { .. }
@@ -214,6 +215,17 @@ impl Error {
             Self::Absent { source, .. } | Self::Request { source, .. } => Some(source),
             _ => None,
         }
+    }
+}
+
+/// What a failure of the store is: its disk's, or that of the content that came.
+fn of_store(error: &sealift_content::Error) -> Class {
+    match error {
+        // The blob is there and right: whoever claims another size of it is wrong.
+        sealift_content::Error::Size { .. }
+        | sealift_content::Error::Overrun { .. }
+        | sealift_content::Error::Mismatch { .. } => Class::Corrupt,
+        _ => Class::Disk,
     }
 }
 
@@ -250,4 +262,22 @@ fn given(actual: Option<&Digest>) -> String {
     actual
         .map(|digest| format!(" but {digest}"))
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_that_the_store_refutes_is_no_failure_of_the_disk() {
+        let digest = Digest::sha256(b"blob");
+        let claim = sealift_content::Error::Size {
+            digest: digest.clone(),
+            expected: 5,
+            actual: 4,
+        };
+        assert_eq!(Error::from(claim).class(), Class::Corrupt);
+        let lost = sealift_content::Error::Lost { digest };
+        assert_eq!(Error::from(lost).class(), Class::Disk);
+    }
 }
