@@ -202,21 +202,12 @@ async fn redirects_are_followed_once_and_found_again_when_they_expire() {
 #[tokio::test]
 async fn a_storage_that_dies_is_left_for_where_the_registry_leads_now() {
     let bytes = data(50_000, 22);
-    let served = bytes.clone();
-    let dying = Server::start(move |hit| {
-        let (head, body) = parts(hit, &served);
-        match hit.number {
-            0 => vec![
-                Act::Send(head),
-                Act::Send(body[..20_000].to_vec()),
-                Act::Reset,
-            ],
-            _ => vec![Act::Reset],
-        }
+    let dying = serving(&bytes, |hit, head, body| match hit.number {
+        0 => cut(head, &body, 20_000, Act::Reset),
+        _ => vec![Act::Reset],
     })
     .await;
-    let served = bytes.clone();
-    let other = Server::start(move |hit| content(hit, &served)).await;
+    let other = good(&bytes).await;
     let (first, second) = (dying.authority(), other.authority());
     let registry = Server::start(move |hit| {
         let host = if hit.number == 0 { &first } else { &second };
@@ -225,71 +216,7 @@ async fn a_storage_that_dies_is_left_for_where_the_registry_leads_now() {
     .await;
     let mut settings = hurried();
     settings.retry.attempts = Some(5);
-    let (transport, _) = transport(settings);
-    let sink = Memory::new(bytes.len());
-    let route = Route::direct(plain(&registry.authority()));
-    bring(&transport, &route, bytes.len(), &sink).await.unwrap();
-    assert!(sink.bytes() == bytes && sink.twice() == 0);
-}
-
-#[tokio::test]
-async fn small_blobs_that_continue_elsewhere_do_not_block_one_another() {
-    let bytes = data(50_000, 23);
-    let served = bytes.clone();
-    let storage = Server::start(move |hit| {
-        let (head, body) = parts(hit, &served);
-        match hit.range() {
-            None => vec![
-                Act::Send(head),
-                Act::Pause(Duration::from_millis(20)),
-                Act::Send(body[..20_000].to_vec()),
-                Act::Reset,
-            ],
-            Some(_) => vec![Act::Send(head), Act::Send(body)],
-        }
-    })
-    .await;
-    let place = format!("http://{}/data", storage.authority());
-    let registry = Server::start(move |_| answer(307, &[("Location", &place)], b"")).await;
-    let mut settings = hurried();
-    settings.limits.connections_per_host = 1;
-    settings.limits.requests_per_host = 1;
-    let (transport, _) = transport(settings);
-    let routes = [Route::direct(plain(&registry.authority()))];
-    let all = bring_a_dozen(&transport, &routes, &bytes);
-    let ended = tokio::time::timeout(Duration::from_secs(60), all).await;
-    ended.expect("nobody waits for what another one holds");
-}
-
-#[tokio::test]
-async fn a_whole_answer_to_a_request_for_the_whole_says_nothing_of_ranges() {
-    let bytes = data(400_000, 24);
-    let served = bytes.clone();
-    let server = Server::start(move |hit| {
-        let (head, body) = parts(hit, &served);
-        match hit.number {
-            0 => vec![
-                Act::Send(head),
-                Act::Send(body[..20_000].to_vec()),
-                Act::Reset,
-            ],
-            _ => vec![Act::Send(head), Act::Send(body)],
-        }
-    })
-    .await;
-    let (transport, _) = transport(small_ranges());
-    let route = Route::direct(plain(&server.authority()));
-    // Content of unknown size and without a name can only be had as a whole again.
-    let sink = Open(Mutex::default());
-    let request = Request::get("blob").of(Phase::Blob, "file");
-    let done = transport.download(&route, &request, &sink, &Anonymous);
-    done.await.unwrap();
-    let before = server.hits().len();
-    let sink = Memory::new(bytes.len());
-    bring(&transport, &route, bytes.len(), &sink).await.unwrap();
-    assert!(sink.bytes() == bytes);
-    let later = server.hits().split_off(before);
-    assert!(later.iter().all(|hit| hit.header("range").is_some()));
+    Fetch::new(settings, &bytes).from(&registry).await;
 }
 
 #[tokio::test]

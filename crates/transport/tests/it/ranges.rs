@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use sealift_transport::{Anonymous, Phase, Request, Route, Sink};
 
-use crate::fetch::{Fetch, cut, small_ranges};
+use crate::fetch::{Fetch, cut, serving, small_ranges};
 use crate::parts::{data, hurried, plain, transport};
 use crate::server::{Act, Hit, Server, answer, content, head};
 
@@ -123,6 +123,28 @@ impl Sink for Open {
             .truncate(usize::try_from(range.start).unwrap());
         Ok(())
     }
+}
+
+#[tokio::test]
+async fn a_whole_answer_to_a_request_for_the_whole_says_nothing_of_ranges() {
+    let bytes = data(400_000, 24);
+    let server = serving(&bytes, |hit, head, body| match hit.number {
+        0 => cut(head, &body, 20_000, Act::Reset),
+        _ => vec![Act::Send(head), Act::Send(body)],
+    })
+    .await;
+    let fetch = Fetch::new(small_ranges(), &bytes);
+    let route = Route::direct(plain(&server.authority()));
+    // Content of unknown size and without a name can only be had as a whole again.
+    let sink = Open(Mutex::default());
+    let request = Request::get("blob").of(Phase::Blob, "file");
+    let transport = &fetch.transport;
+    let done = transport.download(&route, &request, &sink, &Anonymous);
+    done.await.unwrap();
+    let before = server.hits().len();
+    fetch.by(&route).await;
+    let later = server.hits().split_off(before);
+    assert!(later.iter().all(|hit| hit.header("range").is_some()));
 }
 
 /// Content without a digest whose server changes it, or forgets how to name it, between two halves.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sealift_transport::{Route, Transport};
 
-use crate::fetch::{Fetch, good, serving, small_ranges};
+use crate::fetch::{Fetch, cut, good, serving, small_ranges};
 use crate::parts::{data, hurried, plain, transport};
 use crate::server::{Act, Hit, Server, answer, parts};
 
@@ -113,6 +113,30 @@ async fn registries_that_lead_to_one_storage_share_its_connections() {
         "{} connections",
         storage.connections()
     );
+}
+
+#[tokio::test]
+async fn small_blobs_that_continue_elsewhere_do_not_block_one_another() {
+    let bytes = data(50_000, 23);
+    let storage = serving(&bytes, |hit, head, body| match hit.range() {
+        None => {
+            let mut acts = cut(head, &body, 20_000, Act::Reset);
+            acts.insert(1, Act::Pause(Duration::from_millis(20)));
+            acts
+        }
+        Some(_) => vec![Act::Send(head), Act::Send(body)],
+    })
+    .await;
+    let place = format!("http://{}/data", storage.authority());
+    let registry = Server::start(move |_| answer(307, &[("Location", &place)], b"")).await;
+    let mut settings = hurried();
+    settings.limits.connections_per_host = 1;
+    settings.limits.requests_per_host = 1;
+    let (transport, _) = transport(settings);
+    let routes = [Route::direct(plain(&registry.authority()))];
+    let all = bring_a_dozen(&transport, &routes, &bytes);
+    let ended = tokio::time::timeout(Duration::from_secs(60), all).await;
+    ended.expect("nobody waits for what another one holds");
 }
 
 #[tokio::test]
