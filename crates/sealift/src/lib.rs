@@ -31,10 +31,13 @@ pub mod size;
 pub mod terminal;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use cli::Cli;
 use commands::session::Session;
@@ -44,6 +47,8 @@ use terminal::Terminal;
 
 /// How long what runs in the background may take to end once the command has.
 const SHUTDOWN: Duration = Duration::from_secs(2);
+/// The stack of the thread that runs the command, in bytes: as much as a main thread has.
+const STACK: usize = 8 << 20;
 
 /// Runs the command line and returns its exit code.
 #[must_use]
@@ -52,7 +57,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let terminal = Terminal::open(cli.global.progress, cli.global.verbose);
     let session = match Settings::read() {
-        Ok(settings) => Session::new(settings, terminal),
+        Ok(settings) => Arc::new(Session::new(settings, terminal)),
         Err(error) => return ended(&terminal, &error),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -65,7 +70,7 @@ pub fn main() -> ExitCode {
             return ended(session.terminal(), &error);
         }
     };
-    let outcome = runtime.block_on(until_stopped(commands::run(cli, &session)));
+    let outcome = runtime.block_on(until_stopped(cli, &session));
     runtime.shutdown_timeout(SHUTDOWN);
     session.finish(&outcome);
     match outcome {
@@ -79,23 +84,52 @@ fn ended(terminal: &Terminal, error: &Error) -> ExitCode {
     ExitCode::from(error.kind().exit_code())
 }
 
-/// Lets a command run until it ends or somebody stops it. What it had done is kept: a dropped
-/// download leaves its partial file, a dropped solve is cancelled.
-async fn until_stopped(command: impl Future<Output = Result<()>>) -> Result<()> {
-    let watch = |kind| {
-        signal(kind).map_err(|error| Error::new(Kind::Local, "cannot watch signals").because(error))
-    };
+/// Lets a command run until it ends or somebody stops it. It has a thread of its own, so that one
+/// which waits for a file, a pipe or a lock can be stopped, too.
+async fn until_stopped(cli: Cli, session: &Arc<Session>) -> Result<()> {
+    let failed = |what: &'static str| move |error| Error::new(Kind::Local, what).because(error);
+    let watch = |kind| signal(kind).map_err(failed("cannot watch signals"));
     let (mut interrupt, mut terminate) = (
         watch(SignalKind::interrupt())?,
         watch(SignalKind::terminate())?,
     );
-    let stopped = || {
-        Error::new(Kind::Interrupted, "stopped")
-            .hint("run it again: it goes on from what is in the store")
-    };
+    let (stop, stopping) = oneshot::channel();
+    let (tell, mut outcome) = oneshot::channel();
+    let (session, runtime) = (Arc::clone(session), Handle::current());
+    let command = std::thread::Builder::new()
+        .name("sealift-command".to_owned())
+        .stack_size(STACK)
+        .spawn(move || {
+            let ended = runtime.block_on(run_until(stopping, cli, &session));
+            // Nobody waits any more where it took too long to stop.
+            drop(tell.send(ended));
+        })
+        .map_err(failed("cannot start threads"))?;
     tokio::select! {
-        outcome = command => outcome,
-        _ = interrupt.recv() => Err(stopped()),
-        _ = terminate.recv() => Err(stopped()),
+        ended = &mut outcome => return ended.unwrap_or_else(|_| match command.join() {
+            Ok(()) => Err(stopped()),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }),
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
     }
+    drop(stop);
+    match tokio::time::timeout(SHUTDOWN, outcome).await {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(_)) | Err(_) => Err(stopped()),
+    }
+}
+
+/// Runs a command until `stop` is dropped. What it had done is kept: a dropped download leaves its
+/// partial file, a dropped solve is cancelled.
+async fn run_until(stop: oneshot::Receiver<()>, cli: Cli, session: &Session) -> Result<()> {
+    tokio::select! {
+        outcome = commands::run(cli, session) => outcome,
+        _ = stop => Err(stopped()),
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(Kind::Interrupted, "stopped")
+        .hint("run it again: it goes on from what is in the store")
 }

@@ -1,5 +1,8 @@
 //! `-f -`: the Dockerfile on standard input, for every command that reads one.
 
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use sealift_test_support::{Outcome, Project};
 
 use super::{expect, sealift};
@@ -64,4 +67,32 @@ fn one_that_is_no_page_of_text_is_refused() {
     for command in COMMANDS {
         expect_error(command, &vec![b'#'; (16 << 20) + 1], 2, error);
     }
+}
+
+#[test]
+fn a_command_that_waits_for_it_can_be_stopped() {
+    let project = Project::dockerfile("FROM scratch\n");
+    let sealift = sealift();
+    let mut command = sealift.command(project.path(), &["plan", "-f", "-"]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It has come so far once it reads: a signal before that ends it without our handler.
+    let reads = format!("/proc/{}/task", child.id());
+    while std::fs::read_dir(&reads).map_or(0, Iterator::count) < 2 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    // The pipe stays open: nothing comes and nothing ends.
+    let pipe = child.stdin.take();
+    let status = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let output = child.wait_with_output().unwrap();
+    drop(pipe);
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
 }
