@@ -148,7 +148,7 @@ fn hinted(error: Error, class: Class, failure: &buildkit::Failure, unit: &Unit) 
             unit.platform
         )),
         Class::Builder => error.hint("see the builder's log: sealift builder ls names it"),
-        Class::Disk => error.hint("free space; the builder's cache: sealift builder prune"),
+        Class::Disk => error.hint("free space; the builder's cache: buildctl --addr ADDRESS prune, with the address that sealift builder ls shows"),
         _ => match &failure.kind {
             buildkit::Kind::PolicyDenied { source } if !source.starts_with("docker-image://") => {
                 error.hint("--seal=images lets the build fetch URLs and git repositories")

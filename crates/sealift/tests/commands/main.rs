@@ -234,3 +234,34 @@ fn describe(command: &mut clap::Command, page: &mut String) {
         describe(inner, page);
     }
 }
+
+#[test]
+fn no_advice_names_a_command_that_is_not_there() {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+                continue;
+            }
+            let text = std::fs::read_to_string(entry.path()).unwrap();
+            for group in ["store", "builder"] {
+                let command = sealift::cli::Cli::command();
+                let group = command.find_subcommand(group).unwrap();
+                let start = format!("sealift {} ", group.get_name());
+                for (at, _) in text.match_indices(&start) {
+                    let rest = &text[at + start.len()..];
+                    let end = rest.find(|c: char| !c.is_ascii_lowercase()).unwrap();
+                    let (word, place) = (&rest[..end], entry.path());
+                    assert!(
+                        group.find_subcommand(word).is_some(),
+                        "{start}{word} in {place:?}"
+                    );
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert!(seen > 5);
+}
