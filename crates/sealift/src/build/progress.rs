@@ -108,7 +108,10 @@ impl Progress {
             buildkit::State::Canceled => ("ended", StepState::Failed("canceled".to_owned())),
             buildkit::State::Failed => ("ended", StepState::Failed(failed())),
         };
-        if !self.told.insert((vertex.digest.clone(), key)) {
+        // BuildKit may report the begin of a step behind its end, where two jobs share it; whoever
+        // heard of it then would wait for an end that does not come.
+        let late = key == "started" && self.told.contains(&(vertex.digest.clone(), "ended"));
+        if late || !self.told.insert((vertex.digest.clone(), key)) {
             return;
         }
         self.events.tell(&Event::Step {
@@ -139,6 +142,16 @@ mod tests {
 
     struct Deaf;
 
+    struct Ear(Arc<std::sync::Mutex<Vec<StepState>>>);
+
+    impl Listener for Ear {
+        fn event(&self, event: &Event) {
+            if let Event::Step { state, .. } = event {
+                self.0.lock().unwrap().push(state.clone());
+            }
+        }
+    }
+
     impl Listener for Deaf {
         fn event(&self, _event: &Event) {}
     }
@@ -160,5 +173,31 @@ mod tests {
         assert_eq!(shown.lines().count(), LOG_LINES);
         assert!(shown.ends_with("line 99999\n100%\nlast é"), "{shown}");
         assert_eq!(progress.log_of("other"), "");
+    }
+
+    #[test]
+    fn a_step_that_ended_does_not_begin_again() {
+        let unit = Unit {
+            component: "a".into(),
+            target: "b".into(),
+            platform: "c".into(),
+        };
+        let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let ear = Arc::clone(&heard);
+        let mut progress = Progress::new(&unit, &Events::new(Arc::new(Ear(ear))));
+        let now = std::time::SystemTime::now();
+        let vertex = |ended: bool| buildkit::Vertex {
+            digest: "sha256:1".into(),
+            name: "[internal] load .dockerignore".into(),
+            started: Some(now),
+            completed: ended.then_some(now),
+            inputs: Vec::new(),
+            cached: false,
+            error: None,
+            group: None,
+        };
+        progress.vertex(&vertex(true));
+        progress.vertex(&vertex(false));
+        assert_eq!(*heard.lock().unwrap(), [StepState::Done]);
     }
 }
