@@ -129,6 +129,18 @@ pub struct BuilderArgs {
     pub builder: Option<String>,
 }
 
+/// Leaves out what was given before: the same image or platform twice is one.
+#[must_use]
+pub fn once<T: PartialEq>(given: Vec<T>) -> Vec<T> {
+    let mut kept: Vec<T> = Vec::new();
+    for one in given {
+        if !kept.contains(&one) {
+            kept.push(one);
+        }
+    }
+    kept
+}
+
 /// Parses a time such as `500ms`, `90s`, `10m`, `1h30m`, or seconds as a bare number.
 ///
 /// # Errors

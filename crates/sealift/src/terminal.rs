@@ -85,14 +85,13 @@ impl Terminal {
 
     fn show(&self, event: &Event) {
         match &mut *lock(&self.view) {
-            View::Plain(plain) => {
-                let mut text = plain.render(event).join("\n");
-                if !text.is_empty() {
-                    text.push('\n');
-                    drop(anstream::stderr().write_all(text.as_bytes()));
+            View::Plain(plain) => write_lines(&plain.render(event)),
+            View::Live(live) => {
+                let lines = live.show(event);
+                if !lines.is_empty() {
+                    live.above(|| write_lines(&lines));
                 }
             }
-            View::Live(live) => live.show(event),
             View::Json => {
                 if let Ok(line) = serde_json::to_string(event) {
                     self.result(&format!("{line}\n"));
@@ -101,6 +100,12 @@ impl Terminal {
             View::Quiet => {}
         }
     }
+}
+
+/// Writes lines to standard error. A reader that went away ends nothing.
+fn write_lines(lines: &[String]) {
+    let text: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
+    drop(anstream::stderr().write_all(text.as_bytes()));
 }
 
 /// Shows what libraries log for those who look for a fault, on standard error.

@@ -2,7 +2,7 @@
 
 use sealift_oci::Platform;
 
-use crate::cli::InputArgs;
+use crate::cli::{InputArgs, once};
 use crate::error::Result;
 use crate::plan::Input;
 use crate::project::{Component, NamedContext, argument};
@@ -20,12 +20,7 @@ pub fn read(args: &InputArgs, settings: &Settings) -> Result<Input> {
         .build_context
         .iter()
         .map(|option| NamedContext::parse(here, option));
-    let mut platforms: Vec<Platform> = Vec::new();
-    for platform in &args.platform {
-        if !platforms.contains(platform) {
-            platforms.push(platform.clone());
-        }
-    }
+    let mut platforms = once(args.platform.clone());
     if platforms.is_empty() {
         platforms.push(Platform::host());
     }

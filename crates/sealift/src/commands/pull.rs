@@ -6,7 +6,7 @@ use clap::Args;
 use sealift_oci::{Platform, Reference};
 
 use super::session::Session;
-use crate::cli::NetworkArgs;
+use crate::cli::{NetworkArgs, once};
 use crate::error::Result;
 use crate::prefetch::Wanted;
 use crate::prefetch::inventory::store_failed;
@@ -34,10 +34,10 @@ pub async fn run(args: PullArgs, session: &Session) -> Result<()> {
     let platforms = if args.platform.is_empty() {
         vec![Platform::host()]
     } else {
-        args.platform
+        once(args.platform)
     };
     let place = "the command line".to_owned();
-    let wanted = args.images.into_iter().map(|reference| {
+    let wanted = once(args.images).into_iter().map(|reference| {
         let (platforms, place) = (platforms.clone(), place.clone());
         Wanted {
             reference,

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use clap::Args;
-use sealift_oci::Reference;
+use sealift_oci::{Digest, Reference};
 
 use super::session::Session;
-use crate::cli::NetworkArgs;
+use crate::cli::{NetworkArgs, once};
 use crate::error::{Error, Kind, Result};
 use crate::output::push;
 use crate::prefetch::inventory::store_failed;
@@ -40,10 +40,21 @@ pub async fn run(args: PushArgs, session: &Session) -> Result<()> {
     let names = if args.destinations.is_empty() {
         vec![args.image]
     } else {
-        args.destinations
+        once(args.destinations)
     };
+    for name in &names {
+        if let Some(digest) = name.digest().filter(|digest| **digest != root.digest) {
+            return Err(other_content(name, digest, &root.digest));
+        }
+    }
     let registries = session.registries(&args.network, Path::new(""))?;
     let request = push::request(&root, &names, &[]);
     registries.push(&store, request).await?;
     Ok(())
+}
+
+/// A registry would take the image and not find it under the digest that the name says.
+fn other_content(name: &Reference, wanted: &Digest, root: &Digest) -> Error {
+    let text = format!("{name} names {wanted}, but the image in the store is {root}");
+    Error::new(Kind::Usage, text).hint("leave the digest out of the name to push to")
 }

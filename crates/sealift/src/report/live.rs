@@ -33,23 +33,29 @@ impl Live {
         }
     }
 
-    /// Shows an event.
-    pub fn show(&mut self, event: &Event) {
+    /// Shows an event. Returns the lines that stay, to be written [`Self::above`] the bars.
+    pub fn show(&mut self, event: &Event) -> Vec<String> {
         self.transfers.take(event, Instant::now());
         match event {
-            Event::ImageFetching { image, .. } => self.image(image),
-            Event::BlobProgress { image, .. } => self.blob(image),
+            Event::ImageFetching { image, .. } => {
+                self.image(image);
+                Vec::new()
+            }
+            Event::BlobProgress { image, .. } => {
+                self.blob(image);
+                Vec::new()
+            }
             Event::Endpoint { image, host, .. } => {
                 if let Some(bar) = self.images.get(image) {
                     bar.set_message(host.clone());
                 }
-                self.lines(event);
+                self.lines(event)
             }
             Event::ImageFetched { image, .. } => {
                 if let Some(bar) = self.images.remove(image) {
                     bar.finish_and_clear();
                 }
-                self.lines(event);
+                self.lines(event)
             }
             Event::Step {
                 unit,
@@ -59,7 +65,7 @@ impl Live {
                 ..
             } => {
                 self.step(unit, id, (name, state));
-                self.lines(event);
+                self.lines(event)
             }
             Event::StepLog { unit, id, text } => {
                 let last = text.lines().rev().find(|line| !line.trim().is_empty());
@@ -67,12 +73,12 @@ impl Live {
                 {
                     bar.set_message(line.trim().to_owned());
                 }
-                self.lines(event);
+                self.lines(event)
             }
             // The end: what did not come to its own is shown as a line, if at all.
             Event::HostTotal(_) | Event::Finished { .. } => {
                 self.clear();
-                self.lines(event);
+                self.lines(event)
             }
             _ => self.lines(event),
         }
@@ -86,11 +92,14 @@ impl Live {
         }
     }
 
-    fn lines(&mut self, event: &Event) {
-        for line in self.plain.render(event) {
-            // A terminal that went away must not fail the build.
-            drop(self.screen.println(line));
-        }
+    /// Has something written while no bar stands. Lines that bars' owner writes itself end with
+    /// blanks in place of a line's end, which a log of the terminal and a copy from it would hold.
+    pub fn above(&self, write: impl FnOnce()) {
+        self.screen.suspend(write);
+    }
+
+    fn lines(&mut self, event: &Event) -> Vec<String> {
+        self.plain.render(event)
     }
 
     fn image(&mut self, name: &str) {

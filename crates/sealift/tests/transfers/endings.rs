@@ -84,6 +84,30 @@ fn the_live_view_leaves_the_same_lines_and_no_bars() {
 }
 
 #[test]
+fn lines_on_a_terminal_end_as_lines() {
+    let harbor = Harbor::open();
+    let first = harbor.publish(&random_image(7, &["linux/amd64"], &[300_000]), "a/b:1");
+    let second = harbor.publish(&random_image(8, &["linux/amd64"], &[2_000_000]), "a/c:1");
+    // The first one's line is written while the second one's bar stands.
+    harbor
+        .proxy
+        .set_plan(FaultPlan::none().bytes_per_second(2_000_000));
+    let written = harbor.written_to_a_terminal(&format!(
+        "pull {first} {second} {first} --platform linux/amd64,linux/amd64"
+    ));
+    for line in [
+        format!("✓ {first} [linux/amd64] 3"),
+        format!("✓ {second} [linux/amd64] 2"),
+    ] {
+        assert_eq!(written.matches(&line).count(), 1, "{written:?}");
+        let end = &written[written.find(&line).unwrap()..];
+        let (text, _) = end.split_once("\r\n").unwrap();
+        assert_eq!(text, text.trim_end(), "{written:?}");
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+}
+
+#[test]
 fn a_stopped_pull_tells_and_keeps_it_too() {
     for (signal, seed) in [("-INT", 4), ("-TERM", 5)] {
         let harbor = Harbor::open();
@@ -159,4 +183,25 @@ fn a_command_line_that_reaches_no_registry_tells_of_none() {
         outcome.stderr,
         "error: no.such/image:1 is not in the store\n  try: sealift store ls lists what is\n"
     );
+}
+
+#[test]
+fn a_push_goes_once_to_each_name_and_to_no_other_digest() {
+    let harbor = Harbor::open();
+    let name = harbor.publish(&random_image(9, &["linux/amd64"], &[2000]), "a/b:1");
+    harbor
+        .run(&format!("pull {name} --platform linux/amd64"))
+        .success();
+    let there = harbor.name("c/d:1");
+    let pushed = harbor
+        .run(&format!("push {name} {there} {there}"))
+        .success();
+    assert_eq!(pushed.stderr.matches("Pushed ").count(), 1, "{pushed:?}");
+    let other = format!("{}@sha256:{}", harbor.name("c/d"), "0".repeat(64));
+    let requests = harbor.registry.requests().len();
+    let refused = harbor.run(&format!("push {name} {other}")).failure();
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    let start = format!("error: {other} names sha256:000");
+    assert!(refused.stderr.starts_with(&start), "{}", refused.stderr);
+    assert_eq!(harbor.registry.requests().len(), requests);
 }

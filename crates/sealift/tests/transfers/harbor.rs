@@ -93,6 +93,11 @@ impl Harbor {
 
     /// Runs a command line on a terminal, and returns what stays on its screen as lines.
     pub(crate) fn on_a_terminal(&self, line: &str) -> Vec<String> {
+        screen(&self.written_to_a_terminal(line))
+    }
+
+    /// Runs a command line on a terminal, and returns all that it wrote there.
+    pub(crate) fn written_to_a_terminal(&self, line: &str) -> String {
         let program = env!("CARGO_BIN_EXE_sealift");
         let typed = format!("{program} {line}");
         let plain = self.sealift.command::<&str>(self.sealift.home(), &[]);
@@ -104,7 +109,7 @@ impl Harbor {
             .filter_map(|(name, value)| Some((name, value?)));
         command.envs(set).current_dir(self.sealift.home());
         let output = command.stdin(Stdio::null()).output().unwrap();
-        screen(&String::from_utf8(output.stdout).unwrap())
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Puts everything that the program keeps on a disk of this many megabytes, or gives that disk
