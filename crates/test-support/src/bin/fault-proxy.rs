@@ -26,6 +26,9 @@ struct Arguments {
     /// Demands Bearer tokens, which anyone gets for pulling.
     #[arg(long)]
     tokens: bool,
+    /// NAME:PASSWORD of an account that may push, too; demands tokens, as `--tokens` does.
+    #[arg(long, value_parser = parse_account)]
+    account: Option<(String, String)>,
     /// Seed of all random decisions.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -93,6 +96,11 @@ fn parse_rule(text: &str) -> Result<Rule, String> {
     })
 }
 
+fn parse_account(text: &str) -> Result<(String, String), String> {
+    let (name, password) = text.split_once(':').ok_or("there is no :")?;
+    Ok((name.to_owned(), password.to_owned()))
+}
+
 fn parse_ranges(text: &str) -> Result<Ranges, String> {
     Ok(match text {
         "honest" => Ranges::Honest,
@@ -145,7 +153,10 @@ async fn main() -> ExitCode {
     ) else {
         return ExitCode::FAILURE;
     };
-    let rules = arguments.tokens.then(TokenRules::anonymous);
+    let mut rules = arguments.tokens.then(TokenRules::anonymous);
+    if let Some((name, password)) = &arguments.account {
+        rules = Some(TokenRules::anonymous().account(name, password));
+    }
     let registry = FaultyRegistry::at(
         arguments.listen,
         arguments.upstream,
