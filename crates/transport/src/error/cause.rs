@@ -234,7 +234,7 @@ impl Cause {
                 Verdict::new(Class::Config, Remedy::NextEndpoint)
             }
             Self::Exhausted { .. } => Verdict::new(Class::Corrupt, Remedy::Never),
-            Self::Status { status, body } => classify(phase, body, Some(status.as_u16())),
+            Self::Status { status, body } => answered(phase, body, status.as_u16()),
             Self::ProxyRefused { status, reason, .. } => match status.map(|s| s.as_u16()) {
                 Some(status) => classify(phase, reason, Some(status)),
                 None => classify(phase, &format!("socks connect: {reason}"), None),
@@ -258,6 +258,20 @@ impl Cause {
                 classify(phase, &chain(self), None)
             }
         }
+    }
+}
+
+/// Judges a server's answer: what ails its machine or its programs is not what ails ours.
+fn answered(phase: Phase, body: &str, status: u16) -> Verdict {
+    let verdict = classify(phase, body, Some(status));
+    match verdict.class {
+        Class::Disk => {
+            classify(phase, "", Some(status)).hint("The server's own disk is full or broken.")
+        }
+        Class::Oom | Class::Qemu | Class::Builder | Class::User => {
+            classify(phase, "", Some(status))
+        }
+        _ => verdict,
     }
 }
 

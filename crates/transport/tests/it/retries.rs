@@ -469,6 +469,25 @@ async fn with_all_endpoints_in_quarantine_the_error_says_why() {
 }
 
 #[tokio::test]
+async fn what_ails_a_servers_machine_is_not_our_machines_failure() {
+    for words in [
+        "write /var/lib/x: no space left on device",
+        "signal: killed",
+    ] {
+        let mirror = Server::start(move |_| answer(500, &[], words.as_bytes())).await;
+        let origin = Server::start(|_| answer(200, &[], b"done")).await;
+        let route = Route::new([plain(&mirror.authority())], plain(&origin.authority()));
+        let (transport, seen) = transport(hurried());
+        assert_eq!(fetch(&transport, &route).await.unwrap().body, "done");
+        let classes = seen.events().into_iter().filter_map(|event| match event {
+            Event::AttemptFailed { class, .. } => Some(class),
+            _ => None,
+        });
+        assert_eq!(classes.collect::<Vec<_>>(), [Class::Net], "{words}");
+    }
+}
+
+#[tokio::test]
 async fn one_wrong_answer_of_a_lone_endpoint_is_not_the_end_of_all_others() {
     let wrong = Server::start(|_| answer(200, &[], b"forged")).await;
     let origin = Server::start(|hit| match hit.number {
