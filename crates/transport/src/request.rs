@@ -32,6 +32,8 @@ pub struct Request {
     pub(crate) scope: Arc<str>,
     pub(crate) size: Option<u64>,
     pub(crate) once: bool,
+    pub(crate) part: bool,
+    pub(crate) whether: bool,
     pub(crate) term: Option<Term>,
     pub(crate) repeatable: bool,
     pub(crate) check: Option<Check>,
@@ -95,6 +97,8 @@ impl Request {
             scope: Arc::from(""),
             size: None,
             once: false,
+            part: false,
+            whether: false,
             term: None,
             repeatable,
             check: None,
@@ -149,6 +153,22 @@ impl Request {
     #[must_use]
     pub fn once(mut self) -> Self {
         self.once = true;
+        self
+    }
+
+    /// Says that it asks whether something is there: that it is not is an answer, which is still an
+    /// error to the caller, but neither told nor counted as a failure.
+    #[must_use]
+    pub fn whether(mut self) -> Self {
+        self.whether = true;
+        self
+    }
+
+    /// Says that it is a part of work that its owner takes up again after the network fails, see
+    /// [`crate::Transport::wait_after`]: the end of the request is not the end of that.
+    #[must_use]
+    pub fn part_of_more(mut self) -> Self {
+        self.part = true;
         self
     }
 

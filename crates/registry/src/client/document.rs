@@ -70,24 +70,27 @@ impl Client {
     /// As [`Client::resolve`].
     pub async fn head(&self, reference: &Reference) -> Result<Option<Digest>> {
         let route = self.route(reference)?;
-        self.head_at(&route, reference, Selector::of(reference))
-            .await
+        let request = self.head_request(reference, Selector::of(reference));
+        self.head_at(&route, reference, &request).await
+    }
+
+    pub(super) fn head_request(&self, reference: &Reference, selector: Selector) -> Request {
+        let path = RequestPath::manifest(reference.repository(), selector);
+        let label = label_of(reference);
+        self.request(Request::head(path.to_string()), Phase::Resolve, &label)
+            .header(ACCEPT, HeaderValue::from_static(ACCEPTED))
+            .scope(&scope_of(reference.repository(), Action::Pull))
     }
 
     pub(super) async fn head_at(
         &self,
         route: &Route,
         reference: &Reference,
-        selector: Selector,
+        request: &Request,
     ) -> Result<Option<Digest>> {
-        let path = RequestPath::manifest(reference.repository(), selector);
         let label = label_of(reference);
-        let request = self
-            .request(Request::head(path.to_string()), Phase::Resolve, &label)
-            .header(ACCEPT, HeaderValue::from_static(ACCEPTED))
-            .scope(&scope_of(reference.repository(), Action::Pull));
         let access = self.access(reference.registry(), &label);
-        let document = self.transport().document(route, &request, 0, &access).await;
+        let document = self.transport().document(route, request, 0, &access).await;
         let document = document.map_err(|error| self.failed("resolve", &label, error))?;
         let said = document.header("docker-content-digest");
         Ok(said.and_then(|text| Digest::parse(text).ok()))

@@ -114,6 +114,14 @@ fn the_pause_before_an_upload_goes_on_is_told() {
     assert_eq!(waiting["host"], harbor.proxy.host());
     assert_eq!(waiting["reason"], "the last attempt failed (NET)");
     assert!(waiting["seconds"].as_f64().unwrap() > 0.0, "{waiting}");
+    // Nor does the log say that the upload was given up.
+    let log = harbor.sealift.store_home().join("failures.log");
+    let log = std::fs::read_to_string(log).unwrap();
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert!(
+        log.contains(r#"decision="go on while the budget lasts""#),
+        "{log}"
+    );
 }
 
 #[test]

@@ -213,6 +213,9 @@ pub enum Decision {
     },
     /// The next endpoint of the route is asked.
     OtherEndpoint,
+    /// The failure goes to the caller, which takes up the work that the request is a part of again, as
+    /// long as its budget lasts.
+    GoOn,
     /// The failure goes to the caller.
     GiveUp,
 }
@@ -229,6 +232,7 @@ impl fmt::Display for Decision {
                 )
             }
             Self::OtherEndpoint => f.write_str("other endpoint"),
+            Self::GoOn => f.write_str("go on while the budget lasts"),
             Self::GiveUp => f.write_str("give up"),
         }
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Choice, Course, Failure, Pause, is_unreachable};
-use crate::class::{Class, Remedy};
-use crate::error::Cause;
-use crate::observe::Reason;
+use crate::class::{Class, Decision, Remedy};
+use crate::error::{Cause, Error};
+use crate::observe::{Reason, millis};
 use crate::pace;
 
 impl Course<'_> {
@@ -61,6 +61,24 @@ impl Course<'_> {
             return self.spent.is_none().then(none);
         }
         self.pause(failure, asked)
+    }
+
+    /// Names what follows, for logs.
+    pub(super) fn decision(&self, error: &Error, pause: Option<&Pause>) -> Decision {
+        let passes = matches!(error.class(), Class::Net | Class::Rate);
+        match pause {
+            None if self.request.part && passes && self.spent.is_none() => Decision::GoOn,
+            None => Decision::GiveUp,
+            Some(pause) if pause.time.is_zero() => Decision::OtherEndpoint,
+            Some(pause) => Decision::RetryHere {
+                after_ms: millis(pause.time),
+            },
+        }
+    }
+
+    /// Whether a failure is one of the answers that the request asks for.
+    pub(super) fn is_answer(&self, error: &Error) -> bool {
+        self.request.whether && error.class() == Class::Absent
     }
 
     /// Whether an endpoint may still be asked by this request.

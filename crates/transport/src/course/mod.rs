@@ -5,6 +5,7 @@
 //! every byte of progress.
 
 mod decision;
+mod report;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,12 +14,12 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 
 use crate::budget::Spent;
-use crate::class::{Class, Decision};
+use crate::class::Class;
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, Error, Stage};
 use crate::health::{Standing, Weight};
 use crate::host::Host;
-use crate::observe::{Event, Reason, Subject, millis};
+use crate::observe::{Event, Reason, millis};
 use crate::request::Request;
 use crate::route::Route;
 use crate::transport::Inner;
@@ -124,14 +125,6 @@ impl<'a> Course<'a> {
             counted: None,
             counts: true,
             spent: None,
-        }
-    }
-
-    fn subject(&self, host: &Host) -> Subject {
-        Subject {
-            phase: self.request.phase,
-            label: Arc::clone(&self.request.label),
-            host: Arc::clone(&host.name),
         }
     }
 
@@ -244,12 +237,7 @@ impl<'a> Course<'a> {
                 host: Arc::clone(&host.name),
             });
         }
-        self.inner.emit(&Event::AttemptEnded {
-            subject: self.subject(&host),
-            attempt: choice.attempt,
-            bytes,
-            millis: millis(choice.started.elapsed()),
-        });
+        self.ended(choice, bytes, &host);
     }
 
     /// Takes note of an attempt that was dropped because a later one was faster. One that had not
@@ -291,31 +279,16 @@ impl<'a> Course<'a> {
         self.failed[choice.index] = true;
         self.last = Some(failure.error.clone());
         let pause = self.decide(choice, &failure);
-        let decision = match &pause {
-            None => Decision::GiveUp,
-            Some(pause) if pause.time.is_zero() => Decision::OtherEndpoint,
-            Some(pause) => Decision::RetryHere {
-                after_ms: millis(pause.time),
-            },
-        };
-        let error = failure.error;
-        if self.request.once {
-            return Next::End(error);
+        if !self.request.once {
+            self.tell(
+                choice,
+                &failure,
+                self.decision(&failure.error, pause.as_ref()),
+            );
         }
-        self.inner.emit(&Event::AttemptFailed {
-            subject: Subject {
-                phase: error.phase(),
-                label: Arc::clone(&self.request.label),
-                host: Arc::from(error.host()),
-            },
-            attempt: choice.attempt,
-            class: error.class(),
-            status: error.status(),
-            text: error.text(),
-            decision,
-            bytes: failure.bytes,
-        });
+        let error = failure.error;
         match pause {
+            None if self.request.once => Next::End(error),
             None => Next::End(error.given_up(self.attempts).over(self.spent)),
             Some(pause) => Next::Again((!pause.time.is_zero()).then_some(pause)),
         }
@@ -325,7 +298,7 @@ impl<'a> Course<'a> {
     fn weigh(&self, choice: &Choice, failure: &Failure) {
         let error = &failure.error;
         let lost = millis(choice.started.elapsed());
-        if !self.request.once {
+        if !self.request.once && !self.is_answer(error) {
             failure.host.count(|totals| {
                 *totals.failures.entry(error.class()).or_default() += 1;
                 totals.lost_ms += lost;
@@ -353,18 +326,6 @@ impl<'a> Course<'a> {
             }
         };
         self.count_failure(&choice.endpoint, weight);
-    }
-
-    /// Tells people about a pause.
-    pub(crate) fn announce(&self, pause: &Pause) {
-        pause
-            .host
-            .count(|totals| totals.lost_ms += millis(pause.time));
-        self.inner.emit(&Event::Waiting {
-            subject: self.subject(&pause.host),
-            reason: pause.reason.clone(),
-            millis: millis(pause.time),
-        });
     }
 }
 

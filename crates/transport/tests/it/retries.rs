@@ -862,3 +862,22 @@ async fn small_requests_to_a_host_are_bounded() {
     assert_eq!(most.load(Ordering::SeqCst), 3);
     assert!(server.connections() <= 3, "{}", server.connections());
 }
+
+#[tokio::test]
+async fn that_something_is_not_there_is_no_failure_where_that_was_asked() {
+    let server = Server::start(|_| answer(404, &[], b"")).await;
+    let (transport, seen) = transport(hurried());
+    let route = Route::direct(plain(&server.authority()));
+    for (request, failures) in [(get("x").whether(), 0), (get("x"), 1)] {
+        let asked = transport.document(&route, &request, 100, &Anonymous).await;
+        assert_eq!(asked.unwrap_err().class(), Class::Absent);
+        let told = seen.count(|event| matches!(event, Event::AttemptFailed { .. }));
+        let totals = transport.totals().remove(&server.authority()).unwrap();
+        let counted: u64 = totals.failures.values().sum();
+        assert_eq!((told, counted), (failures, failures as u64));
+    }
+    assert_eq!(
+        seen.count(|event| matches!(event, Event::AttemptEnded { .. })),
+        1
+    );
+}

@@ -93,6 +93,7 @@ impl Client {
         let path = RequestPath::blob(repository, &job.descriptor.digest);
         let request = self
             .request(Request::head(path.to_string()), Phase::Push, &job.label)
+            .whether()
             .scope(&scope_of(repository, Action::Push));
         let route = self.origin_route(repository)?;
         let access = self.access(repository.registry(), &job.label);

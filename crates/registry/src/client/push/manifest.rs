@@ -123,7 +123,8 @@ impl Client {
     async fn tag(&self, reference: &Reference) -> Result<Option<Digest>> {
         let tag = Selector::Tag(reference.tag().unwrap_or_default().to_owned());
         let route = self.origin_route(reference.repository())?;
-        match self.head_at(&route, reference, tag).await {
+        let request = self.head_request(reference, tag).whether();
+        match self.head_at(&route, reference, &request).await {
             Err(Error::Absent { .. }) => Ok(None),
             other => other,
         }

@@ -278,7 +278,7 @@ impl<'a> Upload<'a> {
 
     fn request(&self, request: Request) -> Request {
         let request = self.client.request(request, Phase::Push, &self.job.label);
-        request.scope(&self.scope)
+        request.scope(&self.scope).part_of_more()
     }
 
     async fn send(&self, request: &Request, payload: &Payload) -> transport::Result<Document> {
