@@ -277,6 +277,8 @@ pub struct HostTotal {
     pub requests: u64,
     /// Bytes received.
     pub bytes: u64,
+    /// Bytes sent: of pushes, and of what asks for tokens.
+    pub sent: u64,
     /// Failures by class.
     pub failures: Vec<(String, u64)>,
     /// Time lost to failures and waits.

@@ -1,4 +1,4 @@
-//! Bytes, times and tables as people read them.
+//! Bytes, counts, times and tables as people read them.
 
 /// Writes bytes with decimal units, as registries and docker count them: `12.3 MB`.
 #[must_use]
@@ -15,6 +15,13 @@ pub fn bytes(count: u64) -> String {
         unit += 1;
     }
     format!("{value:.1} {}", UNITS[unit])
+}
+
+/// Writes how many there are of something: `1 image`, `3 images`.
+#[must_use]
+pub fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }
 
 /// Writes a time: `0.4s`, `12.3s`, `2m05s`, `1h02m`.

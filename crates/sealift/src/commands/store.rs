@@ -146,8 +146,8 @@ fn verify(store: &Store, args: &VerifyArgs) -> Result<String> {
         text += &format!("unreadable: {unreadable}\n");
     }
     text += &format!(
-        "{} blobs, {} read, {} needed by no image\n",
-        found.blobs,
+        "{}, {} read, {} needed by no image\n",
+        size::count(found.blobs, "blob"),
         size::bytes(found.bytes),
         found.unnamed.len()
     );
@@ -165,12 +165,11 @@ fn verify(store: &Store, args: &VerifyArgs) -> Result<String> {
 fn gc(store: &Store, args: &GcArgs) -> Result<String> {
     let gone = store.gc(args.grace).map_err(store_failed)?;
     Ok(format!(
-        "removed {} blobs and {} partial downloads, {}; {} unneeded blobs are younger than the \
-         grace time\n",
-        gone.blobs,
-        gone.partials,
+        "removed {} and {}, {}; kept {} younger than the grace time\n",
+        size::count(gone.blobs, "blob"),
+        size::count(gone.partials, "partial download"),
         size::bytes(gone.bytes),
-        gone.spared
+        size::count(gone.spared, "unneeded blob")
     ))
 }
 
@@ -186,6 +185,7 @@ fn remove(store: &Store, args: &RmArgs) -> Result<String> {
     }
     let count = store.remove_names(&args.images).map_err(store_failed)?;
     Ok(format!(
-        "removed {count} names; sealift store gc frees their space\n"
+        "removed {}; sealift store gc frees the space\n",
+        size::count(count as u64, "name")
     ))
 }

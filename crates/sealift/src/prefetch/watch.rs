@@ -245,6 +245,7 @@ pub fn totals(transport: &transport::Transport, events: &Events) -> u64 {
             host,
             requests: total.requests,
             bytes: total.received,
+            sent: total.sent,
             failures: failures.collect(),
             lost_seconds: seconds(total.lost_ms),
         }));

@@ -17,8 +17,10 @@ pub fn of(event: &Event, verbose: u8) -> Option<String> {
 
 fn images(event: &Event) -> Option<String> {
     Some(match event {
-        Event::Prefetching { unique: 1 } => "Prefetching 1 unique base image".to_owned(),
-        Event::Prefetching { unique } => format!("Prefetching {unique} unique base images"),
+        Event::Prefetching { unique } => {
+            let images = size::count(*unique as u64, "unique base image");
+            format!("Prefetching {images}")
+        }
         Event::ImageCached { image, platforms } => {
             format!("✓ {image} (cached) [{}]", platforms.join(", "))
         }
@@ -96,10 +98,15 @@ fn host_total(total: &HostTotal) -> String {
         host,
         requests,
         bytes,
+        sent,
         failures,
         lost_seconds,
     } = total;
-    let mut text = format!("{host}: {requests} requests, {}", size::bytes(*bytes));
+    let requests = size::count(*requests, "request");
+    let mut text = format!("{host}: {requests}, {}", size::bytes(*bytes));
+    if *sent > 0 {
+        text += &format!(", {} sent", size::bytes(*sent));
+    }
     if !failures.is_empty() {
         let failures: Vec<String> = failures
             .iter()
@@ -123,11 +130,7 @@ fn builds(event: &Event) -> Option<String> {
                 target,
                 platform,
             } = unit;
-            let images = if *contexts == 1 {
-                "1 image".to_owned()
-            } else {
-                format!("{contexts} images")
-            };
+            let images = size::count(*contexts as u64, "image");
             format!(
                 "Building: {component} [{target}] -> {image} ({platform}, {images} from the store)"
             )
@@ -181,7 +184,9 @@ fn finished(event: &Event) -> Option<String> {
         "not sealed".to_owned()
     } else {
         format!(
-            "sealed: {blobs_read} reads of blobs from the store, {tokens_asked} tokens asked for"
+            "sealed: {} of blobs from the store, {} asked for",
+            size::count(*blobs_read, "read"),
+            size::count(*tokens_asked, "token")
         )
     };
     let Unit {

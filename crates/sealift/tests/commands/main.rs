@@ -134,7 +134,7 @@ fn an_empty_store() {
     expect(&run(&["store", "ls", "--json"]), 0, "[]\n", "");
     let sound = "0 blobs, 0 B read, 0 needed by no image\n";
     expect(&run(&["store", "verify"]), 0, sound, "");
-    let gone = "removed 0 blobs and 0 partial downloads, 0 B; 0 unneeded blobs are younger than \
+    let gone = "removed 0 blobs and 0 partial downloads, 0 B; kept 0 unneeded blobs younger than \
                 the grace time\n";
     expect(&run(&["store", "gc"]), 0, gone, "");
     let absent = "error: docker.io/library/x:latest is not in the store\n  \

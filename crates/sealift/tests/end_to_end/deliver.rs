@@ -77,7 +77,10 @@ fn a_stored_image_is_pushed_later_and_again() {
             .run(project.path(), &["push"], &["localhost/later:1", &target])
             .success()
     };
-    push();
+    let pushed = push();
+    // To be asked what it has is no failure of the registry.
+    assert!(!pushed.stderr.contains("failures"), "{}", pushed.stderr);
+    assert!(!scene.sealift.store_home().join("failures.log").exists());
     let first = uploads();
     push();
     assert_eq!(uploads(), first, "the second push uploads nothing");

@@ -38,7 +38,7 @@ fn an_absent_image_costs_one_request() {
     assert!(outcome.stderr.contains(&image), "{}", outcome.stderr);
     assert_eq!(scene.registry.requests().len() - before, 1);
     let told = format!(
-        "\n{}: 1 requests, 0 B, failures: 1 ABSENT, ",
+        "\n{}: 1 request, 0 B, failures: 1 ABSENT, ",
         scene.registry.host()
     );
     let (_, end) = outcome.stderr.split_once(&told).expect(&outcome.stderr);
