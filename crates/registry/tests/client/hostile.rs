@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sealift_oci::{Descriptor, Digest, Index, Manifest, MediaType, Platform};
-use sealift_registry::{Client, Config, Error, Pulled, Result};
+use sealift_registry::{Client, Config, Error, Pulled, Result, Want};
 use sealift_test_support::{Blob, Image, ImageBuilder};
 use sealift_transport::proxy::ProxyChoice;
 use sealift_transport::{Class, Endpoint, Route, Scheme};
 
-use crate::support::{BOTH, Shelf, client, plain, two_platforms, with_credentials};
+use crate::support::{
+    BOTH, Shelf, client, plain, platforms, reference, two_platforms, with_credentials,
+};
 use crate::villain::{Answer, Asked, Body, Villain};
 
 async fn pull(villain: &Villain) -> Result<Pulled> {
@@ -363,6 +365,36 @@ async fn sizes_that_no_disk_has_are_an_error_at_once() {
         .await
         .unwrap_err();
     assert!(matches!(error, Error::TooLarge { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_image_that_no_disk_has_room_for_does_not_end_the_others() {
+    let huge = manifest_with(|json| {
+        let layer = json["layers"][0].clone();
+        let claim = |number: u64| {
+            let mut layer = layer.clone();
+            layer["digest"] = format!("sha256:{number:064x}").into();
+            layer["size"] = i64::MAX.into();
+            layer
+        };
+        json["layers"] = (1..5).map(claim).collect();
+    });
+    let good = two_platforms(81, 10_000);
+    let (villain, honest) = (
+        Villain::serving(huge, |_| None).await,
+        Villain::serving(good.clone(), |_| None).await,
+    );
+    let want = |villain: &Villain| Want {
+        reference: reference(&format!("{}/a:1", villain.host())),
+        platforms: platforms("linux/amd64"),
+    };
+    let shelf = Shelf::new();
+    let silent = Arc::new(sealift_registry::Silent);
+    let wants = vec![want(&villain), want(&honest)];
+    let results = plain().pull_all(&shelf.store, wants, silent).await;
+    let error = results[0].as_ref().unwrap_err();
+    assert!(matches!(error, Error::NoRoom { .. }), "{error:?}");
+    assert!(results[1].is_ok(), "{results:?}");
 }
 
 #[tokio::test]

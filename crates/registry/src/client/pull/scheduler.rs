@@ -104,7 +104,10 @@ impl Scheduler {
                 Some(Ok(Finished::Survey(number, result))) => {
                     self.surveys -= 1;
                     match *result {
-                        Ok((survey, missing)) => self.surveyed(number, survey, missing),
+                        Ok((survey, missing)) => match self.check_alone(&missing).await {
+                            Ok(()) => self.surveyed(number, survey, missing),
+                            Err(error) => self.finish(number, Err(error)),
+                        },
                         Err(error) => self.finish(number, Err(error)),
                     }
                     if let Err(error) = self.check_room().await {
@@ -140,27 +143,47 @@ impl Scheduler {
         self.hold.filter(|until| open && *until > Instant::now())
     }
 
+    /// Checks that what is missing of one image fits on the disk: where it does not, that is its own
+    /// failure and no reason to give up others.
+    async fn check_alone(&self, missing: &[Descriptor]) -> Result<()> {
+        let room = self.room_for(missing.iter()).await?;
+        if room.fits() {
+            return Ok(());
+        }
+        Err(self.no_room(room))
+    }
+
     /// Checks that all that is missing of the images that are known fits on the disk.
     async fn check_room(&mut self) -> Result<()> {
-        let blobs = self.blobs.values().map(|blob| &blob.descriptor);
-        let open: Vec<(Digest, u64)> = blobs.map(|one| (one.digest.clone(), one.size)).collect();
-        let room = blocking(&self.transfer.store, move |store| {
-            Ok(store.room_for(open.iter().map(|(digest, size)| (digest, *size))))
-        });
-        let room = room.await?;
-        let Room { needed, available } = room;
-        if needed.saturating_mul(AMPLE) > available {
+        let is_wanted = |blob: &&Blob| {
+            let mut images = blob.images.iter();
+            images.any(|number| self.images[*number].result.is_none())
+        };
+        let blobs = self.blobs.values().filter(is_wanted);
+        let room = self.room_for(blobs.map(|blob| &blob.descriptor)).await?;
+        if room.needed.saturating_mul(AMPLE) > room.available {
             self.hold.get_or_insert_with(|| Instant::now() + HOLD);
         }
         if room.fits() {
             return Ok(());
         }
-        let path = self.transfer.store.root().to_owned();
-        Err(Error::NoRoom {
-            path,
-            needed,
-            available,
+        Err(self.no_room(room))
+    }
+
+    async fn room_for(&self, blobs: impl Iterator<Item = &Descriptor>) -> Result<Room> {
+        let blobs: Vec<(Digest, u64)> = blobs.map(|one| (one.digest.clone(), one.size)).collect();
+        blocking(&self.transfer.store, move |store| {
+            Ok(store.room_for(blobs.iter().map(|(digest, size)| (digest, *size))))
         })
+        .await
+    }
+
+    fn no_room(&self, room: Room) -> Error {
+        Error::NoRoom {
+            path: self.transfer.store.root().to_owned(),
+            needed: room.needed,
+            available: room.available,
+        }
     }
 
     /// Ends what is not done with one error for all of it. What came of it is kept.
@@ -223,7 +246,8 @@ impl Scheduler {
     }
 
     fn surveyed(&mut self, number: usize, survey: Survey, missing: Vec<Descriptor>) {
-        let bytes = missing.iter().map(|blob| blob.size).sum();
+        let sizes = missing.iter().map(|blob| blob.size);
+        let bytes = sizes.fold(0, u64::saturating_add);
         self.transfer
             .watcher
             .event(&survey.event(&self.images[number].want, bytes));
