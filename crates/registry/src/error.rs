@@ -115,13 +115,15 @@ pub enum Error {
         /// Who delivered last.
         host: String,
     },
-    /// What is missing of all images does not fit on the disk. Nothing was begun for it, or nothing
-    /// more.
-    #[error("no room at {}: {needed} more bytes are needed, {available} are available", path.display())]
+    /// What is missing of one image, or of all of them together, does not fit on the disk. Nothing was
+    /// begun for it, or nothing more.
+    #[error("no room for {} at {}: {needed} more bytes are needed, {available} are available", image.as_deref().unwrap_or("the images"), path.display())]
     NoRoom {
+        /// The image that is too large by itself; nothing where all of them together are.
+        image: Option<String>,
         /// The store.
         path: PathBuf,
-        /// Bytes that are still to come, over all images.
+        /// Bytes that are still to come.
         needed: u64,
         /// Bytes that the file system has.
         available: u64,

@@ -122,25 +122,26 @@ impl Prefetch {
 
 fn cannot_fetch(want: &Wanted, error: sealift_registry::Error) -> Error {
     if let sealift_registry::Error::NoRoom {
+        image,
         path,
         needed,
         available,
     } = &error
     {
-        return no_room(path, *needed, *available);
+        return no_room(image.as_deref(), path, (*needed, *available));
     }
     let (place, reference) = (&want.place, &want.reference);
     let text = format!("{place} needs {reference}, which cannot be fetched");
     told(text, error)
 }
 
-/// What is missing of all images together does not fit: no one image's fault.
-fn no_room(store: &Path, needed: u64, available: u64) -> Error {
+/// What is missing of an image, or of all of them together, does not fit.
+fn no_room(image: Option<&str>, store: &Path, (needed, available): (u64, u64)) -> Error {
+    let image = image.unwrap_or("the images");
     let (needed, available) = (size::bytes(needed), size::bytes(available));
     let store = store.display();
-    let text = format!(
-        "no room for the images: {needed} are still to come, {available} are free at {store}"
-    );
+    let text =
+        format!("no room for {image}: {needed} are still to come, {available} are free at {store}");
     Error::new(Kind::Disk, text)
         .hint("free some: sealift store gc, after sealift store rm IMAGE for what can go")
         .hint("or keep everything on another disk: SEALIFT_HOME=FOLDER")

@@ -8,11 +8,11 @@ const PLATFORM: &str = "--platform linux/amd64 --progress plain";
 
 /// Checks that a run said, in these words alone, that there is no room.
 #[track_caller]
-fn assert_no_room(harbor: &Harbor, outcome: &Outcome, needed: &str) {
+fn assert_no_room(harbor: &Harbor, outcome: &Outcome, (image, needed): (&str, &str)) {
     assert_eq!(outcome.code, Some(16), "{}", outcome.stderr);
     let (_, error) = outcome.stderr.split_once("error: ").unwrap();
     let store = harbor.sealift.store_home().join("store");
-    let start = format!("no room for the images: {needed} are still to come, ");
+    let start = format!("no room for {image}: {needed} are still to come, ");
     let end = format!(
         " MB are free at {}\n  \
          try: free some: sealift store gc, after sealift store rm IMAGE for what can go\n  \
@@ -34,7 +34,7 @@ fn images_that_fit_one_by_one_but_not_together_are_refused_before_a_byte_of_them
     let one = harbor.publish(&random_image(1, &["linux/amd64"], &layers), "a/one:1");
     let two = harbor.publish(&random_image(2, &["linux/amd64"], &layers), "a/two:1");
     let both = format!("pull {one} {two} {PLATFORM}");
-    assert_no_room(&harbor, &harbor.run(&both), "8.0 MB");
+    assert_no_room(&harbor, &harbor.run(&both), ("the images", "8.0 MB"));
     assert_eq!(harbor.proxy.count(Kind::Blob), 0);
     harbor.verify();
     assert_eq!(harbor.run("store ls").success().stdout.lines().count(), 1);
@@ -42,7 +42,7 @@ fn images_that_fit_one_by_one_but_not_together_are_refused_before_a_byte_of_them
     // Each by itself has room, the first one makes the second one too large.
     harbor.run(&format!("pull {one} {PLATFORM}")).success();
     harbor.proxy.forget_seen();
-    assert_no_room(&harbor, &harbor.run(&both), "4.0 MB");
+    assert_no_room(&harbor, &harbor.run(&both), (&two, "4.0 MB"));
     assert_eq!(harbor.proxy.count(Kind::Blob), 0);
     harbor.verify();
 
@@ -72,7 +72,7 @@ fn what_partial_files_hold_is_counted() {
     assert_no_room(
         &harbor,
         &harbor.run(&format!("pull {other} {PLATFORM}")),
-        "4.0 MB",
+        (&other, "4.0 MB"),
     );
     harbor.proxy.forget_seen();
     harbor.run(&line).success();

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Pulled, Transfer, Want};
 use crate::client::image::{Survey, blocking};
-use crate::client::{Client, Event};
+use crate::client::{Client, Event, label_of};
 use crate::error::{Error, Result};
 
 /// Where the disk has less than this many times what is known to be needed, nothing is transferred
@@ -104,7 +104,7 @@ impl Scheduler {
                 Some(Ok(Finished::Survey(number, result))) => {
                     self.surveys -= 1;
                     match *result {
-                        Ok((survey, missing)) => match self.check_alone(&missing).await {
+                        Ok((survey, missing)) => match self.check_alone(number, &missing).await {
                             Ok(()) => self.surveyed(number, survey, missing),
                             Err(error) => self.finish(number, Err(error)),
                         },
@@ -145,12 +145,12 @@ impl Scheduler {
 
     /// Checks that what is missing of one image fits on the disk: where it does not, that is its own
     /// failure and no reason to give up others.
-    async fn check_alone(&self, missing: &[Descriptor]) -> Result<()> {
+    async fn check_alone(&self, number: usize, missing: &[Descriptor]) -> Result<()> {
         let room = self.room_for(missing.iter()).await?;
         if room.fits() {
             return Ok(());
         }
-        Err(self.no_room(room))
+        Err(self.no_room(Some(label_of(&self.images[number].want.reference)), room))
     }
 
     /// Checks that all that is missing of the images that are known fits on the disk.
@@ -167,7 +167,7 @@ impl Scheduler {
         if room.fits() {
             return Ok(());
         }
-        Err(self.no_room(room))
+        Err(self.no_room(None, room))
     }
 
     async fn room_for(&self, blobs: impl Iterator<Item = &Descriptor>) -> Result<Room> {
@@ -178,8 +178,9 @@ impl Scheduler {
         .await
     }
 
-    fn no_room(&self, room: Room) -> Error {
+    fn no_room(&self, image: Option<String>, room: Room) -> Error {
         Error::NoRoom {
+            image,
             path: self.transfer.store.root().to_owned(),
             needed: room.needed,
             available: room.available,
