@@ -18,6 +18,7 @@ type question struct {
 }
 
 type answer struct {
+	Written string `json:"written"`
 	Machine string `json:"machine"`
 	Runs    []int  `json:"runs"`
 	Error   string `json:"error,omitempty"`
@@ -37,11 +38,11 @@ func main() {
 }
 
 func look(q question) answer {
-	machine, err := platforms.Parse(q.Machine)
+	written, err := platforms.Parse(q.Machine)
 	if err != nil {
 		return answer{Runs: []int{}, Error: err.Error()}
 	}
-	machine = platforms.Normalize(machine)
+	machine := platforms.Normalize(written)
 	only := platforms.Only(machine)
 	runs := []int{}
 	for i, p := range q.Offered {
@@ -52,5 +53,5 @@ func look(q question) answer {
 	sort.SliceStable(runs, func(a, b int) bool {
 		return only.Less(q.Offered[runs[a]], q.Offered[runs[b]])
 	})
-	return answer{Machine: platforms.FormatAll(machine), Runs: runs}
+	return answer{Written: platforms.FormatAll(written), Machine: platforms.FormatAll(machine), Runs: runs}
 }

@@ -56,6 +56,7 @@ const REFUSED: [&str; 14] = [
 
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 struct Answer {
+    written: String,
     machine: String,
     runs: Vec<usize>,
     #[serde(default)]
@@ -111,25 +112,30 @@ fn machine(random: &mut Rng) -> String {
 }
 
 fn ours(machine: &str, offered: &[Platform]) -> Answer {
-    match Platform::parse(machine) {
-        Err(error) => Answer {
-            machine: String::new(),
-            runs: Vec::new(),
-            error: error.to_string(),
-        },
-        Ok(machine) => {
-            let ranks = offered.iter().map(|platform| machine.rank(platform));
-            let mut runs: Vec<(usize, usize)> = ranks
-                .enumerate()
-                .filter_map(|(number, rank)| Some((rank?, number)))
-                .collect();
-            runs.sort_unstable();
-            Answer {
-                machine: machine.to_string(),
-                runs: runs.into_iter().map(|(_, number)| number).collect(),
-                error: String::new(),
-            }
+    let parsed = Platform::parse_written(machine, &Platform::host());
+    let written = match parsed {
+        Ok(written) => written,
+        Err(error) => {
+            return Answer {
+                written: String::new(),
+                machine: String::new(),
+                runs: Vec::new(),
+                error: error.to_string(),
+            };
         }
+    };
+    let machine = written.clone().normalized();
+    let ranks = offered.iter().map(|platform| machine.rank(platform));
+    let mut runs: Vec<(usize, usize)> = ranks
+        .enumerate()
+        .filter_map(|(number, rank)| Some((rank?, number)))
+        .collect();
+    runs.sort_unstable();
+    Answer {
+        written: written.to_string(),
+        machine: machine.to_string(),
+        runs: runs.into_iter().map(|(_, number)| number).collect(),
+        error: String::new(),
     }
 }
 
@@ -150,8 +156,8 @@ fn machines_and_what_they_run_are_containerds() {
             "{machine}: {theirs:?} {ours:?}"
         );
         assert_eq!(
-            (&theirs.machine, &theirs.runs),
-            (&ours.machine, &ours.runs),
+            (&theirs.written, &theirs.machine, &theirs.runs),
+            (&ours.written, &ours.machine, &ours.runs),
             "{machine}: {question:#}"
         );
         refused += usize::from(!ours.error.is_empty());

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 const CRATES: [(&str, &[&str]); 8] = [
-    ("dockerfile", &[]),
+    ("dockerfile", &["oci"]),
     ("oci", &[]),
     ("transport", &[]),
     ("content", &["oci"]),

@@ -75,14 +75,20 @@ impl Arguments {
         let values = [
             ("BUILDPLATFORM", build.short()),
             ("BUILDOS", build.os.clone()),
-            ("BUILDOSVERSION", build.version.clone()),
+            (
+                "BUILDOSVERSION",
+                build.os_version.clone().unwrap_or_default(),
+            ),
             ("BUILDARCH", build.architecture.clone()),
-            ("BUILDVARIANT", build.variant.clone()),
+            ("BUILDVARIANT", build.variant.clone().unwrap_or_default()),
             ("TARGETPLATFORM", target.to_string()),
             ("TARGETOS", target.os.clone()),
-            ("TARGETOSVERSION", target.version.clone()),
+            (
+                "TARGETOSVERSION",
+                target.os_version.clone().unwrap_or_default(),
+            ),
             ("TARGETARCH", target.architecture.clone()),
-            ("TARGETVARIANT", target.variant.clone()),
+            ("TARGETVARIANT", target.variant.clone().unwrap_or_default()),
             ("TARGETSTAGE", stage),
         ];
         let given = &setting.query.build_args;

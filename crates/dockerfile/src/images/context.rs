@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use sealift_oci::Platform;
+
 use crate::error::{Cause, Result};
-use crate::platform::Platform;
+use crate::platform;
 use crate::reference::Reference;
 
 /// The named contexts of a build, under the keys that BuildKit looks for.
@@ -32,7 +34,7 @@ impl<'a> Contexts<'a> {
     /// Finds the context that stands for a reference: the one for its platform first.
     pub(super) fn find(&self, reference: &Reference, platform: &Platform) -> Option<Context<'a>> {
         let key = reference.context_key();
-        let specific = format!("{key}::{}", platform.normalized());
+        let specific = format!("{key}::{}", platform.clone().normalized());
         let found = self
             .entries
             .get(&specific)
@@ -52,7 +54,7 @@ fn key(name: &str) -> String {
         Err(_) => name.to_owned(),
     };
     match platform {
-        Some(platform) => match Platform::parse(platform, None) {
+        Some(platform) => match platform::parse(platform, None) {
             Ok(platform) => format!("{key}::{}", platform.normalized()),
             Err(_) => format!("{key}::{platform}"),
         },

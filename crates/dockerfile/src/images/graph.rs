@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use sealift_oci::Platform;
+
 use super::Via;
 use super::context::Context;
 use crate::error::{Cause, Error, Result};
 use crate::instruction::Instruction;
-use crate::platform::Platform;
 use crate::source::Span;
 
 /// The base that is no image.

@@ -14,9 +14,11 @@ mod step;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use sealift_oci::Platform;
+
 use crate::directive::{Syntax, first_word};
 use crate::error::{Cause, Result};
-use crate::platform::Platform;
+use crate::platform;
 use crate::reference::Reference;
 use crate::source::Span;
 use crate::stage::Dockerfile;
@@ -120,8 +122,8 @@ pub struct ImageNeed {
 /// # Errors
 /// What would make BuildKit refuse the build before any step runs, with its line.
 pub fn images(dockerfile: &Dockerfile, query: &Query) -> Result<Vec<ImageNeed>> {
-    let host = Platform::parse(&query.build_platform, None)?.normalized();
-    let target = Platform::parse(&query.platform, Some(&host))?.normalized();
+    let host = platform::parse(&query.build_platform, None)?.normalized();
+    let target = platform::parse(&query.platform, Some(&host))?.normalized();
     let contexts = Contexts::new(&query.contexts);
     let mut needs = Vec::new();
     if let Some((syntax, span)) = frontend(dockerfile, query) {

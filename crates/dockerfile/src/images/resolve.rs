@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use sealift_oci::Platform;
+
 use super::arguments::Arguments;
 use super::context::{Context, Contexts};
 use super::dispatch::Dispatch;
@@ -10,7 +12,7 @@ use super::{ImageNeed, Query, Via, onbuild};
 use crate::error::{Cause, Result};
 use crate::instruction::{Copy, Instruction, InstructionKind, Run};
 use crate::number::signed;
-use crate::platform::Platform;
+use crate::platform;
 use crate::reference::Reference;
 use crate::shell::{Lexer, NoVariables};
 use crate::source::Span;
@@ -109,7 +111,7 @@ impl<'a> Resolver<'a> {
                 let suggestion = suggestion(&platform.unset);
                 return Err(Cause::BlankPlatform { text, suggestion }.into());
             }
-            let parsed = Platform::parse(&platform.text, Some(self.setting.host));
+            let parsed = platform::parse(&platform.text, Some(self.setting.host));
             state.platform = Some(parsed.map_err(|error| error.written_as(text))?);
         }
         state.declared = declared_triggers(&stage.instructions);
@@ -295,7 +297,7 @@ impl<'a> Resolver<'a> {
         let platform = state.platform.as_ref().unwrap_or(self.setting.target);
         let need = ImageNeed {
             reference: image.full(),
-            platform: platform.normalized().to_string(),
+            platform: platform.clone().normalized().to_string(),
             via: state.via,
             line: state.span.start,
             context: context.map(|context| context.name.to_owned()),

@@ -66,15 +66,35 @@ impl Platform {
     }
 
     /// Parses `os[(version+feature…)]/architecture[/variant]`, an operating system alone (then of this
-    /// machine's architecture) or an architecture alone (then of `linux`).
+    /// machine's architecture) or an architecture alone (then of `linux`), and normalises it.
     ///
     /// # Errors
     /// [`Error::Platform`] for what has no such form.
     pub fn parse(text: &str) -> Result<Self> {
-        specifier::read(text).map_err(|reason| Error::Platform {
+        Ok(Self::parse_written(text, &Self::host())?.normalized())
+    }
+
+    /// Parses a platform and keeps its variant as it was written (`linux/arm64/v8`, `linux/arm`), as
+    /// build arguments show it. What a short form leaves out is taken from `host`.
+    ///
+    /// # Errors
+    /// As [`Platform::parse`].
+    pub fn parse_written(text: &str, host: &Self) -> Result<Self> {
+        specifier::read(text, host).map_err(|reason| Error::Platform {
             text: text.to_owned(),
             reason,
         })
+    }
+
+    /// Writes it without the version and the features of the operating system.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let plain = Self {
+            os_version: None,
+            os_features: Vec::new(),
+            ..self.clone()
+        };
+        plain.to_string()
     }
 
     /// Parses a comma-separated list, without repetitions, in order.
@@ -213,6 +233,31 @@ mod tests {
             "linux/amd64(1)",
         ] {
             assert!(Platform::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn variants_stay_as_they_are_written() {
+        let host = platform("linux/arm/v7");
+        for (given, written, short) in [
+            ("linux/arm64/v8", "linux/arm64/v8", "linux/arm64/v8"),
+            ("linux/aarch64", "linux/arm64", "linux/arm64"),
+            ("linux/arm", "linux/arm", "linux/arm"),
+            ("linux/arm/v7", "linux/arm/v7", "linux/arm/v7"),
+            ("armhf", "linux/arm", "linux/arm"),
+            ("linux", "linux/arm", "linux/arm"),
+            ("linux/amd64/v1", "linux/amd64", "linux/amd64"),
+            (
+                "windows(1+b+a)/amd64",
+                "windows(1+a+b)/amd64",
+                "windows/amd64",
+            ),
+        ] {
+            let parsed = Platform::parse_written(given, &host).unwrap();
+            assert_eq!(
+                (parsed.to_string().as_str(), parsed.short().as_str()),
+                (written, short)
+            );
         }
     }
 

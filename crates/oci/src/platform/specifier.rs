@@ -58,9 +58,12 @@ const ESCAPED: [(char, &str); 5] = [
     ('/', "%2F"),
 ];
 
-/// Reads a platform; the reason where it is none. An operating system alone is of this machine's
-/// architecture, an architecture alone is of Linux.
-pub(super) fn read(text: &str) -> Result<Platform, &'static str> {
+/// Reads a platform as it was written; the reason where it is none. What a short form leaves out is
+/// the host's. A variant that goes without saying is told only where it was said.
+pub(super) fn read(text: &str, host: &Platform) -> Result<Platform, &'static str> {
+    if text.contains('*') {
+        return Err("wildcards cannot be used");
+    }
     let mut parts = text.split('/');
     let system = parts.next().unwrap_or_default();
     let rest: Vec<&str> = parts.collect();
@@ -72,7 +75,7 @@ pub(super) fn read(text: &str) -> Result<Platform, &'static str> {
     }
     let platform = self::system(system)?;
     let platform = match rest[..] {
-        [] => alone(system, platform)?,
+        [] => alone(system, platform, host)?,
         [architecture] => Platform {
             architecture: architecture.to_owned(),
             ..platform
@@ -84,7 +87,16 @@ pub(super) fn read(text: &str) -> Result<Platform, &'static str> {
         },
         _ => return Err("more than three parts; the form is os/architecture[/variant]"),
     };
-    Ok(platform.normalized())
+    let platform = platform.normalized();
+    let variant = match (platform.architecture.as_str(), rest.len()) {
+        ("arm", 0 | 1) => platform.variant.filter(|variant| variant != "v7"),
+        ("arm64", 2) => platform.variant.or(Some("v8".to_owned())),
+        _ => platform.variant,
+    };
+    Ok(Platform {
+        variant,
+        ..platform
+    })
 }
 
 const fn is_plain(byte: u8) -> bool {
@@ -92,18 +104,17 @@ const fn is_plain(byte: u8) -> bool {
 }
 
 /// Completes what is one part alone.
-fn alone(text: &str, platform: Platform) -> Result<Platform, &'static str> {
-    let host = Platform::host();
+fn alone(text: &str, platform: Platform, host: &Platform) -> Result<Platform, &'static str> {
     let system = platform.clone().normalized();
     if SYSTEMS.contains(&system.os.as_str()) {
         return Ok(Platform {
-            architecture: host.architecture,
-            variant: host.variant,
+            architecture: host.architecture.clone(),
+            variant: host.variant.clone(),
             ..platform
         });
     }
     let found = Platform {
-        os: host.os,
+        os: host.os.clone(),
         architecture: text.to_owned(),
         ..platform
     };
