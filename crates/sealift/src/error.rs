@@ -200,6 +200,12 @@ impl Error {
         causes
     }
 
+    /// Returns the lines that are shown as they are.
+    #[must_use]
+    pub fn lines(&self) -> Option<&str> {
+        self.excerpt.as_deref()
+    }
+
     /// Returns what the user can do.
     #[must_use]
     pub fn hints(&self) -> &[String] {

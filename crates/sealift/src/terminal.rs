@@ -69,6 +69,7 @@ impl Terminal {
                 "exit_code": error.kind().exit_code(),
                 "message": error.message(),
                 "causes": error.causes(),
+                "excerpt": error.lines(),
                 "hints": error.hints(),
             });
             self.result(&format!("{value}\n"));

@@ -243,6 +243,20 @@ fn told(text: String, error: sealift_registry::Error) -> Error {
         .into_iter()
         .chain(more)
         .collect();
-    let failed = Error::new(Kind::from(error.class()), text).because(error);
+    let elsewhere = elsewhere(&error);
+    let mut failed = Error::new(Kind::from(error.class()), text).because(error);
+    if let Some(lines) = elsewhere {
+        failed = failed.excerpt(lines);
+    }
     hints.into_iter().fold(failed, Error::hint)
+}
+
+/// Says what the mirrors answered, where the error is another endpoint's: a mirror that does not
+/// have the image is often what has to be put right.
+fn elsewhere(error: &sealift_registry::Error) -> Option<String> {
+    let others = error.request()?.elsewhere();
+    let lines = others
+        .iter()
+        .map(|other| format!("  {}: {}\n", other.host(), other.text()));
+    (!others.is_empty()).then(|| format!("other endpoints said:\n{}", lines.collect::<String>()))
 }

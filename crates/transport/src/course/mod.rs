@@ -40,7 +40,9 @@ pub(crate) struct Course<'a> {
     fruitless: u32,
     progress: Instant,
     current: Option<usize>,
-    last: Option<Error>,
+    last: Option<usize>,
+    /// Per endpoint: its last failure.
+    failures: Vec<Option<Error>>,
     /// When a failure last counted. Attempts that began before it and fail after it belong to the
     /// same event, such as a server that went away under all connections of a download.
     counted: Option<Instant>,
@@ -122,6 +124,7 @@ impl<'a> Course<'a> {
             progress: Instant::now(),
             current: None,
             last: None,
+            failures: vec![None; count],
             counted: None,
             counts: true,
             spent: None,
@@ -206,8 +209,9 @@ impl<'a> Course<'a> {
     }
 
     fn exhausted(&self) -> Error {
-        match &self.last {
-            Some(error) => error.clone(),
+        let last = self.last.and_then(|index| self.failures[index].clone());
+        match last {
+            Some(error) => error.beside(self.elsewhere()),
             None => Error::new(
                 Cause::Exhausted {
                     reason: "all of them delivered wrong bytes in this run".to_owned(),
@@ -217,6 +221,14 @@ impl<'a> Course<'a> {
                 &self.request.label,
             ),
         }
+    }
+
+    /// Returns the last failures of the endpoints other than the one that failed last.
+    fn elsewhere(&self) -> impl Iterator<Item = Error> {
+        let failures = self.failures.iter().enumerate();
+        failures
+            .filter(|(index, _)| Some(*index) != self.last)
+            .filter_map(|(_, error)| error.clone())
     }
 
     /// Takes note of progress: bytes of content, or a success.
@@ -277,7 +289,8 @@ impl<'a> Course<'a> {
             self.fruitless += 1;
         }
         self.failed[choice.index] = true;
-        self.last = Some(failure.error.clone());
+        self.last = Some(choice.index);
+        self.failures[choice.index] = Some(failure.error.clone());
         let pause = self.decide(choice, &failure);
         if !self.request.once {
             self.tell(
@@ -289,7 +302,10 @@ impl<'a> Course<'a> {
         let error = failure.error;
         match pause {
             None if self.request.once => Next::End(error),
-            None => Next::End(error.given_up(self.attempts).over(self.spent)),
+            None => {
+                let error = error.given_up(self.attempts).over(self.spent);
+                Next::End(error.beside(self.elsewhere()))
+            }
             Some(pause) => Next::Again((!pause.time.is_zero()).then_some(pause)),
         }
     }

@@ -25,6 +25,7 @@ pub struct Error {
     label: Arc<str>,
     attempts: u32,
     spent: Option<Box<Spent>>,
+    elsewhere: Arc<[Error]>,
 }
 
 impl Error {
@@ -40,6 +41,7 @@ impl Error {
             label: Arc::from(label),
             attempts: 1,
             spent: None,
+            elsewhere: Arc::default(),
         }
     }
 
@@ -57,6 +59,19 @@ impl Error {
     pub(crate) fn over(mut self, spent: Option<Spent>) -> Self {
         self.spent = spent.map(Box::new);
         self
+    }
+
+    /// Says what the other endpoints answered last.
+    pub(crate) fn beside(mut self, elsewhere: impl IntoIterator<Item = Self>) -> Self {
+        self.elsewhere = elsewhere.into_iter().collect();
+        self
+    }
+
+    /// What the other endpoints of the request answered last, in their order: mirrors that failed
+    /// before the one whose failure this is.
+    #[must_use]
+    pub fn elsewhere(&self) -> &[Self] {
+        &self.elsewhere
     }
 
     /// The budget that is used up, where that is why it was not repeated.

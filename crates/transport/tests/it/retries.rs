@@ -203,6 +203,26 @@ async fn a_mirrors_404_asks_the_next() {
 }
 
 #[tokio::test]
+async fn an_error_has_the_last_answers_of_the_other_endpoints() {
+    let mirror = Server::start(|_| answer(404, &[], b"no")).await;
+    let origin = Server::start(|_| answer(401, &[], b"who")).await;
+    let (transport, _) = transport(hurried());
+    let route = Route::new([plain(&mirror.authority())], plain(&origin.authority()));
+    let error = fetch(&transport, &route).await.unwrap_err();
+    assert_eq!(error.host(), origin.authority());
+    let [other] = error.elsewhere() else {
+        panic!("{error:?}");
+    };
+    assert_eq!(
+        (other.host(), other.status()),
+        (&*mirror.authority(), Some(404))
+    );
+    let route = Route::direct(plain(&origin.authority()));
+    let alone = fetch(&transport, &route).await.unwrap_err();
+    assert!(alone.elsewhere().is_empty());
+}
+
+#[tokio::test]
 async fn a_dead_mirror_costs_one_time_out_a_run() {
     let silent = Silent::start().await;
     let origin = Server::start(|_| answer(200, &[], b"yes")).await;
