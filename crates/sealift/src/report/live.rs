@@ -42,6 +42,10 @@ impl Live {
                 Vec::new()
             }
             Event::BlobProgress { image, .. } => {
+                // Of a push, this is the first that is heard.
+                if !self.images.contains_key(image) {
+                    self.image(image);
+                }
                 self.blob(image);
                 Vec::new()
             }
@@ -51,7 +55,10 @@ impl Live {
                 }
                 self.lines(event)
             }
-            Event::ImageFetched { image, .. } => {
+            Event::ImageFetched { image, .. }
+            | Event::Delivered {
+                destination: image, ..
+            } => {
                 if let Some(bar) = self.images.remove(image) {
                     bar.finish_and_clear();
                 }

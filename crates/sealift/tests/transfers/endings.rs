@@ -205,3 +205,40 @@ fn a_push_goes_once_to_each_name_and_to_no_other_digest() {
     assert!(refused.stderr.starts_with(&start), "{}", refused.stderr);
     assert_eq!(harbor.registry.requests().len(), requests);
 }
+
+#[test]
+fn an_error_tells_what_the_mirrors_said() {
+    let harbor = Harbor::open();
+    let line = format!(
+        "pull 127.0.0.1:1/a/none:1 --mirror 127.0.0.1:1=http://{} --retries 1",
+        harbor.proxy.host()
+    );
+    let told = format!(
+        "other endpoints said:\n  {}: status 404 Not Found: ",
+        harbor.proxy.host()
+    );
+    let outcome = harbor.run(&line).failure();
+    assert!(outcome.stderr.contains(&told), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("because: connect to 127.0.0.1:1\n"));
+    let outcome = harbor.run(&format!("{line} --progress json")).failure();
+    let error: Value = serde_json::from_str(outcome.stdout.lines().last().unwrap()).unwrap();
+    assert!(
+        error["excerpt"].as_str().unwrap().starts_with(&told),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_push_has_a_bar_on_a_terminal() {
+    let harbor = Harbor::open();
+    let name = harbor.publish(&random_image(10, &["linux/amd64"], &[2000]), "a/b:1");
+    harbor
+        .run(&format!("pull {name} --platform linux/amd64"))
+        .success();
+    let there = harbor.name("c/d:1");
+    let written = harbor.written_to_a_terminal(&format!("push {name} {there}"));
+    let bar = format!(" {there} █");
+    assert!(written.contains(&bar), "{written:?}");
+    let (_, end) = written.split_once("Pushed ").unwrap();
+    assert!(!end.contains('█'), "{written:?}");
+}
