@@ -3,6 +3,8 @@
 //! A name points to an index of the platforms that we have, never to an upstream index of which
 //! parts are missing; the annotation [`ORIGIN`] keeps the digest that the registry gave.
 
+use std::io::ErrorKind;
+
 use sealift_content::{DOCUMENT_LIMIT, Store};
 use sealift_oci::{Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference};
 
@@ -15,12 +17,29 @@ pub const ORIGIN: &str = "io.sealift.origin.digest";
 pub fn store_failed(error: sealift_content::Error) -> Error {
     let full = matches!(error, sealift_content::Error::DiskFull { .. });
     let kind = if full { Kind::Disk } else { Kind::Local };
+    let system_error = system_error(&error);
     let failed = Error::new(kind, "the content store failed").because(error);
     if full {
-        failed.hint("free space: sealift store gc")
-    } else {
-        failed
+        return failed.hint("free space: sealift store gc");
     }
+    match system_error {
+        Some(ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
+            failed.hint("the store must be writable; another place for it: SEALIFT_HOME=FOLDER")
+        }
+        _ => failed,
+    }
+}
+
+/// Finds the failure of the system behind another one.
+fn system_error(error: &(dyn std::error::Error + 'static)) -> Option<ErrorKind> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return Some(error.kind());
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// Finds the complete image of a platform under a name.
