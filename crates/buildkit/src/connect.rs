@@ -72,11 +72,15 @@ pub(crate) async fn dial(address: &Address) -> Result<(Channel, Stderr)> {
 /// Makes the error of a connection that failed, with a hint where the cause is well known.
 pub(crate) async fn failed(
     address: &Address,
-    error: &(dyn std::error::Error + Sync),
+    error: &(dyn std::error::Error + Send + Sync + 'static),
     stderr: &Stderr,
 ) -> Error {
     stderr.settle().await;
-    let mut reason = error.to_string();
+    // A status writes its sources as programs do; they follow in words.
+    let mut reason = match error.downcast_ref::<tonic::Status>() {
+        Some(status) => status.message().to_owned(),
+        None => error.to_string(),
+    };
     let mut cause = error.source();
     while let Some(error) = cause {
         let next = error.to_string();

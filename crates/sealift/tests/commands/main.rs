@@ -265,3 +265,29 @@ fn no_advice_names_a_command_that_is_not_there() {
     }
     assert!(seen > 5);
 }
+
+#[test]
+fn a_store_that_cannot_be_written_says_where_else_it_can_be() {
+    // Nobody, root included, makes a folder there.
+    let sealift = sealift().env("SEALIFT_HOME", "/sys/sealift");
+    let outcome = sealift.run(Path::new("/"), &["store", "ls"]);
+    assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
+    let end = "another place for it: SEALIFT_HOME=FOLDER\n";
+    assert!(outcome.stderr.ends_with(end), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_builder_behind_a_command_that_fails_is_told_in_its_own_words() {
+    let project = Project::dockerfile("FROM scratch\nCOPY Dockerfile /\n");
+    let builder = "exec:ls /is-not-there";
+    let outcome = sealift().run(project.path(), &["build", "--builder", builder]);
+    assert_eq!(outcome.code, Some(19), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("/is-not-there"),
+        "{}",
+        outcome.stderr
+    );
+    for word in ["source:", "Custom {", "code:"] {
+        assert!(!outcome.stderr.contains(word), "{}", outcome.stderr);
+    }
+}
