@@ -174,7 +174,7 @@ impl Details {
         if ENGINE.iter().any(|text| message.contains(text)) {
             return Kind::Engine;
         }
-        let fetching = message.contains("failed to resolve source metadata");
+        let fetching = FETCHING.iter().any(|text| message.contains(text));
         if !fetching
             && self.vertex.is_none()
             && (self.frontend.is_some() || !self.excerpts.is_empty())
@@ -199,6 +199,18 @@ const ENGINE: [&str; 9] = [
     "session healthcheck failed",
     "transport is closing",
     "locked for",
+];
+
+/// Texts of failures that the network or a registry has caused, even where the daemon tells them as
+/// the frontend's: it resolves names and fetches tokens on the frontend's behalf.
+const FETCHING: [&str; 7] = [
+    "failed to resolve source metadata",
+    "failed to fetch anonymous token",
+    "failed to fetch oauth token",
+    "failed to authorize",
+    "failed to do request",
+    "failed to copy",
+    "unexpected status from",
 ];
 
 /// Finds the source in `source "…" denied by policy`.
@@ -311,6 +323,9 @@ mod tests {
             kind(Code::Internal, "inconsistent graph state in edge x", &[]),
             Kind::Engine
         );
+        // Which a Dockerfile's error can quote, but does not begin with.
+        let token = "failed to fetch anonymous token: Get \"http://r.example/token\": EOF";
+        assert_eq!(kind(Code::Unknown, token, &frontend), Kind::Step);
         let exec = "process \"x\" did not complete successfully: exit code: 137: context canceled";
         assert_eq!(
             kind(Code::Unknown, exec, &[]),

@@ -175,6 +175,13 @@ impl Error {
         self.kind
     }
 
+    /// Changes the kind, where it shows later that the failure is another one.
+    #[must_use]
+    pub const fn of_kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
     /// Returns what failed, without causes.
     #[must_use]
     pub fn message(&self) -> &str {

@@ -53,7 +53,7 @@ mod transport;
 
 pub use authorizer::{Anonymous, Authorizer, Challenge};
 pub use budget::{Patience, Spent, Term};
-pub use class::{Class, Decision, Phase, Remedy, Verdict, classify};
+pub use class::{Class, Decision, Phase, Remedy, Told, Verdict, classify};
 pub use download::Provenance;
 pub use endpoint::{Endpoint, Scheme};
 pub use error::{Cause, Error, Result, Stage};

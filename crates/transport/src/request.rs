@@ -10,6 +10,8 @@ use url::Url;
 use crate::budget::Term;
 use crate::class::{Class, Phase, Remedy, Verdict};
 use crate::endpoint::Endpoint;
+use crate::error::Cause;
+use crate::exchange;
 
 /// Where a request goes.
 #[derive(Debug, Clone)]
@@ -231,5 +233,16 @@ impl Document {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Returns where an address that this response gives leads, which may be relative, judged as
+    /// redirects are. A server behind another one that ends its TLS for it often calls itself
+    /// `http`: its own host is spoken to as before.
+    ///
+    /// # Errors
+    /// [`Cause::Url`] for no address, [`Cause::Redirect`] for one that leaves HTTP, leads from
+    /// https to http, or from elsewhere to this machine.
+    pub fn onward(&self, location: &str) -> Result<Url, Cause> {
+        exchange::onward(&self.url, location)
     }
 }

@@ -6,6 +6,7 @@ mod auth;
 mod depot;
 mod endurance;
 mod hostile;
+mod malice;
 mod pull;
 mod push;
 mod support;

@@ -32,6 +32,7 @@ pub async fn build_all(
         session: shared_session(builder, &orders, &prefetch.store).await?,
         store: prefetch.store.clone(),
         events: prefetch.events.clone(),
+        budget: prefetch.budget,
     };
     let mut running = JoinSet::new();
     let count = orders.len();

@@ -1,7 +1,7 @@
 //! What a failed solve means: a class, whether it is worth another try, and the error for people.
 
 use sealift_buildkit as buildkit;
-use sealift_transport::class::{Class, Phase, classify};
+use sealift_transport::class::{Class, Phase, Remedy, Told, Verdict};
 
 use super::progress::Progress;
 use crate::error::{Error, Kind};
@@ -10,8 +10,12 @@ use crate::event::Unit;
 /// A solve that failed.
 #[derive(Debug)]
 pub struct Failure {
-    /// The class.
-    pub class: Class,
+    /// The part of the work that failed.
+    pub phase: Phase,
+    /// The host that was asked, where the failure tells one.
+    pub host: Option<String>,
+    /// What it is and what can help.
+    pub verdict: Verdict,
     /// An image that the policy denied: discovery had missed it.
     pub denied: Option<String>,
     /// The error for people.
@@ -19,11 +23,27 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Tells whether the same solve may succeed when it is repeated: the engine went away, or a
-    /// step's own downloads failed. Finished steps are cached.
+    /// Returns how often the same solve may be repeated, of at most `most` times: often where the
+    /// engine went away or the network failed, once where the catalogue says once. Finished steps
+    /// are cached.
     #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        matches!(self.class, Class::Builder | Class::Net)
+    pub const fn repeats(&self, most: u32) -> u32 {
+        match self.verdict.remedy {
+            Remedy::Backoff | Remedy::Few | Remedy::SolveAgain => most,
+            Remedy::Once | Remedy::OnceIpv4 if most > 0 => 1,
+            _ => 0,
+        }
+    }
+
+    /// Says that it has stayed over all repetitions: where nothing listens all the time, that is a
+    /// matter of configuration.
+    #[must_use]
+    pub fn stayed(mut self) -> Self {
+        if self.verdict.remedy == Remedy::Few {
+            self.verdict.class = Class::Config;
+            self.error = self.error.of_kind(Kind::Config);
+        }
+        self
     }
 
     /// Reads a failure.
@@ -59,8 +79,14 @@ impl Failure {
     }
 
     fn plain(class: Class, error: Error) -> Self {
+        let remedy = match class {
+            Class::Builder => Remedy::SolveAgain,
+            _ => Remedy::Never,
+        };
         Self {
-            class,
+            phase: Phase::Exec,
+            host: None,
+            verdict: Verdict::new(class, remedy),
             denied: None,
             error,
         }
@@ -72,17 +98,8 @@ impl Failure {
             .as_deref()
             .map(|id| progress.log_of(id))
             .unwrap_or_default();
-        let class = match &failure.kind {
-            buildkit::Kind::PolicyDenied { .. } => Class::User,
-            buildkit::Kind::Engine => Class::Builder,
-            buildkit::Kind::Canceled | buildkit::Kind::Frontend => Class::User,
-            buildkit::Kind::Exec { exit_code: 137 } => Class::Oom,
-            buildkit::Kind::Exec { exit_code } => {
-                let text = format!("{}\nexit code: {exit_code}\n{log}", failure.message);
-                classify(Phase::Exec, &text, None).class
-            }
-            buildkit::Kind::Step => classify(Phase::Resolve, &failure.message, None).class,
-        };
+        let (told, verdict) = judged(&failure, &log);
+        let class = verdict.class;
         let denied = failure.denied_image().map(str::to_owned);
         let step = failure
             .vertex
@@ -96,11 +113,32 @@ impl Failure {
         if let Some(lines) = excerpt(&failure, shown, &log) {
             error = error.excerpt(lines);
         }
-        error = hinted(error, class, &failure, unit);
+        error = hinted(error, verdict, &failure, unit);
         Self {
-            class,
+            phase: told.phase.unwrap_or(Phase::Exec),
+            host: told.host,
+            verdict,
             denied,
             error: error.because(failure),
+        }
+    }
+}
+
+/// Looks a failed solve up in the catalogue.
+fn judged(failure: &buildkit::Failure, log: &str) -> (Told, Verdict) {
+    let plain = |class, remedy| (Told::default(), Verdict::new(class, remedy));
+    match &failure.kind {
+        buildkit::Kind::PolicyDenied { .. }
+        | buildkit::Kind::Canceled
+        | buildkit::Kind::Frontend => plain(Class::User, Remedy::Never),
+        buildkit::Kind::Engine => plain(Class::Builder, Remedy::SolveAgain),
+        buildkit::Kind::Exec { exit_code } => Told::of_step(&failure.message, *exit_code, log),
+        buildkit::Kind::Step => {
+            // What git says goes to the log of the step that fetches.
+            let text = format!("{}\n{log}", failure.message);
+            let told = Told::of(&text);
+            let verdict = told.verdict(&text);
+            (told, verdict)
         }
     }
 }
@@ -136,24 +174,30 @@ fn excerpt(failure: &buildkit::Failure, shown: &str, log: &str) -> Option<String
     (!text.is_empty()).then_some(text)
 }
 
-fn hinted(error: Error, class: Class, failure: &buildkit::Failure, unit: &Unit) -> Error {
-    match class {
-        Class::Net => error.hint(
+/// Adds what can be done: what only we know of it, else what the catalogue says.
+fn hinted(error: Error, verdict: Verdict, failure: &buildkit::Failure, unit: &Unit) -> Error {
+    let error = match (verdict.hint, verdict.class) {
+        (_, Class::Oom) => {
+            error.hint("give the machine more memory, or build one platform at a time")
+        }
+        (_, Class::Disk) => error.hint("free space; the builder's cache: buildctl --addr ADDRESS prune, with the address that sealift builder ls shows"),
+        (_, Class::Builder) => error.hint("see the builder's log: sealift builder ls names it"),
+        (Some(hint), _) => error.hint(hint),
+        (None, _) => error,
+    };
+    match (verdict.class, &failure.kind) {
+        (Class::Net, buildkit::Kind::Exec { .. }) => error.hint(
             "the step's own downloads failed, not sealift's; run it again: finished steps \
                    are cached",
         ),
-        Class::Oom => error.hint("give the machine more memory, or build one platform at a time"),
-        Class::Qemu => error.hint(format!(
+        (Class::Net, _) => error.hint("run it again: what the builder has fetched is kept"),
+        (Class::Qemu, _) => error.hint(format!(
             "build {} on a machine of that architecture: --builder names its buildkitd",
             unit.platform
         )),
-        Class::Builder => error.hint("see the builder's log: sealift builder ls names it"),
-        Class::Disk => error.hint("free space; the builder's cache: buildctl --addr ADDRESS prune, with the address that sealift builder ls shows"),
-        _ => match &failure.kind {
-            buildkit::Kind::PolicyDenied { source } if !source.starts_with("docker-image://") => {
-                error.hint("--seal=images lets the build fetch URLs and git repositories")
-            }
-            _ => error,
-        },
+        (_, buildkit::Kind::PolicyDenied { source }) if !source.starts_with("docker-image://") => {
+            error.hint("--seal=images lets the build fetch URLs and git repositories")
+        }
+        _ => error,
     }
 }

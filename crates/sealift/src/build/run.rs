@@ -50,6 +50,8 @@ pub struct Site {
     pub store: Store,
     /// Who is told.
     pub events: Events,
+    /// How long a build may go on failing.
+    pub budget: Duration,
 }
 
 impl Site {
@@ -64,14 +66,15 @@ impl Site {
         let solved = loop {
             match self.once(order, product, session.take()).await {
                 Ok(solved) => break solved,
-                Err(failure) if failure.is_transient() && repeats < REPEATS => {
+                Err(failure) if self.repeats(&failure, repeats, start) => {
                     let reason = self.log(order, &failure, repeats + 1, "build again");
                     let unit = order.unit.clone();
                     self.events.tell(&Event::BuildRepeated { unit, reason });
-                    tokio::time::sleep(DELAY * 2_u32.pow(repeats)).await;
+                    tokio::time::sleep(delay(repeats)).await;
                     repeats += 1;
                 }
                 Err(failure) => {
+                    let failure = failure.stayed();
                     self.log(order, &failure, repeats + 1, "give up");
                     return Err(failure);
                 }
@@ -100,17 +103,24 @@ impl Site {
         })
     }
 
+    /// Tells whether a solve that began at `start` and has been repeated so often is worth another
+    /// repetition.
+    fn repeats(&self, failure: &Failure, so_often: u32, start: Instant) -> bool {
+        so_often < failure.repeats(REPEATS) && start.elapsed() + delay(so_often) <= self.budget
+    }
+
     /// Tells of a failed solve, and returns its reason in one line.
     fn log(&self, order: &Order, failure: &Failure, attempt: u32, decision: &str) -> String {
         let reason = failure.error.causes().pop();
         let reason = reason.unwrap_or_else(|| failure.error.message().to_owned());
         let text = reason.lines().next().unwrap_or_default().to_owned();
+        let builder = || self.client.address().to_string();
         self.events.tell(&Event::Attempt(Attempt {
             time: now(),
-            phase: "exec".to_owned(),
+            phase: failure.phase.to_string(),
             image: order.image.clone(),
-            host: self.client.address().to_string(),
-            class: failure.class.name().to_owned(),
+            host: failure.host.clone().unwrap_or_else(builder),
+            class: failure.verdict.class.name().to_owned(),
             text: text.clone(),
             attempt,
             decision: decision.to_owned(),
@@ -143,4 +153,9 @@ impl Site {
         let (solved, ()) = tokio::join!(run, follow);
         solved.map_err(|error| Failure::read(error, &order.unit, &progress, &order.shown))
     }
+}
+
+/// The delay before a repetition; the first one's number is 0.
+fn delay(number: u32) -> Duration {
+    DELAY * 2_u32.pow(number)
 }

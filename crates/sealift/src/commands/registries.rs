@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sealift_buildkit::Authority;
 use sealift_content::Store;
@@ -33,6 +34,7 @@ pub struct Registries {
     events: Events,
     network: Arc<Network>,
     credentials: Credentials,
+    budget: Duration,
 }
 
 impl Registries {
@@ -90,6 +92,7 @@ impl Registries {
             events: events.clone(),
             network,
             credentials,
+            budget: args.retry_budget,
         })
     }
 
@@ -129,6 +132,7 @@ impl Registries {
             watch: Arc::clone(&self.watch),
             refresh,
             events: self.events.clone(),
+            budget: self.budget,
         }
     }
 

@@ -6,6 +6,7 @@ pub mod watch;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sealift_content::Store;
 use sealift_oci::{Descriptor, Platform, Reference};
@@ -45,6 +46,8 @@ pub struct Prefetch {
     pub refresh: bool,
     /// Who is told.
     pub events: Events,
+    /// How long work may go on failing.
+    pub budget: Duration,
 }
 
 impl Prefetch {

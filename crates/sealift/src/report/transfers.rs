@@ -105,7 +105,10 @@ impl Transfer {
     fn progress(&self) -> Progress {
         Progress {
             done: self.done(),
-            total: self.blobs.values().map(|(_, total)| total).sum(),
+            total: self
+                .blobs
+                .values()
+                .fold(0, |sum, (_, total)| sum.saturating_add(*total)),
             rate: self.rate,
             host: self.host.clone(),
         }

@@ -13,6 +13,7 @@ mod corpus;
 mod build;
 mod deliver;
 mod discovery;
+mod engine;
 mod failing;
 mod interrupted;
 mod missed;

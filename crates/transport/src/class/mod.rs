@@ -1,7 +1,7 @@
 //! What a failure is, and so what to do about it: one catalogue for every part of sealift.
 //!
 //! [`classify`] is pure: it looks a failure's phase, text and status up in a flat table
-//! ([`TABLE`]). Failures that this crate meets itself are typed ([`crate::Cause`]) and find their
+//! ([`rows`]). Failures that this crate meets itself are typed ([`crate::Cause`]) and find their
 //! class without text where they can. What BuildKit, dockerd or a build step's log says arrives
 //! here as text.
 
@@ -9,9 +9,21 @@ use std::fmt;
 
 use serde::Serialize;
 
+mod machine;
+mod row;
+mod step;
 mod table;
+mod told;
 
-pub use table::{Row, Seen, TABLE};
+pub use row::{Row, Seen};
+pub use told::Told;
+
+/// The catalogue, in the order of its look-up.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    [machine::MACHINE, step::STEPS, table::TABLE]
+        .into_iter()
+        .flatten()
+}
 
 /// What a failure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -276,9 +288,8 @@ impl Verdict {
 /// the network's.
 #[must_use]
 pub fn classify(phase: Phase, text: &str, status: Option<u16>) -> Verdict {
-    let text = text.to_lowercase();
-    if let Some(row) = TABLE.iter().find(|row| row.fits(phase, &text, status)) {
-        return row.verdict();
+    if let Some(verdict) = known(phase, text, status) {
+        return verdict;
     }
     match (status, phase) {
         (Some(501 | 505..=511), _) => Verdict::new(Class::Config, Remedy::NextEndpoint),
@@ -292,16 +303,24 @@ pub fn classify(phase: Phase, text: &str, status: Option<u16>) -> Verdict {
     }
 }
 
+/// Looks a failure up in the catalogue; nothing where no row fits.
+#[must_use]
+pub fn known(phase: Phase, text: &str, status: Option<u16>) -> Option<Verdict> {
+    let text = text.to_lowercase();
+    let row = rows().find(|row| row.fits(phase, &text, status));
+    row.map(Row::verdict)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_row_is_reached_by_its_own_sample() {
-        for (number, row) in TABLE.iter().enumerate() {
+        for (number, row) in rows().enumerate() {
             for &(phase, text, status) in row.seen {
                 let lower = text.to_lowercase();
-                let found = TABLE.iter().position(|row| row.fits(phase, &lower, status));
+                let found = rows().position(|row| row.fits(phase, &lower, status));
                 assert_eq!(found, Some(number), "{phase} {text:?} {status:?}");
             }
             assert!(!row.seen.is_empty(), "row {number} has no sample");

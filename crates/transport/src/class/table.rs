@@ -1,134 +1,15 @@
-//! The catalogue: one row a failure, first match wins. A flat table, to be read and extended.
-//!
-//! A text is a list of alternatives in lower case; `…` inside one stands for anything. A row
-//! without phases holds in every phase but [`Phase::Exec`], whose texts are logs of foreign
-//! programs and only match rows that name it.
+//! The catalogue's rows for what networks, registries and the engine say: first match wins. A flat
+//! table, to be read and extended.
 
-use super::{Class, Phase, Remedy, Verdict};
+use super::row::{ALL_BUT_EXEC, ANY, NO_STATUS, NO_TEXT, Row, rows};
+use super::{Class, Phase, Remedy};
 
-/// A failure as it was seen: phase, text, status.
-pub type Seen = (Phase, &'static str, Option<u16>);
+use Phase::{Blob, Boot, Exec, Export, Push, Resolve, Token};
 
-/// One row of the catalogue.
-#[derive(Debug)]
-pub struct Row {
-    /// Alternatives of text; none asks for no text.
-    pub texts: &'static [&'static str],
-    /// Statuses; none asks for no status.
-    pub statuses: &'static [u16],
-    /// Phases; none stands for all but exec.
-    pub phases: &'static [Phase],
-    /// What it is.
-    pub class: Class,
-    /// What can help.
-    pub remedy: Remedy,
-    /// What to tell the user; empty where there is nothing to add.
-    pub hint: &'static str,
-    /// Real samples, which the tests look up.
-    pub seen: &'static [Seen],
-}
-
-impl Row {
-    /// Says whether a failure is this row's. `text` is in lower case.
-    pub(super) fn fits(&self, phase: Phase, text: &str, status: Option<u16>) -> bool {
-        let phase = if self.phases.is_empty() {
-            phase != Phase::Exec
-        } else {
-            self.phases.contains(&phase)
-        };
-        phase
-            && (self.statuses.is_empty() || status.is_some_and(|s| self.statuses.contains(&s)))
-            && (self.texts.is_empty() || self.texts.iter().any(|pattern| contains(text, pattern)))
-    }
-
-    pub(super) fn verdict(&self) -> Verdict {
-        Verdict {
-            class: self.class,
-            remedy: self.remedy,
-            hint: (!self.hint.is_empty()).then_some(self.hint),
-        }
-    }
-}
-
-/// Says whether `text` has the parts of `pattern`, split at `…`, in their order.
-fn contains(text: &str, pattern: &str) -> bool {
-    let mut rest = text;
-    pattern.split('…').all(|part| match rest.find(part) {
-        Some(at) => {
-            rest = &rest[at + part.len()..];
-            true
-        }
-        None => false,
-    })
-}
-
-use Class::{Absent, Auth, Builder, Config, Corrupt, Disk, Net, Oom, Qemu, Rate, User};
-use Phase::{Blob, Boot, Cache, Exec, Export, Merge, Push, Resolve, Token};
-
-const ANY: &[Phase] = &[Boot, Token, Resolve, Blob, Exec, Export, Push, Cache, Merge];
-
-const NO_TEXT: &[&str] = &[];
-const NO_STATUS: &[u16] = &[];
-const ALL_BUT_EXEC: &[Phase] = &[];
-
-macro_rules! rows {
-    ($( { $texts:expr, $statuses:expr, $phases:expr } => $class:ident $remedy:ident $hint:literal; $($seen:expr),+ $(,)? ;)*) => {
-        &[$(Row {
-            texts: $texts, statuses: $statuses, phases: $phases, class: $class,
-            remedy: Remedy::$remedy, hint: $hint, seen: &[$($seen),+],
-        }),*]
-    };
-}
-
-/// The catalogue, in the order of its look-up.
-pub const TABLE: &[Row] = rows! {
-    // The machine itself.
-    { &["no space left on device", "disk quota exceeded"], NO_STATUS, ANY } => Disk Prune
-        "The disk is full: free some room, or move the store with SEALIFT_HOME.";
-        (Blob, "write /var/lib/buildkit/x: no space left on device", None),
-        (Exec, "tar: ./usr: Cannot write: No space left on device", None),
-        (Blob, "Disk quota exceeded (os error 122)", None);
-    { &["read-only file system", "input/output error (os error 5)"], NO_STATUS, ALL_BUT_EXEC } => Disk Never
-        "The disk refuses writes: look at the kernel's log.";
-        (Blob, "write: Read-only file system (os error 30)", None);
-    { &["qemu: uncaught target signal", "error exit status 139", "exit code: 139"], NO_STATUS, ANY } => Qemu Once
-        "The emulator crashed: a native node for this platform does not have this problem.";
-        (Exec, "qemu: uncaught target signal 11 (Segmentation fault) - core dumped", None),
-        (Exec, "dpkg: error: sub-process returned error exit status 139", None);
-    { &["exec format error", ".buildkit_qemu_emulator"], NO_STATUS, ANY } => Qemu Emulator
-        "The builder cannot run programs of this platform: register an emulator (qemu-user-static and binfmt_misc), or add a native node.";
-        (Exec, "exec /bin/sh: exec format error", None),
-        (Exec, "process \"/dev/.buildkit_qemu_emulator /bin/sh -c true\" did not complete successfully: exit code: 127", None);
-    { &["exit code: 137", "signal: killed", "cannot allocate memory", "out of memory", "oom-kill"], NO_STATUS, ANY } => Oom LessParallel
-        "Memory ran out: build fewer units side by side, or give the builder more memory.";
-        (Exec, "process \"/bin/sh -c make\" did not complete successfully: exit code: 137", None),
-        (Exec, "fork: Cannot allocate memory", None),
-        (Export, "runc run failed: signal: killed", None);
-
-    // Build steps: their logs, then their exit code.
-    { &["failed to fetch…404", "404  not found"], NO_STATUS, &[Exec] } => User Never
-        "A package's file is gone from its server: the package index in the image is older than the server's; update it in the same RUN.";
-        (Exec, "E: Failed to fetch http://deb.example.org/x.deb  404  Not Found", None);
-    { &["temporary failure resolving", "temporary failure in name resolution", "could not resolve host", "failed to fetch",
-        "connection timed out", "etimedout", "econnreset", "eai_again", "read timed out", "tls handshake timeout", "i/o timeout", "connection reset by peer",
-        "curl: (6)", "curl: (7)", "curl: (28)", "curl: (35)", "curl: (56)", "curl: (18)", "the tls connection was non-properly terminated",
-        "failed to connect to", "network is unreachable", "unexpected eof", "early eof", "rpc failed; curl", "remote end closed connection", "incompleteread", "502  bad gateway"],
-        NO_STATUS, &[Exec] } => Net SolveAgain
-        "What the step downloads was lost on the way; finished steps are cached.";
-        (Exec, "Temporary failure resolving 'deb.example.org'", None),
-        (Exec, "curl: (6) Could not resolve host: example.org", None),
-        (Exec, "E: Failed to fetch http://deb.example.org/x.deb  Connection failed", None),
-        (Exec, "npm error code ETIMEDOUT", None),
-        (Exec, "npm error code ECONNRESET", None),
-        (Exec, "pip._vendor.urllib3.exceptions.ReadTimeoutError: Read timed out.", None),
-        (Exec, "go: github.com/x/y: net/http: TLS handshake timeout", None),
-        (Exec, "curl: (28) Connection timed out after 30001 milliseconds", None),
-        (Exec, "curl: (56) Recv failure", None),
-        (Exec, "fatal: early EOF", None);
-    { &["did not complete successfully: exit code"], NO_STATUS, &[Exec, Export] } => User Never
-        "";
-        (Exec, "process \"/bin/sh -c false\" did not complete successfully: exit code: 1", None);
-    { &["failed to calculate checksum of ref", "failed to compute cache key"], NO_STATUS, ANY } => User Never
+/// The rows, in the order of their look-up.
+pub(super) const TABLE: &[Row] = rows! {
+    // The user's own.
+    { &["failed to calculate checksum of ref", "failed to compute cache key: \"/"], NO_STATUS, ANY } => User Never
         "A COPY or ADD source is not in the build context; .dockerignore may exclude it.";
         (Exec, "failed to calculate checksum of ref abc: \"/x\": not found", None),
         (Resolve, "failed to compute cache key: \"/x\" not found", None);
@@ -203,18 +84,25 @@ pub const TABLE: &[Row] = rows! {
         "IPv6 is offered by DNS but has no route here.";
         (Resolve, "dial tcp [2600:1f18::1]:443: connect: network is unreachable", None),
         (Resolve, "dial tcp [2600:1f18::1]:443: connect: no route to host", None);
-    { &["html instead of json", "invalid character '<' looking for beginning of value"], NO_STATUS, ALL_BUT_EXEC } => Config NextEndpoint
+    { &["html instead of json", "invalid character '<' looking for beginning of value", "(text/html) from remote"], NO_STATUS, ALL_BUT_EXEC } => Config NextEndpoint
         "A web page came instead of the registry's answer: a captive portal, a login page or a firewall is in the way.";
         (Token, "invalid character '<' looking for beginning of value", None),
-        (Token, "HTML instead of JSON", Some(200));
+        (Token, "HTML instead of JSON", Some(200)),
+        (Resolve, "failed to copy: httpReadSeeker: failed open: could not fetch content descriptor sha256:8d (text/html) from remote: not found", None);
 
     // Wrong bytes.
-    { &["unexpected commit digest", "failed size validation", "unexpected digest", "digest_invalid", "size_invalid", "digest mismatch", "does not match digest", "error verifying sha256"], NO_STATUS, ALL_BUT_EXEC } => Corrupt Elsewhere
+    { &["digest mismatch sha256:"], NO_STATUS, ALL_BUT_EXEC } => Corrupt Never
+        "What the URL gives has another checksum than the Dockerfile says: it was changed at its place, or spoilt on the way.";
+        (Blob, "digest mismatch sha256:44: sha256:9f", None);
+    { &["unexpected commit digest", "failed size validation", "unexpected digest", "digest_invalid", "size_invalid", "digest mismatch", "does not match digest", "error verifying sha256", "did not match uploaded content", "read past expected size", "() from remote: not found"], NO_STATUS, ALL_BUT_EXEC } => Corrupt Elsewhere
         "A server delivered wrong bytes; it is not asked again in this run.";
         (Blob, "failed commit on ref \"layer-sha256:x\": unexpected commit digest sha256:a, expected sha256:b", None),
         (Blob, "failed size validation: 1 != 2: failed precondition", None),
         (Push, "{\"errors\":[{\"code\":\"DIGEST_INVALID\"}]}", Some(400)),
-        (Push, "SIZE_INVALID", Some(400));
+        (Push, "SIZE_INVALID", Some(400)),
+        (Blob, "failed to copy: httpReadSeeker: read past expected size 173: failed precondition", None),
+        (Resolve, "could not fetch content descriptor sha256:4c () from remote: not found", None),
+        (Push, "failed to push r/y:1: unknown: provided digest did not match uploaded content", None);
     { NO_TEXT, &[416], ALL_BUT_EXEC } => Corrupt Once
         "A server says that the content is shorter than it is.";
         (Blob, "", Some(416));
@@ -228,12 +116,16 @@ pub const TABLE: &[Row] = rows! {
         "A typing error in the name, a private image without credentials, or an image that only the local docker daemon has.";
         (Resolve, "pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed", None),
         (Resolve, "error=\"insufficient_scope\"", Some(401));
+    { &["tag is immutable"], NO_STATUS, &[Push] } => Config Never
+        "The tag exists and may not be moved.";
+        (Push, "failed to push r/y:1: unknown: The image tag '1' already exists in the 'x' repository and cannot be overwritten because the tag is immutable.", None);
     { &["immutable"], &[400, 409, 412], &[Push] } => Config Never
         "The tag exists and may not be moved.";
-        (Push, "The image tag '1' already exists in the 'x' repository and cannot be overwritten because the tag is immutable.", Some(400));
-    { &["requested access to the resource is denied", "permission_denied", "action: push", "no push permission"], NO_STATUS, ALL_BUT_EXEC } => Auth Never
+        (Push, "tag 1 is immutable in x", Some(412));
+    { &["requested access to the resource is denied", "permission_denied", "action: push", "no push permission", "failed to push…: denied", "failed to push…: unauthorized", "error writing layer blob: denied", "error writing layer blob: unauthorized"], NO_STATUS, ALL_BUT_EXEC } => Auth Never
         "These credentials may not do this.";
         (Push, "denied: requested access to the resource is denied", Some(401)),
+        (Push, "failed to push r/y:1: denied", None),
         (Push, "denied: permission_denied: write_package", Some(403)),
         (Push, "unauthorized to access repository: p/r, action: push", Some(401));
     { &["incorrect username or password", "authorization token has expired", "no basic auth credentials", "invalid username/password", "authentication required"], &[400, 403], ALL_BUT_EXEC } => Auth Never
@@ -244,16 +136,19 @@ pub const TABLE: &[Row] = rows! {
         (Token, "unauthorized: incorrect username or password", Some(401)),
         (Token, "no basic auth credentials", None);
     { NO_TEXT, &[401], &[Token] } => Auth Never
-        "The token server refuses these credentials.";
+        "The token server refuses these credentials: docker login HOST.";
         (Token, "", Some(401));
+    { NO_TEXT, &[404, 410], &[Token] } => Config NextEndpoint
+        "The token server knows no such address: the registry, or a mirror before it, names a wrong one.";
+        (Token, "", Some(404));
     { NO_TEXT, &[401], ALL_BUT_EXEC } => Auth NewToken
-        "The registry wants other credentials.";
+        "The registry wants credentials, or other ones: docker login HOST.";
         (Resolve, "{\"errors\":[{\"code\":\"UNAUTHORIZED\"}]}", Some(401));
     { NO_TEXT, &[403], ALL_BUT_EXEC } => Auth Anonymous
         "Access is refused; stored credentials may be stale, or the image private.";
         (Resolve, "", Some(403));
     { NO_TEXT, &[404, 410], ALL_BUT_EXEC } => Absent NextEndpoint
-        "";
+        "Check the name and its tag; some registries say this of private images too.";
         (Resolve, "", Some(404)), (Resolve, "", Some(410)),
         (Resolve, "{\"errors\":[{\"code\":\"MANIFEST_UNKNOWN\"}]}", Some(404));
 
@@ -299,7 +194,7 @@ pub const TABLE: &[Row] = rows! {
         (Resolve, "lookup auth.docker.io on 127.0.0.53:53: server misbehaving", None),
         (Resolve, "failed to lookup address information: Temporary failure in name resolution", None);
     { &["manifest unknown", "manifest_unknown", "name unknown", "name_unknown", "blob_unknown", "blob unknown", "not found", "does not exist"], NO_STATUS, ALL_BUT_EXEC } => Absent NextEndpoint
-        "";
+        "Check the name and its tag; some registries say this of private images too.";
         (Resolve, "docker.io/library/nothere:1: not found", None),
         (Resolve, "manifest unknown: manifest unknown", None),
         (Blob, "BLOB_UNKNOWN", None);

@@ -30,6 +30,7 @@ use crate::proxy::ProxyChoice;
 use crate::request::{Request, Target};
 use crate::settings::Tls;
 use crate::transport::Inner;
+pub(crate) use redirect::onward;
 use redirect::{Redirects, is_local};
 
 /// One attempt's request, ready to go.

@@ -64,6 +64,23 @@ fn target(method: &Method, reply: &Reply, from: &Url) -> Result<Option<Url>, Cau
     Ok(Some(next))
 }
 
+/// Returns where an address that a response at `from` gives leads.
+pub(crate) fn onward(from: &Url, location: &str) -> Result<Url, Cause> {
+    let no_address = || Cause::Url {
+        text: "the response's Location".to_owned(),
+    };
+    let joined = Some(location).filter(|text| !text.is_empty());
+    let joined = joined.and_then(|text| from.join(text).ok());
+    let mut next = joined.ok_or_else(no_address)?;
+    let downgraded = from.scheme() == "https" && next.scheme() == "http";
+    if downgraded && from.host() == next.host() && next.set_scheme("https").is_ok() {
+        let port = next.port().filter(|port| *port != 80).or(from.port());
+        let _special_schemes_have_ports = next.set_port(port);
+    }
+    allowed(from, &next)?;
+    Ok(next)
+}
+
 fn refused(target: &Url, reason: &'static str) -> Cause {
     Cause::Redirect {
         target: masked(target),
@@ -96,6 +113,30 @@ pub(super) fn is_local(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_that_responses_give_are_judged_as_redirects() {
+        let ways = [
+            ("https://r/v2/x", "/v2/y?z", Some("https://r/v2/y?z")),
+            ("https://r/v2/x", "https://cdn/y", Some("https://cdn/y")),
+            ("https://r/v2/x", "http://r/v2/y", Some("https://r/v2/y")),
+            ("https://r:8443/x", "http://r/y", Some("https://r:8443/y")),
+            ("https://r/x", "http://r:80/y", Some("https://r/y")),
+            ("https://r/x", "http://other/y", None),
+            ("https://r/x", "https://127.0.0.1/y", None),
+            ("https://r/x", "file:///y", None),
+            ("https://r/x", "", None),
+            (
+                "http://127.0.0.1:1/x",
+                "http://127.0.0.1:2/y",
+                Some("http://127.0.0.1:2/y"),
+            ),
+        ];
+        for (from, to, wanted) in ways {
+            let found = onward(&Url::parse(from).unwrap(), to).ok();
+            assert_eq!(found.as_ref().map(Url::as_str), wanted, "{from} to {to}");
+        }
+    }
 
     #[test]
     fn ways_out_and_in_are_judged() {

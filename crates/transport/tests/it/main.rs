@@ -1,6 +1,10 @@
 //! Transport against servers that reset, stall, lie and send garbage.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "helpers of tests may panic, and write files that no other process reads meanwhile"
+)]
 
 mod authority;
 mod catalogue;
@@ -8,6 +12,7 @@ mod download;
 mod fetch;
 mod hostile;
 mod http2;
+mod malice;
 mod parts;
 mod properties;
 mod proxies;
@@ -16,5 +21,6 @@ mod redirects;
 mod retries;
 mod server;
 mod sharing;
+mod steps;
 mod tls;
 mod uploads;

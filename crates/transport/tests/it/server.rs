@@ -240,7 +240,9 @@ pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Vec<
 
 /// An answer's head.
 pub(crate) fn head(status: u16, headers: &[(&str, &str)], length: Option<u64>) -> Vec<u8> {
-    let mut text = format!("HTTP/1.1 {status} Status\r\n");
+    let known = http::StatusCode::from_u16(status).ok();
+    let reason = known.and_then(|status| status.canonical_reason());
+    let mut text = format!("HTTP/1.1 {status} {}\r\n", reason.unwrap_or("Status"));
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }

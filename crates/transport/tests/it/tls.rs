@@ -35,13 +35,13 @@ async fn https_to_a_plain_server_is_configuration() {
 }
 
 /// A server that answers anything with a plain HTTP error at once, as nginx does.
-struct RawPlain {
-    authority: String,
+pub(crate) struct RawPlain {
+    pub authority: String,
     _tasks: tokio::task::JoinSet<()>,
 }
 
 impl RawPlain {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();

@@ -247,6 +247,7 @@ impl Scheduler {
     }
 
     fn surveyed(&mut self, number: usize, survey: Survey, missing: Vec<Descriptor>) {
+        // Sizes are a registry's word: their sum may be more than any number.
         let sizes = missing.iter().map(|blob| blob.size);
         let bytes = sizes.fold(0, u64::saturating_add);
         self.transfer

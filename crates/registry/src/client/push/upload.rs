@@ -178,8 +178,14 @@ impl<'a> Upload<'a> {
                 let Some(offset) = offset else {
                     return self.begin().await;
                 };
+                let location = match document.headers.contains_key(LOCATION) {
+                    true => {
+                        location(&document).map_err(|cause| self.no_location(&document, cause))?
+                    }
+                    false => session.location,
+                };
                 Ok(Session {
-                    location: location(&document).unwrap_or(session.location),
+                    location,
                     offset,
                     ..session
                 })
@@ -213,8 +219,9 @@ impl<'a> Upload<'a> {
             .header(CONTENT_RANGE, header);
         let sent = self.send(&request, &self.part(range.clone())).await;
         let document = sent.map_err(|error| judge(self.client, &self.job.label, error, true))?;
-        if let Ok(location) = location(&document) {
-            session.location = location;
+        if document.headers.contains_key(LOCATION) {
+            let next = location(&document).map_err(|cause| self.no_location(&document, cause));
+            session.location = next.map_err(Trouble::Final)?;
         }
         // What the registry says counts: it may have kept less than was sent.
         let kept = offset(&document).filter(|kept| (range.start..=range.end).contains(kept));
@@ -225,7 +232,20 @@ impl<'a> Upload<'a> {
         }
         session.offset = kept;
         self.tell(session.offset);
+        if session.offset < range.end {
+            // It may do so for ever.
+            return Err(Trouble::Misplaced(self.kept_less(&document)));
+        }
         Ok(false)
+    }
+
+    fn kept_less(&self, document: &Document) -> transport::Error {
+        let cause = transport::Cause::Status {
+            status: document.status,
+            body: "the registry kept less than it was sent".to_owned(),
+        };
+        let host = document.endpoint.authority();
+        transport::Error::new(cause, Phase::Push, &host, &self.job.label)
     }
 
     /// Sends the rest, all of it where nothing was sent, and closes the upload.
@@ -310,20 +330,7 @@ fn location(document: &Document) -> std::result::Result<Url, transport::Cause> {
         .headers
         .get(LOCATION)
         .and_then(|value| value.to_str().ok());
-    let text = text.unwrap_or_default();
-    let joined = (!text.is_empty())
-        .then(|| document.url.join(text).ok())
-        .flatten();
-    // What went to it encrypted must not go on in the open, as with redirects.
-    let secure = document.url.scheme() == "https";
-    let usable = joined.filter(|url| match url.scheme() {
-        "https" => true,
-        "http" => !secure,
-        _ => false,
-    });
-    usable.ok_or_else(|| transport::Cause::Url {
-        text: format!("Location {:?}", crate::code::printable(text)),
-    })
+    document.onward(text.unwrap_or_default())
 }
 
 /// Reads how many bytes the registry has from `Range: 0-N`. `0-0` is how some say none.
@@ -361,7 +368,13 @@ mod tests {
                 Some("https://r.example/v2/a/blobs/uploads/1?s=x"),
             ),
             ("https://s.example/1", Some("https://s.example/1")),
-            ("http://r.example/v2/a/blobs/uploads/1", None),
+            // What a registry says that does not know of the TLS before it.
+            (
+                "http://r.example/v2/a/blobs/uploads/1",
+                Some("https://r.example/v2/a/blobs/uploads/1"),
+            ),
+            ("http://s.example/1", None),
+            ("https://127.0.0.1/1", None),
             ("ftp://r.example/1", None),
         ] {
             let found = location(&answered(from, place)).ok();

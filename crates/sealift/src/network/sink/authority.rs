@@ -54,11 +54,21 @@ impl Authority for Lender {
                 .client
                 .token(&wanted)
                 .await
-                .map_err(|error| Refusal(error.to_string()))?;
+                .map_err(|error| refusal(&error))?;
             Ok(Token {
                 value: granted.token.expose().to_owned(),
                 expires_in: granted.life.as_secs(),
             })
         })
     }
+}
+
+/// Tells why no token came, in the order that BuildKit itself tells it: its error repeats this, and
+/// what the build's failure is gets read from there.
+fn refusal(error: &sealift_registry::Error) -> Refusal {
+    let reason = match error.request() {
+        Some(request) => format!(" from {}: {}", request.host(), request.text()),
+        None => format!(": {error}"),
+    };
+    Refusal(format!("failed to fetch oauth token{reason}"))
 }

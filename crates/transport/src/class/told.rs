@@ -1,0 +1,250 @@
+//! What another program's error text tells besides its class: the part of the work, the host that
+//! was asked, the status that it gave.
+//!
+//! BuildKit puts the whole way of a failure into one line: `failed to resolve source metadata for
+//! r.example/x:1: failed to do request: Head "https://r.example/v2/x/manifests/1": dial tcp …`.
+//! Two flat tables find the parts of it.
+
+use super::{Class, Phase, Remedy, Verdict, classify, known};
+
+/// What a text tells.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Told {
+    /// The part of the work, where the text tells it.
+    pub phase: Option<Phase>,
+    /// The host that was asked, with its port where there is one.
+    pub host: Option<String>,
+    /// The status that came.
+    pub status: Option<u16>,
+}
+
+/// Texts of the engine, and the part of the work that they belong to. The first one found decides:
+/// a token is fetched in the middle of all others.
+const PHASES: &[(&str, Phase)] = &[
+    ("failed to fetch anonymous token", Phase::Token),
+    ("failed to fetch oauth token", Phase::Token),
+    ("failed to authorize", Phase::Token),
+    ("token response", Phase::Token),
+    ("failed to push", Phase::Push),
+    ("error writing layer blob", Phase::Cache),
+    ("error writing manifest blob", Phase::Cache),
+    ("error writing config blob", Phase::Cache),
+    ("cache manifest", Phase::Cache),
+    ("failed to resolve source metadata", Phase::Resolve),
+    ("failed to copy", Phase::Blob),
+    ("failed commit on ref", Phase::Blob),
+    ("httpreadseeker", Phase::Blob),
+    ("short read: expected", Phase::Blob),
+    ("/blobs/sha256:", Phase::Blob),
+    ("failed size validation", Phase::Blob),
+    ("unexpected commit digest", Phase::Blob),
+    ("/manifests/", Phase::Resolve),
+    ("failed to load cache key: get \"", Phase::Blob),
+    ("failed to load cache key: head \"", Phase::Blob),
+    ("invalid response status", Phase::Blob),
+    ("digest mismatch sha256:", Phase::Blob),
+    ("did not complete successfully", Phase::Exec),
+    ("failed to export", Phase::Export),
+];
+
+/// What stands before a status: somewhere before it in the same line.
+const STATUSES: &[&str] = &[
+    "unexpected status",
+    "invalid response status",
+    "unexpected http status",
+    "unexpected response status",
+];
+
+/// What stands right before a status in our own texts.
+const OUR_STATUS: &str = ": status ";
+
+/// What stands before a host, and what ends it.
+const HOSTS: &[(&str, &[char])] = &[
+    ("http://", &['/', '"', '\'', ' ', '?', '`', ')']),
+    ("https://", &['/', '"', '\'', ' ', '?', '`', ')']),
+    ("could not resolve host: ", &[' ', '\n', ')']),
+    ("temporary failure resolving '", &['\'']),
+    ("could not resolve '", &['\'']),
+    ("unable to resolve host address '", &['\'']),
+    ("unable to resolve host address ‘", &['’']),
+    ("oauth token from ", &[' ', ',']),
+    ("lookup ", &[' ', ':']),
+    ("source metadata for ", &['/']),
+];
+
+/// How far from the line that tells a failure another one may tell its host, in lines.
+const NEAR: usize = 12;
+
+impl Told {
+    /// Reads a text.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        // Each replacement is of the same length, so places hold for both.
+        let lower = text.to_ascii_lowercase();
+        let phase = PHASES.iter().find(|(words, _)| lower.contains(words));
+        Self {
+            phase: phase.map(|(_, phase)| *phase),
+            host: HOSTS.iter().find_map(|(before, ends)| {
+                let at = lower.find(before)? + before.len();
+                host(text[at..].split(*ends).next()?)
+            }),
+            status: status_in(&lower),
+        }
+    }
+
+    /// Reads what a failed step said: the engine's message, the exit code of the step's process,
+    /// the end of its log. The last line of the log that is of the step's class by its own, or one
+    /// near it, tells the host; what is the user's own has none.
+    #[must_use]
+    pub fn of_step(message: &str, exit_code: u32, log: &str) -> (Self, Verdict) {
+        let text = format!("{message}\nexit code: {exit_code}\n{log}");
+        let verdict = classify(Phase::Exec, &text, None);
+        (Self::of_log(log, verdict.class), verdict)
+    }
+
+    fn of_log(log: &str, class: Class) -> Self {
+        let lines: Vec<&str> = log.lines().collect();
+        let own = class == Class::User;
+        let speaks = |line: &&str| !own && classify(Phase::Exec, line, None).class == class;
+        let last = lines.iter().rposition(speaks);
+        // Some programs tell the address on a line of its own, before the causes or after.
+        let host = last.and_then(|last| {
+            let above = lines[last.saturating_sub(NEAR)..=last].iter().rev();
+            let below = lines.iter().skip(last + 1).take(NEAR);
+            above.chain(below).find_map(|line| Self::of(line).host)
+        });
+        Self {
+            phase: Some(Phase::Exec),
+            host,
+            status: None,
+        }
+    }
+
+    /// Looks the text up in the catalogue, with what it tells. A text that tells no part of the
+    /// work that needs a network, and has no row, is the user's own: a file that is missing, a
+    /// path that is none.
+    #[must_use]
+    pub fn verdict(&self, text: &str) -> Verdict {
+        match self.phase {
+            Some(phase) => classify(phase, text, self.status),
+            None => known(Phase::Resolve, text, self.status)
+                .unwrap_or_else(|| Verdict::new(Class::User, Remedy::Never)),
+        }
+    }
+}
+
+/// Reads a host, without what stands before an `@`: it may be a password.
+fn host(text: &str) -> Option<String> {
+    let text = text.rsplit('@').next()?.trim_end_matches(':');
+    let plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    (!text.is_empty() && text.len() <= 255 && text.chars().all(plain)).then(|| text.to_owned())
+}
+
+fn status_in(text: &str) -> Option<u16> {
+    let after = |before: &str| {
+        let at = text.find(before)? + before.len();
+        text[at..].lines().next()
+    };
+    let ours = || status(after(OUR_STATUS)?.split(' ').next()?);
+    let theirs = |before: &&str| after(before)?.split([' ', ':']).find_map(status);
+    STATUSES.iter().find_map(theirs).or_else(ours)
+}
+
+fn status(word: &str) -> Option<u16> {
+    let digits = word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_digit());
+    let number = word.parse().ok()?;
+    (digits && (100..=599).contains(&number)).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A text, and the phase, host and status that it tells.
+    type Case = (
+        &'static str,
+        Option<Phase>,
+        Option<&'static str>,
+        Option<u16>,
+    );
+
+    const CASES: &[Case] = &[
+        (
+            "failed to resolve source metadata for r.example:5000/x:1: unexpected status from HEAD request to https://r.example:5000/v2/x/manifests/1: 503 Service Unavailable",
+            Some(Phase::Resolve),
+            Some("r.example:5000"),
+            Some(503),
+        ),
+        (
+            "failed to authorize: failed to fetch oauth token: Post \"https://auth.example/token\": dial tcp 192.0.2.1:443: i/o timeout",
+            Some(Phase::Token),
+            Some("auth.example"),
+            None,
+        ),
+        (
+            "failed to load cache key: invalid response status 404",
+            Some(Phase::Blob),
+            None,
+            Some(404),
+        ),
+        (
+            "failed to fetch oauth token from auth.example: status 503 Service Unavailable: x",
+            Some(Phase::Token),
+            Some("auth.example"),
+            Some(503),
+        ),
+        (
+            "failed to push r.example/y:1: denied",
+            Some(Phase::Push),
+            None,
+            None,
+        ),
+        (
+            "failed to do request: Head \"https://[2001:db8::1]:5000/v2/\"",
+            None,
+            Some("[2001:db8::1]:5000"),
+            None,
+        ),
+        (
+            "fatal: unable to access 'http://user:secret@git.example/x.git/': x",
+            None,
+            Some("git.example"),
+            None,
+        ),
+        (
+            "curl: (6) Could not resolve host: a.example",
+            None,
+            Some("a.example"),
+            None,
+        ),
+        (
+            "r.example/x:1: failed to resolve source metadata for r.example/x:1: no match for platform in manifest: not found",
+            Some(Phase::Resolve),
+            Some("r.example"),
+            None,
+        ),
+        ("http:// é \"404\"", None, None, None),
+    ];
+
+    #[test]
+    fn the_parts_of_a_text_are_found() {
+        for &(text, phase, host, status) in CASES {
+            let host = host.map(str::to_owned);
+            let wanted = Told {
+                phase,
+                host,
+                status,
+            };
+            assert_eq!(Told::of(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_line_that_failed_tells_the_host() {
+        let log = "Get:1 http://good.example/x\ncurl: (6) Could not resolve host: bad.example\n\
+                   see https://help.example/ for more";
+        let told = Told::of_log(log, Class::Net);
+        assert_eq!(told.host.as_deref(), Some("bad.example"));
+    }
+}
