@@ -11,7 +11,7 @@ use std::time::Duration;
 use sealift_content::Store;
 use sealift_oci::{Descriptor, Platform, Reference};
 use sealift_registry::{Client, Want};
-use sealift_transport::Spent;
+use sealift_transport::{Class, Phase, Spent};
 
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
@@ -244,6 +244,7 @@ fn told(text: String, error: sealift_registry::Error) -> Error {
         .hint()
         .map(str::to_owned)
         .into_iter()
+        .chain(login(&error))
         .chain(more)
         .collect();
     let elsewhere = elsewhere(&error);
@@ -252,6 +253,27 @@ fn told(text: String, error: sealift_registry::Error) -> Error {
         failed = failed.excerpt(lines);
     }
     hints.into_iter().fold(failed, Error::hint)
+}
+
+/// Says how to log in where credentials are refused or missing, and how to see which are used.
+fn login(error: &sealift_registry::Error) -> Option<String> {
+    let request = error.request()?;
+    let image = Reference::parse(request.label()).ok()?;
+    if request.class() != Class::Auth {
+        return None;
+    }
+    // Tokens are given by another host than the one to log in to.
+    let host = match request.phase() {
+        Phase::Token => image.registry(),
+        _ => request.host(),
+    };
+    let host = match host {
+        "docker.io" | "registry-1.docker.io" => String::new(),
+        host => format!(" {host}"),
+    };
+    Some(format!(
+        "docker login{host}; which account is used now: sealift network explain {image}"
+    ))
 }
 
 /// Says what the mirrors answered, where the error is another endpoint's: a mirror that does not

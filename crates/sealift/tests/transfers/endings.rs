@@ -242,3 +242,20 @@ fn a_push_has_a_bar_on_a_terminal() {
     let (_, end) = written.split_once("Pushed ").unwrap();
     assert!(!end.contains('█'), "{written:?}");
 }
+
+#[test]
+fn a_refused_push_says_how_to_log_in() {
+    let harbor = Harbor::with_tokens();
+    let name = harbor.publish(&random_image(11, &["linux/amd64"], &[2000]), "a/b:1");
+    harbor
+        .run(&format!("pull {name} --platform linux/amd64"))
+        .success();
+    let there = harbor.name("c/d:1");
+    let outcome = harbor.run(&format!("push {name} {there}")).failure();
+    assert_eq!(outcome.code, Some(13), "{}", outcome.stderr);
+    let host = harbor.proxy.host();
+    let hint = format!(
+        "\n  try: docker login {host}; which account is used now: sealift network explain {there}\n"
+    );
+    assert!(outcome.stderr.ends_with(&hint), "{}", outcome.stderr);
+}
