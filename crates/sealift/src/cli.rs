@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sealift_oci::Platform;
 
 use crate::commands;
 
@@ -87,8 +88,8 @@ pub struct InputArgs {
     pub file: Option<PathBuf>,
     /// Platforms, separated by commas [default: the builder's own; this machine's where no builder
     /// is asked]
-    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
-    pub platform: Vec<sealift_oci::Platform>,
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',', value_parser = parse_platform)]
+    pub platform: Vec<Platform>,
     /// Builds this stage
     #[arg(long, value_name = "STAGE")]
     pub target: Option<String>,
@@ -127,6 +128,14 @@ pub struct BuilderArgs {
     /// [default: BUILDKIT_HOST, else a local one that sealift starts]
     #[arg(long, value_name = "ADDRESS")]
     pub builder: Option<String>,
+}
+
+/// Parses a platform of a list; buildx allows blanks behind the commas.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn parse_platform(text: &str) -> Result<Platform, String> {
+    Platform::parse(text.trim()).map_err(|error| error.to_string())
 }
 
 /// Leaves out what was given before: the same image or platform twice is one.

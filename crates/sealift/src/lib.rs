@@ -74,7 +74,10 @@ pub fn main() -> ExitCode {
     runtime.shutdown_timeout(SHUTDOWN);
     session.finish(&outcome);
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => match session.terminal().lost() {
+            None => ExitCode::SUCCESS,
+            Some(error) => ended(session.terminal(), &error),
+        },
         Err(error) => ended(session.terminal(), &error),
     }
 }

@@ -1,12 +1,12 @@
 //! The only writer to the screen: results on standard output, progress and errors on standard
 //! error, in the form that was asked for.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::cli::Progress;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::event::{Event, Listener};
 use crate::report::failure_log::FailureLog;
 use crate::report::live::Live;
@@ -16,6 +16,8 @@ use crate::report::plain::Plain;
 pub struct Terminal {
     view: Mutex<View>,
     failures: Mutex<Option<FailureLog>>,
+    /// Why a result could not be written.
+    lost: Mutex<Option<std::io::Error>>,
 }
 
 enum View {
@@ -43,6 +45,7 @@ impl Terminal {
         Self {
             view: Mutex::new(view),
             failures: Mutex::new(None),
+            lost: Mutex::new(None),
         }
     }
 
@@ -51,9 +54,25 @@ impl Terminal {
         *lock(&self.failures) = Some(FailureLog::new(path));
     }
 
-    /// Writes a result to standard output. A reader that went away ends nothing.
+    /// Writes a result to standard output. A reader that went away has seen enough; another failure
+    /// makes the command fail in its end.
     pub fn result(&self, text: &str) {
-        drop(anstream::stdout().write_all(text.as_bytes()));
+        if let Err(error) = write_out(text)
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            lock(&self.lost).get_or_insert(error);
+        }
+    }
+
+    /// Takes the failure of a result that could not be written.
+    pub fn lost(&self) -> Option<Error> {
+        let error = lock(&self.lost).take()?;
+        let full = matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+        );
+        let kind = if full { Kind::Disk } else { Kind::Local };
+        Some(Error::new(kind, "cannot write to standard output").because(error))
     }
 
     /// Shows the error that ended the command.
@@ -72,7 +91,7 @@ impl Terminal {
                 "excerpt": error.lines(),
                 "hints": error.hints(),
             });
-            self.result(&format!("{value}\n"));
+            drop(write_out(&format!("{value}\n")));
         }
         drop(anstream::stderr().write_all(error.render().as_bytes()));
     }
@@ -95,12 +114,19 @@ impl Terminal {
             }
             View::Json => {
                 if let Ok(line) = serde_json::to_string(event) {
-                    self.result(&format!("{line}\n"));
+                    // Telling of a build never fails it.
+                    drop(write_out(&format!("{line}\n")));
                 }
             }
             View::Quiet => {}
         }
     }
+}
+
+fn write_out(text: &str) -> std::io::Result<()> {
+    let mut out = anstream::stdout();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 /// Writes lines to standard error. A reader that went away ends nothing.

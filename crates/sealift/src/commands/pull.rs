@@ -6,7 +6,7 @@ use clap::Args;
 use sealift_oci::{Platform, Reference};
 
 use super::session::Session;
-use crate::cli::{NetworkArgs, once};
+use crate::cli::{NetworkArgs, once, parse_platform};
 use crate::error::Result;
 use crate::prefetch::Wanted;
 use crate::prefetch::inventory::store_failed;
@@ -18,7 +18,7 @@ pub struct PullArgs {
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<Reference>,
     /// Platforms, separated by commas [default: this machine's]
-    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',', value_parser = parse_platform)]
     platform: Vec<Platform>,
     #[command(flatten)]
     network: NetworkArgs,

@@ -291,3 +291,32 @@ fn a_builder_behind_a_command_that_fails_is_told_in_its_own_words() {
         assert!(!outcome.stderr.contains(word), "{}", outcome.stderr);
     }
 }
+
+#[test]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let mut command = sealift().command(Path::new("/"), &["version"]);
+    let output = command
+        .stdout(full.unwrap())
+        .stderr(std::process::Stdio::piped())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(16), "{errors}");
+    assert!(
+        errors.starts_with("error: cannot write to standard output\n"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn platforms_may_have_blanks_behind_their_commas() {
+    let project = Project::dockerfile("FROM busybox:1.36\n");
+    let plan = |list: &str| {
+        let outcome = sealift().run(project.path(), &["plan", "--platform", list]);
+        outcome.success().stdout
+    };
+    let blanks = plan("linux/amd64, linux/arm64");
+    assert!(blanks.ends_with(" [linux/amd64, linux/arm64], for Dockerfile:1\n"));
+    assert_eq!(blanks, plan("linux/amd64,linux/arm64"));
+}
