@@ -116,8 +116,8 @@ pub struct ImageNeed {
     pub context: Option<String>,
 }
 
-/// Returns the images that BuildKit would resolve, each once for a platform: the syntax frontend
-/// first, then in the order of the file, then those that ONBUILD triggers ask for.
+/// Returns the images that BuildKit would resolve, each once for a platform and for the name that it
+/// is looked up by, which is a context's where one led to it: the syntax frontend first, then in the order of the file, then those that ONBUILD triggers ask for.
 ///
 /// # Errors
 /// What would make BuildKit refuse the build before any step runs, with its line.
@@ -151,7 +151,9 @@ pub fn images(dockerfile: &Dockerfile, query: &Query) -> Result<Vec<ImageNeed>> 
     };
     for need in resolve::needs(&setting)? {
         let known = |other: &ImageNeed| {
-            other.reference == need.reference && other.platform == need.platform
+            other.reference == need.reference
+                && other.platform == need.platform
+                && other.context == need.context
         };
         if !needs.iter().any(known) {
             needs.push(need);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sealift_buildkit::Session;
 use sealift_content::Store;
-use sealift_oci::Reference;
+use sealift_oci::{Digest, Reference};
 use tokio::task::JoinSet;
 
 use super::failure::Failure;
@@ -37,10 +37,12 @@ pub async fn build_all(
     let mut running = JoinSet::new();
     let count = orders.len();
     for (position, (order, product)) in orders.into_iter().enumerate() {
+        // An image may stand under several names.
+        let images: BTreeSet<&Digest> = order.images.iter().map(|named| &named.digest).collect();
         prefetch.events.tell(&Event::BuildStarted {
             unit: order.unit.clone(),
             image: order.image.clone(),
-            contexts: order.images.len(),
+            contexts: images.len(),
         });
         let (site, prefetch) = (site.clone(), prefetch.clone());
         running.spawn(async move {

@@ -159,3 +159,32 @@ fn an_image_may_stand_in_for_another() {
         )
         .success();
 }
+
+#[test]
+fn an_image_is_found_under_each_name_that_it_has() {
+    let scene = Scene::new();
+    let context = ["--build-context", "extra=docker-image://busybox:1.36"];
+    for [first, second] in [["extra", "busybox:1.36"], ["busybox:1.36", "extra"]] {
+        let project = Project::dockerfile(&format!(
+            "FROM scratch\nCOPY --from={first} /bin/busybox /1\n\
+             COPY --from={second} /bin/busybox /2\n"
+        ));
+        let outcome = scene
+            .build(
+                project.path(),
+                &[AMD64[0], AMD64[1], context[0], context[1]],
+            )
+            .success();
+        assert!(!outcome.stderr.contains(" again: "), "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains("Prefetching 1 unique"),
+            "{}",
+            outcome.stderr
+        );
+        assert!(
+            outcome.stderr.contains(", 1 image from the store)"),
+            "{}",
+            outcome.stderr
+        );
+    }
+}
