@@ -78,8 +78,12 @@ impl Store {
             match self.hash_blob(&digest, &mut 0, &mut |_| {}) {
                 Ok(None) => {}
                 Ok(Some(actual)) if actual == digest => {
-                    let size = File::open(&path).and_then(|file| settle(&file));
-                    settled.add(size.map_err(Error::io("sync", &path))?);
+                    match File::open(&path).and_then(|file| settle(&file)) {
+                        Ok(size) => settled.add(size),
+                        // Another user's: it is right, and is read again the next time.
+                        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                        Err(error) => return Err(Error::io("sync", &path)(error)),
+                    }
                 }
                 Ok(Some(_)) => settled.remove(digest, &path)?,
                 Err(Error::Io { source, .. }) if is_loss(&source) => {

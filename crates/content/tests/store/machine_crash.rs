@@ -157,3 +157,33 @@ fn a_blob_that_was_just_written_is_not_settled_yet() {
     assert_eq!(store.settle().unwrap().blobs, 0);
     assert!(!is_settled(&store, &descriptor.digest));
 }
+
+/// A file whose rights nobody may change, as that of another user is for us.
+struct Immutable(PathBuf);
+
+impl Immutable {
+    fn make(path: PathBuf) -> Self {
+        run(Command::new("chattr").arg("+i").arg(&path));
+        Self(path)
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        run(Command::new("chattr").arg("-i").arg(&self.0));
+    }
+}
+
+#[test]
+fn a_blob_that_we_may_not_mark_stays_young_and_keeps_nobody_out() {
+    let (_folder, store) = store();
+    let descriptor = store.put("text/plain", b"somebody else's").unwrap();
+    let digest = &descriptor.digest;
+    let _theirs = Immutable::make(store.blob_path(digest));
+    for _ in 0..2 {
+        restart_machine(store.root());
+        let (store, settled) = Store::open_telling(store.root()).unwrap();
+        assert_eq!((settled.blobs, settled.removed), (0, vec![]));
+        assert!(store.contains(digest) && !is_settled(&store, digest));
+    }
+}
