@@ -203,8 +203,12 @@ impl Client {
                 limit: LIMIT,
             });
         }
-        self.blob(transfer, descriptor, std::slice::from_ref(reference))
-            .await?;
+        let brought = self.blob(transfer, descriptor, std::slice::from_ref(reference));
+        brought.await.map_err(|errors| {
+            let image = reference.to_string();
+            let error = errors.into_iter().next();
+            error.unwrap_or(Error::Interrupted { image })
+        })?;
         let digest = descriptor.digest.clone();
         let bytes = blocking(&transfer.store, move |store| {
             store.read_blob(&digest, LIMIT)

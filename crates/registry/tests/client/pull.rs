@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealift_oci::{Digest, MediaType};
-use sealift_registry::{Client, Config, Error, Event, Want};
+use sealift_registry::{Client, Config, Error, Event, Pulled, Result, Want};
 use sealift_test_support::{
     DockerRegistry, Fault, FaultPlan, FaultyRegistry, Image, ImageBuilder, Kind,
 };
@@ -283,8 +283,9 @@ async fn a_layer_that_one_repository_has_lost_comes_from_another() {
     shelf.has(&image);
 }
 
-#[tokio::test]
-async fn a_layer_that_one_registry_does_not_deliver_comes_from_another() {
+/// Pulls an image, and two that share a layer, of which the second one's registry has no blob for
+/// anybody, and the third one's has or not.
+async fn pull_shared(answers: bool) -> ([String; 3], Shelf, Image, Vec<Result<Pulled>>) {
     let (whole, broken) = (DockerRegistry::start(), DockerRegistry::start());
     let image = |own| {
         let image = ImageBuilder::new("linux/amd64").random(18, 80_000);
@@ -296,10 +297,12 @@ async fn a_layer_that_one_registry_does_not_deliver_comes_from_another() {
     broken.push(&theirs, "a", "1");
     whole.push(&ours, "a", "1");
     whole.push(&long, "long", "1");
-    let plan = FaultPlan::none().first(Kind::Blob, 10_000, Fault::Status(503));
-    let down = FaultyRegistry::open(broken.address(), plan);
+    let refuses = FaultPlan::none().first(Kind::Blob, 10_000, Fault::Status(503));
+    let down = FaultyRegistry::open(broken.address(), refuses.clone());
     let plan = FaultPlan::none().bytes_per_second(4_000_000);
     let slow = FaultyRegistry::open(whole.address(), plan);
+    let plan = if answers { FaultPlan::none() } else { refuses };
+    let last = FaultyRegistry::open(whole.address(), plan);
     let want = |text: String| Want {
         reference: reference(&text),
         platforms: platforms("amd64"),
@@ -309,7 +312,7 @@ async fn a_layer_that_one_registry_does_not_deliver_comes_from_another() {
         // their order.
         want(format!("{}/long:1", slow.host())),
         want(format!("{}/a:1", down.host())),
-        want(format!("{}/a:1", slow.host())),
+        want(format!("{}/a:1", last.host())),
     ];
     let mut settings = settings();
     settings.retry.budget = Duration::from_secs(1);
@@ -325,13 +328,31 @@ async fn a_layer_that_one_registry_does_not_deliver_comes_from_another() {
     let shelf = Shelf::new();
     let silent = Arc::new(sealift_registry::Silent);
     let results = client.pull_all(&shelf.store, wants, silent).await;
+    let hosts = [slow.host(), down.host(), last.host()];
+    (hosts, shelf, ours, results)
+}
+
+/// The class of a failure, and who failed.
+fn failure(result: &Result<Pulled>) -> (Class, &str) {
+    let error = result.as_ref().unwrap_err();
+    (error.class(), error.request().unwrap().host())
+}
+
+#[tokio::test]
+async fn a_layer_that_one_registry_does_not_deliver_comes_from_another() {
+    let (hosts, shelf, ours, results) = pull_shared(true).await;
     assert!(results[0].is_ok() && results[2].is_ok(), "{results:?}");
-    assert_eq!(
-        results[1].as_ref().unwrap_err().class(),
-        Class::Net,
-        "its own layer is nowhere else"
-    );
+    let why = "its own layer is nowhere else";
+    assert_eq!(failure(&results[1]), (Class::Net, &*hosts[1]), "{why}");
     shelf.has(&ours);
+}
+
+#[tokio::test]
+async fn where_nobody_delivers_a_layer_each_image_is_told_of_its_own_registry() {
+    let (hosts, _shelf, _, results) = pull_shared(false).await;
+    assert!(results[0].is_ok(), "{results:?}");
+    assert_eq!(failure(&results[1]), (Class::Net, &*hosts[1]));
+    assert_eq!(failure(&results[2]), (Class::Net, &*hosts[2]));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! One blob: from whoever has it into the store, until its digest is right.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,20 +25,21 @@ const MISMATCHES: usize = 6;
 
 impl Client {
     /// Brings a blob into the store from the repositories that should have it, in order. Tells
-    /// whether it was there already.
+    /// whether it was there already, else why each of them did not bring it.
     pub(in crate::client) async fn blob(
         &self,
         transfer: &Transfer,
         descriptor: &Descriptor,
         sources: &[Reference],
-    ) -> Result<bool> {
+    ) -> std::result::Result<bool, Vec<Error>> {
         let (digest, size) = (descriptor.digest.clone(), descriptor.size);
         let ingest = loop {
             let wanted = digest.clone();
             let begun = blocking(&transfer.store, move |store| {
                 store.ingest(&wanted, Some(size))
             });
-            match begun.await? {
+            let begun = begun.await.map_err(|error| vec![error; sources.len()])?;
+            match begun {
                 Ingestion::Present => {
                     let cached = true;
                     transfer.watcher.event(&Event::BlobDone {
@@ -79,11 +80,12 @@ impl Client {
         descriptor: &Descriptor,
         sources: &[Reference],
         ingest: Arc<Ingest>,
-    ) -> Result<()> {
-        let mut first = None;
-        let mut failing = HashSet::new();
+    ) -> std::result::Result<(), Vec<Error>> {
+        let mut errors = Vec::new();
+        let mut failing: HashMap<&str, Error> = HashMap::new();
         for reference in sources {
-            if failing.contains(reference.registry()) {
+            if let Some(error) = failing.get(reference.registry()) {
+                errors.push(error.clone());
                 continue;
             }
             let registry = self.fill(transfer, descriptor, reference, &ingest).await;
@@ -106,16 +108,14 @@ impl Client {
             match error.class() {
                 // Another repository may have what this one has not, or does not give to us.
                 Class::Absent | Class::Auth | Class::Corrupt => {}
-                Class::Disk => return Err(error),
+                Class::Disk => return Err(vec![error; sources.len()]),
                 _ => {
-                    failing.insert(reference.registry());
+                    failing.insert(reference.registry(), error.clone());
                 }
             }
-            first.get_or_insert(error);
+            errors.push(error);
         }
-        Err(first.unwrap_or_else(|| Error::Interrupted {
-            image: descriptor.digest.to_string(),
-        }))
+        Err(errors)
     }
 
     /// Brings all that is missing of a blob from one repository, over all of its endpoints.

@@ -53,13 +53,14 @@ struct Blob {
     descriptor: Descriptor,
     /// The images that want it: any of their repositories may deliver it.
     images: Vec<usize>,
-    /// How many of them are asked right now, the first ones; nothing before it is begun.
-    asked: Option<usize>,
+    /// Those whose repositories are asked right now.
+    asked: Vec<usize>,
 }
 
 enum Finished {
     Survey(usize, Box<Result<(Survey, Vec<Descriptor>)>>),
-    Blob(Digest, Result<bool>),
+    /// With a failure for each image whose repository was asked.
+    Blob(Digest, std::result::Result<bool, Vec<Error>>),
 }
 
 impl Scheduler {
@@ -222,10 +223,13 @@ impl Scheduler {
             let Some(blob) = self.blobs.get_mut(&digest) else {
                 continue;
             };
-            let images = blob.images.iter().map(|number| &self.images[*number]);
-            let waiting: Vec<&Image> = images.filter(|image| image.result.is_none()).collect();
+            let images = blob.images.iter().copied();
+            let waiting: Vec<usize> = images
+                .filter(|number| self.images[*number].result.is_none())
+                .collect();
             // It is tried for as long as one of them has time left.
-            let patient = waiting.iter().max_by_key(|image| image.client.term_begun());
+            let patient = waiting.iter().map(|number| &self.images[*number]);
+            let patient = patient.max_by_key(|image| image.client.term_begun());
             let Some(client) = patient.map(|image| image.client.clone()) else {
                 // All who wanted it have failed meanwhile.
                 self.blobs.remove(&digest);
@@ -233,9 +237,9 @@ impl Scheduler {
             };
             let sources: Vec<Reference> = waiting
                 .iter()
-                .map(|image| image.want.reference.clone())
+                .map(|number| self.images[*number].want.reference.clone())
                 .collect();
-            blob.asked = Some(blob.images.len());
+            blob.asked = waiting;
             let descriptor = blob.descriptor.clone();
             let transfer = self.transfer.clone();
             self.transfers += 1;
@@ -261,7 +265,7 @@ impl Scheduler {
                 None => {
                     self.enqueue(&descriptor);
                     let images = vec![number];
-                    let asked = None;
+                    let asked = Vec::new();
                     self.blobs.insert(
                         digest,
                         Blob {
@@ -281,7 +285,7 @@ impl Scheduler {
         self.finish_if_whole(number);
     }
 
-    fn transferred(&mut self, digest: &Digest, result: Result<bool>) {
+    fn transferred(&mut self, digest: &Digest, result: std::result::Result<bool, Vec<Error>>) {
         let Some(mut blob) = self.blobs.remove(digest) else {
             return;
         };
@@ -294,12 +298,14 @@ impl Scheduler {
                     self.finish_if_whole(number);
                 }
             }
-            Err(error) => {
-                // Those that came to want it meanwhile have not been asked for it.
-                let late = blob.images.split_off(blob.asked.take().unwrap_or_default());
-                for number in blob.images {
-                    self.finish(number, Err(error.clone()));
+            Err(errors) => {
+                let asked = std::mem::take(&mut blob.asked);
+                for (number, error) in asked.iter().zip(errors) {
+                    self.finish(*number, Err(error));
                 }
+                // Those that came to want it meanwhile have not been asked for it.
+                let images = blob.images.iter().copied();
+                let late: Vec<usize> = images.filter(|number| !asked.contains(number)).collect();
                 if !late.is_empty() {
                     self.enqueue(&blob.descriptor);
                     blob.images = late;
