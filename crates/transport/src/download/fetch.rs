@@ -226,7 +226,9 @@ impl Fetch<'_> {
             .as_ref()
             .err()
             .and_then(|failure| failure.error.status());
-        if self.known.is_some() && stale.is_some_and(|status| (400..500).contains(&status)) {
+        // A host that asks for fewer requests is no reason for another one at once.
+        let expired = |status: u16| (400..500).contains(&status) && status != 429;
+        if self.known.is_some() && stale.is_some_and(expired) {
             let again = Attempt {
                 known: None,
                 ..attempt

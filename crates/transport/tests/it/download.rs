@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sealift_transport::{Anonymous, Class, Event, Route, Sink};
+use sealift_transport::{Anonymous, Class, Event, Reason, Route, Sink};
 
 use crate::fetch::{Fetch, blob, cut, good, serving, small_ranges};
 use crate::parts::{data, hurried, plain, transport};
@@ -197,6 +197,31 @@ async fn redirects_are_followed_once_and_found_again_when_they_expire() {
         registry.hits().len() < storage.hits().len(),
         "not every range asks the registry"
     );
+}
+
+#[tokio::test]
+async fn a_storage_that_asks_for_patience_gets_it() {
+    let bytes = data(50_000, 25);
+    let storage = serving(&bytes, |hit, head, body| match hit.number {
+        0 => cut(head, &body, 20_000, Act::Reset),
+        1 => answer(429, &[("Retry-After", "1")], b""),
+        _ => vec![Act::Send(head), Act::Send(body)],
+    })
+    .await;
+    let place = format!("http://{}/data", storage.authority());
+    let registry = Server::start(move |_| answer(307, &[("Location", &place)], b"")).await;
+    let fetch = Fetch::new(hurried(), &bytes);
+    fetch.from(&registry).await;
+    let obeyed = |event: &Event| {
+        matches!(
+            event,
+            Event::Waiting {
+                reason: Reason::RetryAfter { asked: 1 },
+                ..
+            }
+        )
+    };
+    assert_eq!(fetch.seen.count(obeyed), 1);
 }
 
 #[tokio::test]
