@@ -9,7 +9,7 @@ mod program;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
@@ -87,8 +87,18 @@ struct Inner {
 }
 
 type Answer = Result<Option<Credential>, HelperFailure>;
-/// An answer that may still be on its way.
-type Asked = Arc<OnceCell<Answer>>;
+
+/// What one helper was asked for one server.
+#[derive(Debug, Default)]
+struct Asked {
+    /// The last answer, which may still be on its way.
+    answer: Arc<OnceCell<Answer>>,
+    /// How often it has failed before.
+    failures: u32,
+}
+
+/// How often a helper that fails is asked: some of them need the network themselves.
+const ASKS: u32 = 3;
 
 /// How credential helpers are run.
 #[derive(Debug, Clone)]
@@ -145,7 +155,8 @@ impl Credentials {
     }
 
     /// Looks up what to show to a host (`host[:port]`, as contacted) for a repository's path.
-    /// A helper is asked once in a process; all others wait for its answer.
+    /// A helper is asked once in a process, and a few times where it fails; all others wait for its
+    /// answer.
     pub async fn lookup(&self, host: &str, repository: &str) -> Lookup {
         let keys = host_keys(host);
         let given = keys.iter().find_map(|key| self.inner.given.get(*key));
@@ -200,16 +211,23 @@ impl Credentials {
 
     async fn ask(&self, helper: &str, server: &str) -> Answer {
         let key = (helper.to_owned(), server.to_owned());
-        let cell = {
-            let mut answers = self
-                .inner
-                .answers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(answers.entry(key).or_default())
-        };
+        let cell = Arc::clone(&self.answers().entry(key.clone()).or_default().answer);
         let get = || program::get(helper, server, &self.inner.helpers);
-        cell.get_or_init(get).await.clone()
+        let answer = cell.get_or_init(get).await.clone();
+        if answer.is_err()
+            && let Some(asked) = self.answers().get_mut(&key)
+            && Arc::ptr_eq(&asked.answer, &cell)
+            && asked.failures + 1 < ASKS
+        {
+            asked.failures += 1;
+            asked.answer = Arc::default();
+        }
+        answer
+    }
+
+    fn answers(&self) -> MutexGuard<'_, HashMap<(String, String), Asked>> {
+        let answers = &self.inner.answers;
+        answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lists the account that each file has for each key, for people: path, key, account.
@@ -352,5 +370,26 @@ mod tests {
             scripts.log(),
             "https://index.docker.io/v1/\ndocker.io\nh\nx\n"
         );
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_fails_is_asked_again_but_not_for_ever() {
+        for (bad, asks) in [(1, 2), (9, 3)] {
+            let script = format!(
+                "#!/bin/sh\nread server\necho \"$server\" >> \"$0.log\"\nif [ $(wc -l < \"$0.log\") -le {bad} ]; then echo 'dial tcp: i/o timeout' >&2; exit 1; fi\necho '{{\"Username\":\"u\",\"Secret\":\"s\"}}'\n"
+            );
+            let scripts = program::tests::Scripts::new(&script);
+            let file = CredentialFile::parse("config.json", br#"{"credsStore":"test"}"#).unwrap();
+            let helpers = scripts.helpers(Duration::from_secs(60));
+            let credentials = Credentials::new(vec![file], helpers);
+            let first = credentials.lookup("h", "a").await;
+            assert!(first.found.is_none() && first.failures[0].reason.contains("i/o timeout"));
+            let second = account(&credentials, "h", "a").await;
+            assert_eq!(second.is_some(), bad == 1);
+            for _ in 0..5 {
+                assert_eq!(account(&credentials, "h", "a").await, second);
+            }
+            assert_eq!(scripts.log().lines().count(), asks);
+        }
     }
 }
