@@ -117,10 +117,15 @@ impl Orders<'_> {
             let Some(manifest) = self.pins.get(&key) else {
                 continue;
             };
-            let name = need
+            // A context for one platform has it in its name, `base::linux/arm64`, as ours will.
+            let context = need
                 .context
-                .clone()
-                .unwrap_or_else(|| need.reference.familiar());
+                .as_deref()
+                .map(|name| match name.split_once("::") {
+                    Some((name, _)) => name.to_owned(),
+                    None => name.to_owned(),
+                });
+            let name = context.unwrap_or_else(|| need.reference.familiar());
             let digest = manifest.digest.clone();
             // The frontend's own image is looked up for the machine that builds, whose platform
             // may be spelt otherwise there: it stands under its bare name too.

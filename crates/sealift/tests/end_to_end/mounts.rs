@@ -188,3 +188,22 @@ fn an_image_is_found_under_each_name_that_it_has() {
         );
     }
 }
+
+#[test]
+fn a_context_may_be_for_one_platform() {
+    let scene = Scene::new();
+    let project = Project::dockerfile(
+        "FROM busybox:1.36 AS base\nFROM base\nCOPY --from=extra /bin/busybox /1\n",
+    );
+    let outcome = scene
+        .build(
+            project.path(),
+            &[
+                "--platform=linux/amd64,linux/arm64",
+                "--build-context=extra::linux/amd64=docker-image://busybox:1.36",
+                "--build-context=extra::linux/arm64=docker-image://busybox:1.36",
+            ],
+        )
+        .success();
+    assert!(!outcome.stderr.contains(" again: "), "{}", outcome.stderr);
+}
