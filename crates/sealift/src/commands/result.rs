@@ -10,6 +10,7 @@ use super::order;
 use super::request::Request;
 use super::session::Session;
 use crate::build::Built;
+use crate::cli::once;
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
 use crate::index;
@@ -83,7 +84,7 @@ impl ResultArgs {
         };
         let names: Vec<Reference> = self.tag.iter().map(parse).collect::<Result<_>>()?;
         if !names.is_empty() {
-            return Ok(names);
+            return Ok(once(names));
         }
         if destinations.contains(&Destination::Registry) {
             return Err(Error::new(Kind::Usage, "--push needs a name to push to")

@@ -138,9 +138,12 @@ fn arguments_hosts_labels_and_contexts() {
                 "extra=more",
                 "-t",
                 "localhost/arguments:1",
+                "-t",
+                "localhost/arguments:1",
             ],
         )
         .success();
+    assert_eq!(outcome.stderr.matches("Stored ").count(), 1);
     assert!(outcome.stderr.contains("hello you"), "{}", outcome.stderr);
     let image = format!("oci:{}:localhost/arguments:1", scene.store().display());
     let config = sealift_test_support::skopeo(&["inspect", "--config", &image]);
