@@ -39,7 +39,11 @@ pub struct Request {
     pub(crate) term: Option<Term>,
     pub(crate) repeatable: bool,
     pub(crate) check: Option<Check>,
+    pub(crate) sending: Option<Sending>,
 }
+
+/// Is told how much of an attempt's body the connection has taken, in bytes.
+type Sending = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// A caller's judgement on a document.
 pub type Check = Arc<dyn Fn(&Document) -> Result<(), Refusal> + Send + Sync>;
@@ -104,6 +108,7 @@ impl Request {
             term: None,
             repeatable,
             check: None,
+            sending: None,
         }
     }
 
@@ -198,6 +203,17 @@ impl Request {
         F: Fn(&Document) -> Result<(), Refusal> + Send + Sync + 'static,
     {
         self.check = Some(Arc::new(check));
+        self
+    }
+
+    /// Tells now and then how much of its body the connection has taken, in bytes. Each attempt begins
+    /// at none.
+    #[must_use]
+    pub fn sending<F>(mut self, tell: F) -> Self
+    where
+        F: Fn(u64) + Send + Sync + 'static,
+    {
+        self.sending = Some(Arc::new(tell));
         self
     }
 }

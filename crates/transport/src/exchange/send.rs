@@ -34,7 +34,7 @@ impl Exchange<'_> {
             self.inner.pool.forget(&hop.peer);
         }
         let sent = taken.load(Ordering::Relaxed);
-        self.report_sent(sent - told);
+        self.report_sent(told, sent);
         hop.host.count(|totals| totals.sent += sent);
         let (head, body) = response?.into_parts();
         if let Some(shared) = shared {
@@ -83,7 +83,7 @@ impl Exchange<'_> {
             }
             let now = taken.load(Ordering::Relaxed);
             if now > *told {
-                self.report_sent(now - *told);
+                self.report_sent(*told, now);
                 *told = now;
                 deadline = None;
             }
@@ -121,14 +121,17 @@ impl Exchange<'_> {
         self.inner.settings.timeouts.first_byte * factor * doubled
     }
 
-    fn report_sent(&self, bytes: u64) {
-        if bytes == 0 {
+    fn report_sent(&self, told: u64, now: u64) {
+        if now <= told {
             return;
+        }
+        if let Some(tell) = &self.request.sending {
+            tell(now);
         }
         self.inner.emit(&Event::Sent {
             label: Arc::clone(&self.request.label),
             host: Arc::from(self.endpoint.authority()),
-            bytes,
+            bytes: now - told,
         });
     }
 }

@@ -1,7 +1,7 @@
 //! Bodies that are sent.
 
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,6 +51,23 @@ async fn a_part_of_a_file_is_sent_with_its_length() {
         .sum();
     assert_eq!(sent, 899_000);
     assert_eq!(transport.totals()[&server.authority()].sent, 899_000);
+}
+
+#[tokio::test]
+async fn a_large_body_is_told_while_it_goes_out() {
+    const SIZE: usize = 128 << 20;
+    let server = Server::start(|_| answer(201, &[], b"")).await;
+    let (transport, _) = transport(hurried());
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&heard);
+    let request = put().sending(move |sent| hears.lock().unwrap().push(sent));
+    let route = Route::direct(plain(&server.authority()));
+    let payload = Payload::Bytes(Bytes::from(vec![7; SIZE]));
+    let sent = transport.upload(&route, &request, &payload, &Anonymous);
+    sent.await.unwrap();
+    let heard = heard.lock().unwrap().clone();
+    assert!(heard.len() > 1 && heard.is_sorted(), "{heard:?}");
+    assert_eq!(heard.last(), Some(&(SIZE as u64)));
 }
 
 #[tokio::test]

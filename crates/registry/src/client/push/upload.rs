@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use http::{HeaderValue, Method, StatusCode};
-use sealift_oci::Repository;
+use sealift_oci::{Descriptor, Repository};
 use sealift_transport::{
     self as transport, Class, Document, Patience, Payload, Phase, Request, Route,
 };
@@ -214,7 +214,7 @@ impl<'a> Upload<'a> {
         let header = HeaderValue::from_str(&header)
             .expect("digits and a dash are characters that headers may hold");
         let request = self
-            .request(Request::at(Method::PATCH, session.location.clone()))
+            .body(Method::PATCH, session.location.clone(), range.start)
             .header(CONTENT_TYPE, octets())
             .header(CONTENT_RANGE, header);
         let sent = self.send(&request, &self.part(range.clone())).await;
@@ -254,7 +254,7 @@ impl<'a> Upload<'a> {
         let digest = self.job.descriptor.digest.to_string();
         target.query_pairs_mut().append_pair("digest", &digest);
         let request = self
-            .request(Request::at(Method::PUT, target))
+            .body(Method::PUT, target, session.offset)
             .header(CONTENT_TYPE, octets())
             // Sent again after it broke off, it would be added to what arrived of it.
             .repeatable(session.offset == self.size());
@@ -286,6 +286,20 @@ impl<'a> Upload<'a> {
             file: Arc::clone(&self.file),
             range,
         }
+    }
+
+    /// A request whose body begins at an offset of the blob, and is told while it goes out.
+    fn body(&self, method: Method, target: Url, start: u64) -> Request {
+        let watcher = Arc::clone(&self.shipment.watcher);
+        let Descriptor { digest, size, .. } = self.job.descriptor.clone();
+        let request = Request::at(method, target).sending(move |sent| {
+            watcher.event(&Event::BlobProgress {
+                digest: digest.clone(),
+                done: (start + sent).min(size),
+                size,
+            });
+        });
+        self.request(request)
     }
 
     fn tell(&self, done: u64) {
