@@ -5,7 +5,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::process::unmount_below;
+use crate::process::{small_disk, unmount_below};
 use crate::{Process, program};
 
 /// A running buildkitd on a Unix socket, with state of its own.
@@ -32,10 +32,26 @@ impl Buildkitd {
     /// As [`Buildkitd::start`].
     #[must_use]
     pub fn with(settings: &str, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("bk")
-            .tempdir()
-            .expect("a temporary folder can be made");
+        Self::within(folder(), settings, environment, arguments)
+    }
+
+    /// Starts one whose disk has room for so many megabytes.
+    ///
+    /// # Panics
+    /// As [`Buildkitd::start`], and where this process may not mount.
+    #[must_use]
+    pub fn cramped(megabytes: u32) -> Self {
+        let folder = folder();
+        small_disk(&folder.path().join("root"), megabytes);
+        Self::within(folder, "", &[], &[])
+    }
+
+    fn within(
+        folder: TempDir,
+        settings: &str,
+        environment: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> Self {
         let file = folder.path().join("buildkitd.toml");
         std::fs::write(&file, settings).expect("a temporary folder can be written");
         let runc = program("runc");
@@ -95,6 +111,13 @@ impl Drop for Buildkitd {
         self.process.stop();
         unmount_below(self.folder.path());
     }
+}
+
+fn folder() -> TempDir {
+    tempfile::Builder::new()
+        .prefix("bk")
+        .tempdir()
+        .expect("a temporary folder can be made")
 }
 
 fn socket(folder: &Path) -> PathBuf {

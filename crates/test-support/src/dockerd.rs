@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::process::unmount_below;
+use crate::process::{small_disk, unmount_below};
 use crate::{Image, Process, Response, buildkit_image, program};
 
 /// A running dockerd on a Unix socket, with state of its own.
@@ -52,12 +52,23 @@ impl Dockerd {
     /// As [`Dockerd::start`].
     #[must_use]
     pub fn with(settings: &str) -> Self {
+        Self::within(folder(), settings)
+    }
+
+    /// Starts a dockerd whose disk has room for so many megabytes.
+    ///
+    /// # Panics
+    /// As [`Dockerd::start`], and where this process may not mount.
+    #[must_use]
+    pub fn cramped(megabytes: u32) -> Self {
+        let folder = folder();
+        small_disk(&folder.path().join("data"), megabytes);
+        Self::within(folder, "{}")
+    }
+
+    fn within(folder: TempDir, settings: &str) -> Self {
         use std::os::unix::fs::PermissionsExt;
 
-        let folder = tempfile::Builder::new()
-            .prefix("dd")
-            .tempdir()
-            .expect("a temporary folder can be made");
         let path = folder.path();
         let wrapper = path.join("runc-small");
         let runc = program("runc").display().to_string();
@@ -186,6 +197,13 @@ impl Drop for Dockerd {
         self.process.stop();
         unmount_below(self.folder.path());
     }
+}
+
+fn folder() -> TempDir {
+    tempfile::Builder::new()
+        .prefix("dd")
+        .tempdir()
+        .expect("a temporary folder can be made")
 }
 
 fn get(socket: &std::path::Path, target: &str) -> Option<Response> {

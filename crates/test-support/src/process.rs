@@ -119,6 +119,24 @@ impl Process {
     }
 }
 
+/// Makes a folder that is a file system of its own, with room for so many megabytes.
+///
+/// # Panics
+/// Where this process may not mount.
+pub(crate) fn small_disk(folder: &Path, megabytes: u32) {
+    std::fs::create_dir_all(folder).expect("a folder can be made");
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "tmpfs"])
+        .arg(folder)
+        .status();
+    let mounted = mounted.is_ok_and(|status| status.success());
+    assert!(
+        mounted,
+        "{}: a small disk cannot be mounted",
+        folder.display()
+    );
+}
+
 /// Detaches the file systems that a daemon has left mounted below its folder, which could not be
 /// removed otherwise.
 pub(crate) fn unmount_below(folder: &Path) {

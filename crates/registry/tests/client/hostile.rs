@@ -37,7 +37,7 @@ fn on(part: &'static str, answer: Answer) -> impl Fn(&Asked) -> Option<Answer> +
 }
 
 /// A client that believes `registry.example` to be a host far away.
-fn far_away(villain: &Villain) -> Client {
+pub(crate) fn far_away(villain: &Villain) -> Client {
     let proxy = ProxyChoice::Via(
         sealift_transport::proxy::Proxy::parse(&format!("http://{}", villain.host())).unwrap(),
     );

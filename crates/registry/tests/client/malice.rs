@@ -9,6 +9,7 @@ use sealift_registry::{Error, Pulled, Result};
 use sealift_test_support::{Blob, Image, ImageBuilder};
 use sealift_transport::Class;
 
+use crate::hostile::far_away;
 use crate::push::{push, request, shelf_of};
 use crate::support::{BOTH, Shelf, plain, with_credentials};
 use crate::villain::{Answer, Asked, Villain};
@@ -82,10 +83,27 @@ async fn uploads_that_lead_elsewhere_are_refused_or_go_without_credentials() {
 }
 
 #[tokio::test]
+async fn uploads_do_not_go_on_on_our_own_machine_where_the_registry_is_elsewhere() {
+    let image = ImageBuilder::new("linux/amd64").random(9, 1000).build();
+    let inside = Villain::start(|_| Answer::new(201)).await;
+    let place = format!("http://{}/upload", inside.host());
+    let villain = Villain::start(move |asked| match asked.method.as_str() {
+        "POST" => Answer::new(202).header("Location", &place),
+        _ => Answer::new(404),
+    })
+    .await;
+    let destination = ["registry.example/a:1".to_owned()];
+    let (client, shelf) = (far_away(&villain), shelf_of(&image));
+    let error = push(&client, &shelf, request(&image, &destination)).await;
+    assert_eq!(error.unwrap_err().class(), Class::Config);
+    assert_eq!(inside.asked().len(), 0);
+}
+
+#[tokio::test]
 async fn an_upload_that_never_comes_on_ends() {
     let image = large();
     // It takes every part with thanks, and has nothing, or a byte more, or more than there is.
-    let kept = AtomicU64::new(0);
+    let kept = AtomicU64::new(1);
     let scripts: [Box<dyn Fn() -> String + Send + Sync>; 3] = [
         Box::new(|| "0-0".to_owned()),
         Box::new(move || format!("0-{}", kept.fetch_add(1, Ordering::SeqCst))),

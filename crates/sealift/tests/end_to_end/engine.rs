@@ -5,15 +5,15 @@
 //! Not to be had here within seconds: `i/o timeout` and `TLS handshake timeout` of a daemon, which
 //! waits 10 to 30 s for a connection and without end for an answer; GOAWAY and INTERNAL_ERROR,
 //! which need a registry that speaks HTTP/2 (our own client meets them in transport's tests);
-//! `network is unreachable` with IPv6, as the route is the machine's; `no space left on device`, as
-//! the daemon's disk is the machine's.
+//! `network is unreachable` with IPv6, as the route is the machine's;
+//! an emulator that crashes.
 
 use std::process::Command;
 use std::thread;
 
 use sealift_test_support::{
-    Authority, Buildkitd, DockerRegistry, Fault, FaultPlan, FaultyRegistry, HttpProxy, Kind,
-    Project, RegistryOptions, Sealift, TokenRules, busybox, program, random_image,
+    Authority, Buildkitd, DockerRegistry, Dockerd, Fault, FaultPlan, FaultyRegistry, HttpProxy,
+    Kind, Project, RegistryOptions, Sealift, TokenRules, busybox, program, random_image,
 };
 use sealift_transport::class::{Class, Phase, Told};
 
@@ -168,6 +168,12 @@ impl Row {
     }
 }
 
+/// A place where nothing listens.
+fn nobody() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
 fn every(kind: Kind, fault: Fault) -> FaultPlan {
     FaultPlan::none().chance(kind, 1.0, fault)
 }
@@ -269,14 +275,11 @@ fn what_buildkit_says_of_tokens() {
 #[test]
 fn what_buildkit_says_of_places_that_are_not_there() {
     let mut street = Street::new();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = closed.local_addr().unwrap().to_string();
-    drop(closed);
+    let nobody = nobody();
     street.image(&nobody, "x", (Resolve, Config, "Nothing listens there"));
     let unknown = "no-such-host.invalid";
     street.image(unknown, "x", (Resolve, Config, "does not exist in DNS"));
 
-    let origin = street.origin.host();
     let plain = DockerRegistry::start();
     street.image(
         &plain.host(),
@@ -290,6 +293,19 @@ fn what_buildkit_says_of_places_that_are_not_there() {
     let distrust = (Resolve, Config, "certificate is not trusted");
     street.image(&secure.host(), "busybox", distrust);
 
+    let settings = format!(
+        "[registry.\"{}\"]\nhttp = false\n[registry.\"{}\"]\nhttp = false\n",
+        plain.host(),
+        secure.host()
+    );
+    street.build(&Buildkitd::with(&settings, &[], &[]));
+}
+
+#[test]
+fn what_buildkit_says_of_steps() {
+    let mut street = Street::new();
+    let origin = street.origin.host();
+    let nobody = nobody();
     // Addresses that ADD takes, and steps' own failures, have no part in a registry.
     let add = format!("FROM scratch\nADD http://{origin}/v2/library/nothing/manifests/1 /\n");
     street.dockerfile(&add, "", (Blob, Absent, NAME));
@@ -318,23 +334,25 @@ fn what_buildkit_says_of_places_that_are_not_there() {
         "",
         (Exec, Class::Oom, "give the machine more memory"),
     );
+    let garbage = "FROM scratch\nCOPY --chmod=755 Dockerfile /bin/sh\nRUN true\n";
+    let emulator = (Exec, Class::Qemu, "cannot run programs of this platform");
+    street.dockerfile(garbage, "", emulator);
+    let frontend = format!("# syntax={nobody}/x:1\nFROM scratch\n");
+    street.dockerfile(
+        &frontend,
+        &nobody,
+        (Resolve, Config, "Nothing listens there"),
+    );
     let parse = "FROM scratch\nCOPPY a b\n";
     street.dockerfile(parse, "", (Exec, User, ""));
 
-    let settings = format!(
-        "[registry.\"{}\"]\nhttp = false\n[registry.\"{}\"]\nhttp = false\n",
-        plain.host(),
-        secure.host()
-    );
-    street.build(&Buildkitd::with(&settings, &[], &[]));
+    street.build(&Buildkitd::start());
 }
 
 #[test]
 fn what_buildkit_says_of_its_proxy() {
     let mut street = Street::new();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = format!("http://{}", closed.local_addr().unwrap());
-    drop(closed);
+    let nobody = format!("http://{}", nobody());
     let strict = HttpProxy::with(Some(("user", "secret")), &[]);
     let strict = format!("http://{}", strict.address());
     let what = (Resolve, Config, "The proxy");
@@ -343,6 +361,44 @@ fn what_buildkit_says_of_its_proxy() {
     let environment = [("HTTPS_PROXY", nobody.as_str()), ("HTTP_PROXY", &strict)];
     let settings = "[registry.\"plain.example\"]\nhttp = true\n";
     street.build(&Buildkitd::with(settings, &environment, &[]));
+}
+
+#[test]
+fn what_buildkit_and_its_steps_say_of_a_full_disk() {
+    let mut street = Street::new();
+    let origin = street.origin.host();
+    let image = random_image(77, &["linux/amd64"], &[40_000_000]);
+    street.origin.push(&image, "library/large", "1");
+    let full = "free space; the builder's cache";
+    street.image(&origin, "large", (Blob, Class::Disk, full));
+    street.nameless();
+    let step =
+        format!("FROM {origin}/library/busybox:1\nRUN dd if=/dev/zero of=/large bs=1M count=60\n");
+    street.dockerfile(&step, "", (Exec, Class::Disk, full));
+    street.build(&Buildkitd::cramped(30));
+}
+
+#[test]
+fn what_docker_says_of_a_full_disk() {
+    let registry = DockerRegistry::start();
+    let image = random_image(78, &["linux/amd64"], &[40_000_000]);
+    registry.push(&image, "large", "1");
+    let dockerd = Dockerd::cramped(30);
+    let daemon = Buildkitd::start();
+    let text = format!("FROM {}/large:1\n", registry.host());
+    let project = Project::dockerfile(&text);
+    let sealift =
+        Sealift::new(env!("CARGO_BIN_EXE_sealift")).env("DOCKER_HOST", &dockerd.address());
+    let address = daemon.address();
+    let arguments = ["build", "--builder", &address, "-t", "large:1", "--load"];
+    let outcome = sealift.run(project.path(), &arguments);
+    let code = Some(Class::Disk.exit_code().into());
+    assert_eq!(outcome.code, code, "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("no space left on device"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 /// What `buildctl build` says with these arguments.
