@@ -23,6 +23,8 @@ struct Habits {
     keeps_nothing: bool,
     /// Keeps half of the first chunk and closes the connection.
     breaks_off: bool,
+    /// Closes the connection on chunks larger than this, and keeps nothing of them.
+    narrow: Option<usize>,
     /// Does not know the first upload any more when its second chunk comes.
     forgets: bool,
     /// Says 416 to the second chunk, having kept only half of the first.
@@ -113,6 +115,10 @@ impl Depot {
         }
         if self.habits.keeps_nothing {
             return self.placed(202, name).header("Range", "0-0");
+        }
+        let narrow = self.habits.narrow;
+        if narrow.is_some_and(|most| asked.body.len() > most) {
+            return Answer::new(Answer::NONE);
         }
         self.patches += 1;
         let number = self.patches;
@@ -246,6 +252,21 @@ async fn where_chunks_are_not_kept_blobs_go_whole() {
     let (villain, _) = arrives(habits).await;
     let puts = methods(&villain, "PUT");
     assert!(puts.iter().any(|one| one.body.len() > 40 << 20));
+}
+
+#[tokio::test]
+async fn where_no_large_chunk_comes_through_small_ones_do() {
+    let habits = Habits {
+        narrow: Some(5 << 20),
+        ..Habits::default()
+    };
+    let (villain, _) = arrives(habits).await;
+    let sizes: Vec<usize> = methods(&villain, "PATCH")
+        .iter()
+        .map(|one| one.body.len() >> 20)
+        .collect();
+    assert_eq!(sizes[..4], [32, 16, 8, 4]);
+    assert!(sizes.len() < 40, "{sizes:?}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod blob;
 mod manifest;
 mod plan;
+mod session;
 mod upload;
 
 use std::sync::Arc;

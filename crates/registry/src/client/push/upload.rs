@@ -15,6 +15,7 @@ use url::Url;
 
 use super::Shipment;
 use super::plan::BlobJob;
+use super::session::Session;
 use crate::client::auth::Access;
 use crate::client::{Action, Client, Event, scope_of};
 use crate::error::{Error, Result};
@@ -22,10 +23,6 @@ use crate::path::{RequestPath, Resource};
 
 /// Blobs up to this size go in one request, in bytes.
 const WHOLE: u64 = 16 * 1024 * 1024;
-/// The size of a chunk, in bytes, where the registry asks for no more.
-const CHUNK: u64 = 32 * 1024 * 1024;
-/// The largest chunk that a registry may ask for, in bytes.
-const CHUNK_LIMIT: u64 = 1024 * 1024 * 1024;
 /// How often an upload goes on although the registry lost it, is elsewhere, or has wrong bytes.
 const RESTARTS: u32 = 4;
 
@@ -39,16 +36,6 @@ pub(super) struct Upload<'a> {
     access: Access,
     scope: String,
     file: Arc<File>,
-}
-
-/// An open upload at the registry.
-struct Session {
-    location: Url,
-    /// Bytes that the registry has.
-    offset: u64,
-    chunk: u64,
-    /// Whether the registry refused chunks.
-    whole_only: bool,
 }
 
 /// Why a step did not bring the upload on.
@@ -105,6 +92,7 @@ impl<'a> Upload<'a> {
                         best = session.offset;
                         patience.progressed();
                     }
+                    session.grow();
                     continue;
                 }
                 Err(Trouble::NoChunks) => {
@@ -125,13 +113,16 @@ impl<'a> Upload<'a> {
             let transport = self.client.transport();
             let waited = transport.wait_after(error, &mut patience).await;
             waited.map_err(failed)?;
-            let whole_only = session.whole_only;
-            session = if lost || whole_only {
+            if !counted {
+                session.shrink();
+            }
+            let known = (session.whole_only, session.chunk);
+            let next = if lost || session.whole_only {
                 self.begin().await?
             } else {
                 self.resume(session).await?
             };
-            session.whole_only = whole_only;
+            session = next.like(known);
             if session.offset > best {
                 best = session.offset;
                 patience.progressed();
@@ -154,13 +145,10 @@ impl<'a> Upload<'a> {
     fn session(&self, document: &Document) -> Result<Session> {
         let minimum = document
             .header("oci-chunk-min-length")
-            .and_then(|text| text.parse().ok());
-        Ok(Session {
-            location: location(document).map_err(|cause| self.no_location(document, cause))?,
-            offset: 0,
-            chunk: CHUNK.max(minimum.unwrap_or(0)).min(CHUNK_LIMIT),
-            whole_only: false,
-        })
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0);
+        let place = location(document).map_err(|cause| self.no_location(document, cause))?;
+        Ok(Session::new(place, minimum))
     }
 
     fn no_location(&self, document: &Document, cause: transport::Cause) -> Error {
@@ -170,7 +158,7 @@ impl<'a> Upload<'a> {
     }
 
     /// Asks how far an upload has come; begins another where the registry does not know it.
-    async fn resume(&self, session: Session) -> Result<Session> {
+    async fn resume(&self, mut session: Session) -> Result<Session> {
         let request = self.request(Request::at(Method::GET, session.location.clone()));
         match self.send(&request, &Payload::Empty).await {
             Ok(document) => {
@@ -184,11 +172,9 @@ impl<'a> Upload<'a> {
                     }
                     false => session.location,
                 };
-                Ok(Session {
-                    location,
-                    offset,
-                    ..session
-                })
+                session.location = location;
+                session.offset = offset;
+                Ok(session)
             }
             Err(error)
                 if matches!(
@@ -205,7 +191,9 @@ impl<'a> Upload<'a> {
     /// Sends the next part; `true` once the registry has it all and found the digest right.
     async fn step(&self, session: &mut Session) -> std::result::Result<bool, Trouble> {
         let left = self.size() - session.offset;
-        let last = session.whole_only || (session.offset == 0 && left <= WHOLE) || left == 0;
+        let last = session.whole_only
+            || (session.offset == 0 && left <= WHOLE.min(session.chunk))
+            || left == 0;
         if last {
             return self.finish(session).await.map(|()| true);
         }
