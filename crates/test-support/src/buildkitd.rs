@@ -63,6 +63,8 @@ impl Buildkitd {
             .arg(folder.path().join("root"))
             .arg("--addr")
             .arg(format!("unix://{}", socket(folder.path()).display()))
+            .arg("--otel-socket-path")
+            .arg(socket(folder.path()).with_extension("otel"))
             .args(["--containerd-worker=false", "--oci-worker=true"])
             .args(["--oci-worker-net=host", "--oci-worker-binary"])
             .arg(runc)

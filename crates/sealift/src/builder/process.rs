@@ -198,6 +198,9 @@ impl Process {
             .arg(self.folder.join("root"))
             .arg("--addr")
             .arg(format!("unix://{}", self.socket.display()))
+            // By default all daemons of a user share one place, and take it from each other.
+            .arg("--otel-socket-path")
+            .arg(self.socket.with_extension("otel"))
             .arg("--config")
             .arg(&configuration)
             .envs(launch.environment.iter().map(|(name, value)| (name, value)))

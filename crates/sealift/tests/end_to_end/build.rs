@@ -263,6 +263,9 @@ fn a_managed_builder_is_started_kept_and_stopped() {
         first.contains("Using custom buildkit config with mirrors"),
         "{first}"
     );
+    // Nothing that another daemon of the same user may have is taken from it.
+    let folder = scene.sealift.store_home().join("builder");
+    assert!(folder.join("buildkitd.otel").exists());
     let (_, second) = run(&arguments);
     assert!(!second.contains("Started a builder"), "{second}");
     assert!(second.contains("CACHED"), "{second}");
