@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use sealift_oci::{Algorithm, Digest, Index};
 use tempfile::NamedTempFile;
 
-use crate::settle::{boot, settle};
+use crate::settle::{boot, settle_first};
 use crate::{Error, Result, disk};
 
 /// Largest `index.json` that is read, in bytes.
@@ -168,7 +168,8 @@ impl Layout {
         let written = file.as_file().try_clone();
         let written = written.map_err(Error::io("open", &path))?;
         let file = file.into_temp_path();
-        publish(&written, &file, &path)?;
+        settle_first(&written).map_err(full())?;
+        publish(&file, &path)?;
         // It has its name: nothing is left to remove.
         let _ = file.keep();
         Ok(())
@@ -192,15 +193,10 @@ pub(crate) fn make_folder(folder: &Path) -> Result<()> {
     sync_folder(parent(folder))
 }
 
-/// Gives a blob whose digest was checked its name: a young one, see [`crate::settle`].
-pub(crate) fn publish(file: &File, from: &Path, to: &Path) -> Result<()> {
-    // Nobody would know when to read it again.
-    let at_once = boot() == 0;
-    if at_once {
-        settle(file).map_err(disk::write_error(from, 0))?;
-    }
+/// Gives a blob whose digest was checked its name: a young one, unless [`settle_first`] was needed.
+pub(crate) fn publish(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(disk::write_error(to, 0))?;
-    if at_once {
+    if boot() == 0 {
         sync_folder(parent(to))?;
     }
     Ok(())

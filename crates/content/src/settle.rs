@@ -142,6 +142,15 @@ pub(crate) fn settle(file: &File) -> io::Result<u64> {
     Ok(file.metadata()?.len())
 }
 
+/// Brings a blob to the disk before it has its name, where the system does not tell its starts apart:
+/// nobody would know when to read it again.
+pub(crate) fn settle_first(file: &File) -> io::Result<()> {
+    if boot() == 0 {
+        settle(file)?;
+    }
+    Ok(())
+}
+
 /// Tells whether the system has given up bytes that it had taken.
 fn is_loss(error: &io::Error) -> bool {
     let code = error.raw_os_error().map(Errno::from_raw_os_error);

@@ -16,6 +16,7 @@ use crate::journal::Journal;
 use crate::layout::{Layout, make_folder, publish};
 use crate::partial::Partial;
 use crate::ranges::RangeSet;
+use crate::settle::settle_first;
 use crate::{Error, Result, disk};
 
 /// What asking for a blob's ingest gives.
@@ -298,16 +299,13 @@ impl Ingest {
             cut.map_err(Error::io("truncate", &partial.path))?;
         }
         self.end_checkpoint()?;
+        settle_first(&partial.data).map_err(|error| partial.lose(error))?;
         // A failure that an earlier write was told of counts: the system says it once only.
         if partial.is_lost() {
             let digest = self.digest.clone();
             return Err(Error::Lost { digest });
         }
-        publish(
-            &partial.data,
-            &partial.path,
-            &self.layout.blob(&self.digest),
-        )?;
+        publish(&partial.path, &self.layout.blob(&self.digest))?;
         self.partial.remove_journal()
     }
 
