@@ -9,6 +9,7 @@ mod recall;
 mod scope;
 mod token;
 mod tokens;
+mod wanted;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ use self::recall::Recall;
 pub(crate) use self::scope::{Action, Scope};
 use self::tokens::Tokens;
 pub(crate) use self::tokens::{Ask, refusal};
+use self::wanted::Wanted;
+pub(crate) use self::wanted::name_at;
 use crate::credentials::{Credential, Credentials, Lookup};
 
 /// What is known about registries' ways to authenticate, and the tokens at hand. Cheap to clone.
@@ -365,38 +368,6 @@ impl Authorizer for Access {
     }
 }
 
-/// What one request needs: the repository that it is about, and those it touches besides.
-struct Wanted {
-    first: Scope,
-    rest: Vec<Scope>,
-}
-
-impl Wanted {
-    /// Reads the scope of a request, which this crate wrote, under the names of an endpoint.
-    fn at(endpoint: &Endpoint, text: &str) -> Option<Self> {
-        let scopes = Scope::parse_list(text).into_iter();
-        let mut scopes = scopes.map(|scope| scope.renamed(|path| name_at(endpoint, path)));
-        Some(Self {
-            first: scopes.next()?,
-            rest: scopes.collect(),
-        })
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Scope> {
-        std::iter::once(&self.first).chain(&self.rest)
-    }
-}
-
-/// A repository's name in requests to an endpoint: mirrors have prefixes of their own.
-pub(crate) fn name_at(endpoint: &Endpoint, path: &str) -> String {
-    let url = endpoint.url(path).ok();
-    let name = url.as_ref().and_then(|url| url.path().split_once("/v2/"));
-    name.map_or(path, |(_, name)| name).to_owned()
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-#[cfg(test)]
-mod tests;
