@@ -20,7 +20,6 @@ pub mod commands;
 pub mod error;
 pub mod event;
 pub mod index;
-pub mod network;
 pub mod output;
 pub mod plan;
 pub mod prefetch;

@@ -1,6 +1,7 @@
 //! Units built: each one a sealed solve, repeated where its failure says that it may help.
 
 pub mod all;
+pub mod authority;
 pub mod failure;
 pub mod order;
 pub mod progress;

@@ -10,10 +10,10 @@ use super::steps;
 use crate::build::{self, Built, Seal};
 use crate::builder::Builder;
 use crate::error::Result;
-use crate::network::Network;
 use crate::plan::{Plan, Triggers};
 use crate::prefetch::inventory::store_failed;
 use crate::prefetch::{Pins, Prefetch, complete};
+use sealift_network::Network;
 
 /// Builds.
 ///

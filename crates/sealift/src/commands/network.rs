@@ -9,10 +9,10 @@ use sealift_oci::Reference;
 
 use super::session::json;
 use crate::error::{Error, Kind, Result};
-use crate::network::sink::buildkitd::{self, Files};
-use crate::network::sink::{Caveat, Sight, client, environment};
-use crate::network::{self, Flags, Host, Network, Places};
 use crate::settings::Settings;
+use sealift_network::sink::buildkitd::{self, Files};
+use sealift_network::sink::{Caveat, Sight, client, environment};
+use sealift_network::{self as network, Flags, Host, Network, Places};
 
 /// Options that say how registries are reached.
 #[derive(Debug, Clone, Default, Args)]

@@ -14,17 +14,17 @@ use sealift_transport::{Snapshot, Transport};
 
 use super::network;
 use super::tally::Tally;
+use crate::build::authority::Lender;
 use crate::cli::NetworkArgs;
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
-use crate::network::sink::authority::Lender;
-use crate::network::sink::client::{self, Router};
-use crate::network::{Host, Network};
 use crate::output::push;
 use crate::plan::PlannedImage;
 use crate::prefetch::Prefetch;
 use crate::prefetch::watch::Watch;
 use crate::settings::Settings;
+use sealift_network::sink::client::{self, Router};
+use sealift_network::{Host, Network};
 
 /// Registries, as one command reaches them.
 pub struct Registries {

@@ -16,13 +16,13 @@ use crate::builder::{Builder, Choice};
 use crate::cli::{BuilderArgs, NetworkArgs};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Ending, Events};
-use crate::network::Network;
-use crate::network::sink::buildkitd::{self, Files};
-use crate::network::sink::{Sight, environment};
 use crate::prefetch::inventory::store_failed;
 use crate::report::failure_log;
 use crate::settings::Settings;
 use crate::terminal::Terminal;
+use sealift_network::Network;
+use sealift_network::sink::buildkitd::{self, Files};
+use sealift_network::sink::{Sight, environment};
 
 /// What every command works with.
 pub struct Session {

@@ -10,8 +10,8 @@ use super::session::Session;
 use crate::build::Surroundings;
 use crate::builder::Builder;
 use crate::error::{Error, Kind, Result};
-use crate::network::sink::{Sight, build_args};
 use crate::settings::Settings;
+use sealift_network::sink::{Sight, build_args};
 
 /// Options that steps of the build see.
 #[derive(Debug, Clone, Args)]

@@ -1,6 +1,5 @@
-//! The network model: every case below `cases/` is a machine with its configuration files, a
-//! `case.toml` with environment, options and images, and `expected.txt` with the model and all of
-//! its sinks. `SEALIFT_BLESS=1` writes `expected.txt` anew; read the difference before you commit.
+//! The network model as the command uses it: accounts, mirrors and proxies found on a machine, and
+//! real registries and proxies behind them.
 
 #![allow(
     clippy::disallowed_methods,
@@ -9,10 +8,5 @@
 )]
 
 mod accounts;
-mod case;
 mod end_to_end;
-mod golden;
-mod page;
 mod site;
-mod spoilt;
-mod toml_grammar;

@@ -8,12 +8,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::network::document::{Entry, Node, Value};
-use crate::network::endpoint::{Scope, Serves};
-use crate::network::findings::{Candidate, Findings, Rule};
-use crate::network::location::Location;
-use crate::network::provenance::{Place, Sourced};
-use crate::network::reader::{Document, Reader};
+use crate::document::{Entry, Node, Value};
+use crate::endpoint::{Scope, Serves};
+use crate::findings::{Candidate, Findings, Rule};
+use crate::location::Location;
+use crate::provenance::{Place, Sourced};
+use crate::reader::{Document, Reader};
 
 /// Reads the files.
 pub fn read(
@@ -247,7 +247,7 @@ fn mirror(
 
 fn scope(text: &Sourced<String>, reader: &mut Reader) -> Option<Scope> {
     if let Some(domain) = text.value.strip_prefix("*.") {
-        let valid = crate::network::host::Host::parse(domain).is_some();
+        let valid = crate::host::Host::parse(domain).is_some();
         if !valid {
             reader.problem(text.from.clone(), "expected *.DOMAIN");
         }

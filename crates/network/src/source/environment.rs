@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::network::error::Conflict;
-use crate::network::findings::Findings;
-use crate::network::provenance::{Place, Sourced};
-use crate::network::proxy::{Proxies, ProxyUrl};
-use crate::network::reader::{Reader, no_proxy_entries};
+use crate::error::Conflict;
+use crate::findings::Findings;
+use crate::provenance::{Place, Sourced};
+use crate::proxy::{Proxies, ProxyUrl};
+use crate::reader::{Reader, no_proxy_entries};
 
 /// Reads the environment, which is given as a value.
 pub fn read(environment: &BTreeMap<String, String>, reader: &mut Reader) -> Findings {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::network::document::Node;
-use crate::network::findings::Findings;
-use crate::network::provenance::Place;
-use crate::network::reader::Reader;
+use crate::document::Node;
+use crate::findings::Findings;
+use crate::provenance::Place;
+use crate::reader::Reader;
 
 use super::{docker_certs, docker_config};
 

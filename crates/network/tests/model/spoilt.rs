@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sealift::network::{Flags, Network, Places};
+use sealift_network::{Flags, Network, Places};
 
 use crate::case::SECRET;
 use crate::golden::folder;

@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::network::findings::Findings;
-use crate::network::provenance::{Place, Sourced};
-use crate::network::reader::{Reader, no_proxy_entries};
+use crate::findings::Findings;
+use crate::provenance::{Place, Sourced};
+use crate::reader::{Reader, no_proxy_entries};
 
 use super::{daemon, environment};
 

@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::network::endpoint::KeyPair;
-use crate::network::findings::Findings;
-use crate::network::host::Host;
-use crate::network::provenance::Place;
-use crate::network::reader::Reader;
+use crate::endpoint::KeyPair;
+use crate::findings::Findings;
+use crate::host::Host;
+use crate::provenance::Place;
+use crate::reader::Reader;
 
 /// Returns the places of such folders, the user's first.
 #[must_use]

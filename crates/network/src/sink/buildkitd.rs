@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::network::endpoint::{Endpoint, Scheme, Scope, Serves};
-use crate::network::host::{HUB, HUB_SERVER, Host};
-use crate::network::provenance::{Place, Sourced};
-use crate::network::{Network, Registry};
+use crate::endpoint::{Endpoint, Scheme, Scope, Serves};
+use crate::host::{HUB, HUB_SERVER, Host};
+use crate::provenance::{Place, Sourced};
+use crate::{Network, Registry};
 
 use super::{Caveat, Sight};
 

@@ -14,10 +14,10 @@ use sealift_transport::proxy::{NoProxy, Proxies, Proxy};
 use sealift_transport::settings::{HostSettings, Identity};
 use sealift_transport::{self as transport, Route, Tls};
 
-use crate::network::endpoint::{Endpoint, HostRule, Scheme};
-use crate::network::host::Host;
-use crate::network::provenance::Place;
-use crate::network::{Error as NetworkError, Network};
+use crate::endpoint::{Endpoint, HostRule, Scheme};
+use crate::host::Host;
+use crate::provenance::Place;
+use crate::{Error as NetworkError, Network};
 
 /// Why the client cannot be set up.
 #[derive(Debug, thiserror::Error)]

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sealift::network::sink::buildkitd::{Configuration, Files};
-use sealift::network::sink::{Caveat, Sight, Variable, build_args, buildkitd, client, environment};
-use sealift::network::{Flags, Host, Network, Places};
+use sealift_network::sink::buildkitd::{Configuration, Files};
+use sealift_network::sink::{Caveat, Sight, Variable, build_args, buildkitd, client, environment};
+use sealift_network::{Flags, Host, Network, Places};
 use sealift_oci::Reference;
 use sealift_transport::Endpoint;
 use sealift_transport::proxy::Proxies;

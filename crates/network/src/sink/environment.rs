@@ -1,6 +1,6 @@
 //! The environment of a buildkitd process: BuildKit takes proxies from there and from nowhere else.
 
-use crate::network::Network;
+use crate::Network;
 
 use super::{Caveat, NAMES, Sight, Variable, proxy_variables, unreachable};
 

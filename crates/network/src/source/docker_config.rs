@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::network::document::{Entry, Node};
-use crate::network::findings::{Account, Findings, Keeping};
-use crate::network::provenance::{Place, Sourced};
-use crate::network::proxy::Proxies;
-use crate::network::reader::{Document, Reader, no_proxy_entries};
+use crate::document::{Entry, Node};
+use crate::findings::{Account, Findings, Keeping};
+use crate::provenance::{Place, Sourced};
+use crate::proxy::Proxies;
+use crate::reader::{Document, Reader, no_proxy_entries};
 
 /// Reads `config.json` of a folder: `$DOCKER_CONFIG`, else `~/.docker`.
 pub fn read(
@@ -106,7 +106,7 @@ fn daemon(
 }
 
 fn is_text(node: &Node, text: &str) -> bool {
-    matches!(&node.value, crate::network::document::Value::Text(found) if found == text)
+    matches!(&node.value, crate::document::Value::Text(found) if found == text)
 }
 
 fn step_proxies(document: &Document, host: Option<&str>, reader: &mut Reader) -> Proxies {

@@ -7,7 +7,7 @@ use crate::case::{Case, SECRET};
 use crate::toml_grammar;
 
 pub(crate) fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/network/cases")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/model/cases")
 }
 
 fn cases() -> Vec<(String, Case)> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use sealift::network::{Flags, Network, Places};
+use sealift_network::{Flags, Network, Places};
 
 fn page() -> String {
     let path = sealift_test_support::repository_root().join("docs/network.md");

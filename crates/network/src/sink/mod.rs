@@ -1,7 +1,6 @@
 //! One file a consumer of the network model: sealift's own client, buildkitd's file, buildkitd's
 //! environment, the build arguments of RUN steps, and accounts for a builder that asks.
 
-pub mod authority;
 pub mod build_args;
 pub mod buildkitd;
 pub mod client;

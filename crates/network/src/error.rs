@@ -5,7 +5,6 @@ use std::fmt;
 use serde::Serialize;
 
 use super::provenance::Place;
-use crate::size::count;
 
 /// A mistake in a configuration. Its text never repeats a value that may hold a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -77,7 +76,7 @@ impl fmt::Display for Conflict {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Files, variables or options that cannot be understood. All of them are named at once.
-    #[error("the network configuration has {}:{}", count(.problems.len() as u64, "mistake"), list(.problems))]
+    #[error("the network configuration has {} mistake{}:{}", .problems.len(), if .problems.len() == 1 { "" } else { "s" }, list(.problems))]
     Malformed {
         /// The mistakes, in the order in which the sources are read.
         problems: Vec<Problem>,

@@ -6,14 +6,14 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use crate::network::document::{Entry, Node};
-use crate::network::error::Conflict;
-use crate::network::findings::Findings;
-use crate::network::host::{Block, HUB, Host};
-use crate::network::location;
-use crate::network::provenance::{Place, Sourced};
-use crate::network::proxy::{Proxies, ProxyUrl};
-use crate::network::reader::{Document, Reader, no_proxy_entries};
+use crate::document::{Entry, Node};
+use crate::error::Conflict;
+use crate::findings::Findings;
+use crate::host::{Block, HUB, Host};
+use crate::location;
+use crate::provenance::{Place, Sourced};
+use crate::proxy::{Proxies, ProxyUrl};
+use crate::reader::{Document, Reader, no_proxy_entries};
 
 use super::flags;
 

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::network::endpoint::Scope;
-use crate::network::findings::{Findings, Rule};
-use crate::network::host::Host;
-use crate::network::location;
-use crate::network::provenance::{Place, Sourced};
-use crate::network::reader::Reader;
+use crate::endpoint::Scope;
+use crate::findings::{Findings, Rule};
+use crate::host::Host;
+use crate::location;
+use crate::provenance::{Place, Sourced};
+use crate::reader::Reader;
 
 /// The options, as they are given.
 #[derive(Debug, Clone, Default)]
@@ -48,11 +48,7 @@ pub fn read(flags: &Flags, reader: &mut Reader) -> Findings {
 }
 
 /// Adds a mirror of a registry's host after those that it has.
-pub(super) fn add(
-    findings: &mut Findings,
-    host: Host,
-    mirror: crate::network::findings::Candidate,
-) {
+pub(super) fn add(findings: &mut Findings, host: Host, mirror: crate::findings::Candidate) {
     let scope = Scope::Host(host);
     match findings.rules.iter_mut().find(|rule| rule.scope == scope) {
         Some(rule) => rule.mirrors.push(mirror),

@@ -4,13 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::network::document::{Entry, Node, Value};
-use crate::network::endpoint::{Endpoint, HeaderValue, KeyPair, Scheme, Scope, Serves};
-use crate::network::findings::{Candidate, Findings, Rule};
-use crate::network::host::Host;
-use crate::network::location::Location;
-use crate::network::provenance::{Place, Sourced};
-use crate::network::reader::{Document, Reader};
+use crate::document::{Entry, Node, Value};
+use crate::endpoint::{Endpoint, HeaderValue, KeyPair, Scheme, Scope, Serves};
+use crate::findings::{Candidate, Findings, Rule};
+use crate::host::Host;
+use crate::location::Location;
+use crate::provenance::{Place, Sourced};
+use crate::reader::{Document, Reader};
 
 use super::docker_certs;
 

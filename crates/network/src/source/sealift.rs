@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::network::document::{Entry, Node, Value};
-use crate::network::endpoint::{KeyPair, Scheme};
-use crate::network::findings::{Family, Findings};
-use crate::network::host::Host;
-use crate::network::location;
-use crate::network::provenance::{Place, Sourced};
-use crate::network::reader::{Document, Reader, no_proxy_entries};
+use crate::document::{Entry, Node, Value};
+use crate::endpoint::{KeyPair, Scheme};
+use crate::findings::{Family, Findings};
+use crate::host::Host;
+use crate::location;
+use crate::provenance::{Place, Sourced};
+use crate::reader::{Document, Reader, no_proxy_entries};
 
 use super::flags;
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::network::Network;
+use crate::Network;
 
 use super::{Caveat, Sight, Variable, proxy_variables, unreachable};
 
