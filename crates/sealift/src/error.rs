@@ -207,6 +207,14 @@ impl Error {
         causes
     }
 
+    /// Returns what failed and why as one line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut parts = vec![self.message.clone()];
+        parts.extend(self.causes());
+        parts.join(": ").replace('\n', " ")
+    }
+
     /// Returns the lines that are shown as they are.
     #[must_use]
     pub fn lines(&self) -> Option<&str> {

@@ -42,6 +42,8 @@ pub struct Surroundings<'a> {
     pub path: Option<PathBuf>,
     /// Its buildkitd.toml.
     pub configuration: String,
+    /// Whether that names mirrors.
+    pub mirrors: bool,
     /// Its environment.
     pub environment: Vec<(String, String)>,
 }
@@ -59,6 +61,7 @@ impl Choice {
             program,
             path,
             configuration,
+            mirrors,
             environment,
         } = surroundings;
         if let Some(given) = Self::given(option, variable)? {
@@ -75,6 +78,7 @@ impl Choice {
         let launch = Launch {
             program,
             configuration,
+            mirrors,
             environment,
             tools: path,
         };
@@ -156,7 +160,7 @@ fn tell(hold: &Hold, process: &Process, launch: &Launch, events: &Events) {
              build with it: it is left as it is"
         )),
     }
-    if launch.configuration.contains("mirrors = [") && hold.state != State::Outdated {
+    if launch.mirrors && hold.state != State::Outdated {
         events.note("Using custom buildkit config with mirrors");
     }
 }
@@ -181,12 +185,11 @@ impl Builder {
     /// steps run on its own network, by its setting or by `mode`.
     #[must_use]
     pub fn shares_loopback(&self, mode: Option<&str>) -> bool {
-        let local = self.address.to_string().starts_with("unix://");
         let host = match mode {
             None | Some("default") => self.host_network,
             Some(mode) => mode == "host",
         };
-        local && host
+        self.address.is_local() && host
     }
 
     /// Makes sure that a platform's programs can run.

@@ -21,6 +21,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use sealift_buildkit::{Address, Client};
 
 use crate::error::{Error, Kind, Result};
+use crate::file;
 
 /// How long buildkitd may take to answer for the first time.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -45,6 +46,8 @@ pub struct Launch {
     pub program: PathBuf,
     /// Text of its buildkitd.toml.
     pub configuration: String,
+    /// Whether that names mirrors.
+    pub mirrors: bool,
     /// Variables added to its environment.
     pub environment: Vec<(String, String)>,
     /// A folder to be put first on its PATH, where runc may lie.
@@ -123,10 +126,10 @@ impl Process {
         let share = |state| {
             users
                 .lock_shared()
-                .map_err(|error| local(&self.folder, error))?;
+                .map_err(|error| file::failed("use", &self.folder, error))?;
             let users = users
                 .try_clone()
-                .map_err(|error| local(&self.folder, error))?;
+                .map_err(|error| file::failed("use", &self.folder, error))?;
             Ok(Hold {
                 state,
                 _users: users,
@@ -146,7 +149,7 @@ impl Process {
         }
         let child = self.start(launch)?;
         self.wait(child).await?;
-        write(&self.folder.join("launch"), &wanted)?;
+        file::write_bytes(&self.folder.join("launch"), wanted.as_bytes())?;
         share(State::Started)
     }
 
@@ -165,11 +168,11 @@ impl Process {
     fn open_lock(&self, name: &str) -> Result<File> {
         let path = self.folder.join(name);
         let file = File::options().create(true).append(true).open(&path);
-        file.map_err(|error| local(&path, error))
+        file.map_err(|error| file::failed("use", &path, error))
     }
 
     async fn lock(&self) -> Result<File> {
-        std::fs::create_dir_all(&self.folder).map_err(|error| local(&self.folder, error))?;
+        file::private_folder(&self.folder)?;
         let path = self.folder.join("lock");
         let file = self.open_lock("lock")?;
         loop {
@@ -178,19 +181,21 @@ impl Process {
                 Err(std::fs::TryLockError::WouldBlock) => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
-                Err(std::fs::TryLockError::Error(error)) => return Err(local(&path, error)),
+                Err(std::fs::TryLockError::Error(error)) => {
+                    return Err(file::failed("use", &path, error));
+                }
             }
         }
     }
 
     fn start(&self, launch: &Launch) -> Result<Child> {
         let configuration = self.folder.join("buildkitd.toml");
-        write(&configuration, &launch.configuration)?;
+        file::write_bytes(&configuration, launch.configuration.as_bytes())?;
         let log = self.log();
         let open = || File::options().create(true).append(true).open(&log);
-        let mut output = open().map_err(|error| local(&log, error))?;
+        let mut output = open().map_err(|error| file::failed("use", &log, error))?;
         rotate(&mut output, &log)?;
-        let errors = open().map_err(|error| local(&log, error))?;
+        let errors = open().map_err(|error| file::failed("use", &log, error))?;
         drop(std::fs::remove_file(&self.socket));
         let mut command = Command::new(&launch.program);
         command
@@ -218,7 +223,8 @@ impl Process {
             let program = launch.program.display();
             Error::new(Kind::Builder, format!("cannot start {program}")).because(error)
         })?;
-        write(&self.folder.join("buildkitd.pid"), &child.id().to_string())?;
+        let number = child.id().to_string();
+        file::write_bytes(&self.folder.join("buildkitd.pid"), number.as_bytes())?;
         Ok(child)
     }
 
@@ -324,32 +330,21 @@ fn fingerprint(launch: &Launch) -> String {
     sealift_oci::Digest::sha256(text.as_bytes()).to_string()
 }
 
-fn local(path: &Path, error: std::io::Error) -> Error {
-    Error::new(Kind::Local, format!("cannot use {}", path.display())).because(error)
-}
-
-/// Writes a small file so that a reader sees the old text or the new one.
-fn write(path: &Path, text: &str) -> Result<()> {
-    let folder = path.parent().unwrap_or(path);
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| local(path, error))?;
-    std::io::Write::write_all(&mut file.as_file(), text.as_bytes())
-        .map_err(|error| local(path, error))?;
-    file.persist(path)
-        .map_err(|error| local(path, error.error))?;
-    Ok(())
-}
-
 /// Keeps one older log once this one is large.
 fn rotate(file: &mut File, path: &Path) -> Result<()> {
     const LIMIT: u64 = 16 << 20;
-    let length = file.metadata().map_err(|error| local(path, error))?.len();
+    let length = file
+        .metadata()
+        .map_err(|error| file::failed("use", path, error))?
+        .len();
     if length > LIMIT {
-        std::fs::rename(path, path.with_extension("log.1")).map_err(|error| local(path, error))?;
+        std::fs::rename(path, path.with_extension("log.1"))
+            .map_err(|error| file::failed("use", path, error))?;
         *file = File::options()
             .create(true)
             .append(true)
             .open(path)
-            .map_err(|error| local(path, error))?;
+            .map_err(|error| file::failed("use", path, error))?;
     }
     Ok(())
 }
@@ -382,11 +377,8 @@ mod tests {
     fn another_process_with_the_number_is_not_ours() {
         let folder = tempfile::tempdir().unwrap();
         let process = Process::new(folder.path(), folder.path());
-        write(
-            &folder.path().join("buildkitd.pid"),
-            &std::process::id().to_string(),
-        )
-        .unwrap();
+        let number = std::process::id().to_string();
+        std::fs::write(folder.path().join("buildkitd.pid"), number).unwrap();
         assert_eq!(process.running(), None);
     }
 }

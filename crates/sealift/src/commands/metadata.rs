@@ -1,13 +1,13 @@
 //! `--metadata-file`: what was built and from what, with buildx's keys where it has them.
 
-use std::io::Write;
 use std::path::Path;
 
 use sealift_oci::{Descriptor, Reference};
 use serde_json::{Value, json};
 
 use crate::build::Built;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
+use crate::file;
 use crate::prefetch::Pins;
 
 /// Describes a build.
@@ -56,16 +56,7 @@ pub fn describe(
 /// Writes it.
 ///
 /// # Errors
-/// [`Kind::Local`] where the file can't be written.
+/// [`crate::error::Kind::Local`] where the file can't be written.
 pub fn write(path: &Path, value: &Value) -> Result<()> {
-    let failed = |error: std::io::Error| {
-        Error::new(Kind::Local, format!("cannot write {}", path.display())).because(error)
-    };
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(super::session::json(value)?.as_bytes())
-        .map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    file::write_bytes(path, super::session::json(value)?.as_bytes())
 }

@@ -144,6 +144,7 @@ impl Outcome<'_> {
             watch: &prefetch.watch,
             docker_host: self.docker_host,
             docker_certificates: docker_certificates(session.settings()),
+            patience: prefetch.budget,
             events: session.events(),
         };
         for destination in self

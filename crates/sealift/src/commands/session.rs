@@ -145,6 +145,10 @@ impl Session {
             program,
             path,
             configuration: format!("{CONFIGURATION}\n{}", registries.text),
+            mirrors: network
+                .registries
+                .iter()
+                .any(|registry| !registry.mirrors.is_empty()),
             environment: environment::of(network, Sight::Host).to_set(),
         })?;
         choice.connect(&self.events).await

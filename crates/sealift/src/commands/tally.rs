@@ -1,13 +1,13 @@
 //! What a run that talked to registries tells and keeps when it ends, in whatever way: the traffic
 //! of each host, and the health of endpoints for the next run.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use sealift_transport::Transport;
 
 use crate::event::{Ending, Event, Events};
+use crate::file;
 use crate::prefetch::watch::totals;
 
 /// The traffic of a run, counted until it is asked for.
@@ -36,18 +36,12 @@ impl Tally {
 
     /// Keeps the health of endpoints in a file. Not being able to costs the next run a few attempts,
     /// so it is a warning.
-    pub fn keep(&self, file: &Path, events: &Events) {
-        if let Err(error) = self.try_keep(file) {
-            events.warn(format!("the health of endpoints is forgotten: {error}"));
+    pub fn keep(&self, path: &Path, events: &Events) {
+        let health = self.transport.health().to_json();
+        let folder = file::private_folder(path.parent().unwrap_or(path));
+        if let Err(error) = folder.and_then(|()| file::write_bytes(path, &health)) {
+            let why = error.line();
+            events.warn(format!("the health of endpoints is forgotten: {why}"));
         }
-    }
-
-    fn try_keep(&self, path: &Path) -> std::io::Result<()> {
-        let folder = path.parent().unwrap_or(path);
-        std::fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(&self.transport.health().to_json())?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
     }
 }

@@ -1,18 +1,19 @@
-//! Archives on disk, written beside their final name and renamed when they are whole.
+//! Archives on disk.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use sealift_content::Store;
 use sealift_oci::{Descriptor, Reference};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
+use crate::file;
+use crate::prefetch::inventory::store_failed;
 
 /// Writes an OCI archive of an image under its names.
 ///
 /// # Errors
-/// [`Kind::Local`] or [`Kind::Disk`] where it can't be written; an older file then stays as it was.
+/// [`crate::error::Kind::Local`] or [`crate::error::Kind::Disk`] if it cannot be written; an older
+/// file then stays as it was.
 pub fn write_oci(
     store: &Store,
     image: &Descriptor,
@@ -23,7 +24,9 @@ pub fn write_oci(
         .iter()
         .map(|name| (name.clone(), image.clone()))
         .collect();
-    whole(path, |file| sealift_content::write_oci(store, &named, file))
+    file::write(path, |out| {
+        sealift_content::write_oci(store, &named, out).map_err(|error| unwritten(path, error))
+    })
 }
 
 /// Writes an archive that `docker load` reads, of one platform's manifest.
@@ -36,32 +39,16 @@ pub fn write_docker(
     names: &[Reference],
     path: &Path,
 ) -> Result<()> {
-    whole(path, |file| {
-        sealift_content::write_docker(store, manifest, names, file)
+    file::write(path, |out| {
+        sealift_content::write_docker(store, manifest, names, out)
+            .map_err(|error| unwritten(path, error))
     })
 }
 
-fn whole(
-    path: &Path,
-    fill: impl FnOnce(&mut BufWriter<&File>) -> sealift_content::Result<()>,
-) -> Result<()> {
-    let failed = |error: std::io::Error| {
-        let full = error.kind() == std::io::ErrorKind::StorageFull;
-        let kind = if full { Kind::Disk } else { Kind::Local };
-        Error::new(kind, format!("cannot write {}", path.display())).because(error)
-    };
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    let mut writer = BufWriter::with_capacity(1 << 20, file.as_file());
-    fill(&mut writer).map_err(|error| {
-        Error::new(Kind::Local, format!("cannot write {}", path.display())).because(error)
-    })?;
-    writer.flush().map_err(failed)?;
-    drop(writer);
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+/// Names the archive where its disk or reader failed; what the store lacks is the store's error.
+fn unwritten(path: &Path, error: sealift_content::Error) -> crate::error::Error {
+    match error {
+        sealift_content::Error::Stream { source, .. } => file::failed("write", path, source),
+        other => store_failed(other),
+    }
 }

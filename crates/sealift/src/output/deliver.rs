@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sealift_content::Store;
 use sealift_oci::{Descriptor, Platform, Reference};
@@ -9,6 +10,7 @@ use sealift_registry::Client;
 
 use super::destination::Destination;
 use super::{archive, docker, push};
+use crate::engine::{Endpoint, Engine};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::prefetch::watch::Watch;
@@ -38,6 +40,8 @@ pub struct Courier<'a> {
     pub docker_host: Option<&'a str>,
     /// The folder of the certificates for docker, where it is spoken to with TLS.
     pub docker_certificates: Option<PathBuf>,
+    /// How long a silent daemon is waited for.
+    pub patience: Duration,
     /// Who is told.
     pub events: &'a Events,
 }
@@ -72,9 +76,9 @@ impl Courier<'_> {
     }
 
     async fn load(&self, parcel: &Parcel) -> Result<()> {
-        let endpoint =
-            docker::DockerEndpoint::find(self.docker_host, self.docker_certificates.as_deref())?;
-        docker::load(&endpoint, self.store, &parcel.single, &parcel.names).await?;
+        let endpoint = Endpoint::find(self.docker_host, self.docker_certificates.as_deref())?;
+        let engine = Engine::new(endpoint, self.events, self.patience);
+        docker::load(&engine, self.store, &parcel.single, &parcel.names).await?;
         for name in &parcel.names {
             self.told("docker", &name.familiar(), &parcel.single);
         }

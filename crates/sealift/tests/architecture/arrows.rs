@@ -41,7 +41,7 @@ const STAGES: [&str; 13] = [
 ];
 
 /// Values that every stage may use.
-const GROUND: [&str; 3] = ["error", "event", "size"];
+const GROUND: [&str; 4] = ["error", "event", "file", "size"];
 
 /// The names of crates.
 pub(crate) fn names() -> Vec<&'static str> {

@@ -1,53 +1,45 @@
-//! Loading an image into a Docker daemon, over its Engine API, without the `docker` program.
+//! Loading an image into a Docker daemon.
 //!
 //! The image is sent as a Docker archive while it is read from the store; nothing is written to a
-//! temporary file. What the daemon says it loaded is asked for again afterwards: `POST
-//! /images/load` answers 200 before it has begun, and errors only stand in its body.
+//! temporary file. Afterwards the daemon is asked for what it should have now: it answers a load
+//! before it has begun.
 
-mod connection;
-mod endpoint;
-mod upload;
+use std::io::{self, BufWriter, Write};
 
-use http_body_util::{BodyExt as _, Empty};
-use hyper::{Method, StatusCode};
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
 use sealift_content::Store;
 use sealift_oci::{Descriptor, Manifest, Reference};
-use serde::Deserialize;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-pub use endpoint::DockerEndpoint;
-
-use connection::{Body, Connection};
-
+use crate::engine::{Body, Engine};
 use crate::error::{Error, Kind, Result};
 use crate::prefetch::inventory::store_failed;
 
-/// What a daemon has loaded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loaded {
-    /// The id under which the daemon knows the image.
-    pub id: String,
-    /// The names that it has now, as docker shows them.
-    pub names: Vec<String>,
-}
+/// Size of one piece of the archive under way, and how many may wait.
+const PIECE: usize = 256 * 1024;
+const PIECES: usize = 8;
 
 /// Sends the image of one platform to a daemon under some names and checks that they are there.
 ///
 /// # Errors
-/// [`Kind::Config`] where nobody answers at the endpoint, [`Kind::Disk`] where the daemon's disk is
-/// full, [`Kind::Local`] where it refuses the image or has another one under a name afterwards, and
-/// what the store says where the image can't be read.
+/// [`Kind::Config`] if nobody answers at the endpoint, [`Kind::Disk`] if the daemon's disk is full,
+/// [`Kind::Local`] if it refuses the image or has another one under a name afterwards, and the
+/// store's error if the image cannot be read.
 pub async fn load(
-    endpoint: &DockerEndpoint,
+    engine: &Engine,
     store: &Store,
     manifest: &Descriptor,
     names: &[Reference],
-) -> Result<Loaded> {
+) -> Result<()> {
     let image = read(store, manifest)?;
-    let (archive, body) = upload::archive(store.clone(), manifest.clone(), names.to_vec());
+    let (archive, body) = archive(store.clone(), manifest.clone(), names.to_vec());
     let mut writer = JoinSet::new();
     writer.spawn_blocking(archive);
-    let sent = send(endpoint, body).await;
+    let sent = engine.load_images(body).await;
     // The connection has ended, so the writer, if it still writes, ends too.
     let written = writer.join_next().await.and_then(std::result::Result::ok);
     match written {
@@ -60,7 +52,7 @@ pub async fn load(
     // Daemons give an image its configuration's digest as id, or with containerd as their store its
     // manifest's.
     let ids = [image.config.digest.to_string(), manifest.digest.to_string()];
-    confirm(endpoint, names, &ids).await
+    confirm(engine, names, &ids).await
 }
 
 /// Says what may be wrong where an older daemon meets newer layers.
@@ -84,67 +76,79 @@ fn read(store: &Store, manifest: &Descriptor) -> Result<Manifest> {
     })
 }
 
-async fn send(endpoint: &DockerEndpoint, body: Body) -> Result<()> {
-    let mut connection = Connection::open(endpoint).await?;
-    let target = "/images/load?quiet=1";
-    let (status, answer) = connection.ask(Method::POST, target, body).await?;
-    if status != StatusCode::OK {
-        return Err(refused(endpoint, &message(&answer)));
-    }
-    for line in answer
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-    {
-        // A line that is no JSON says nothing that the check afterwards would not find.
-        if let Ok(Line { error: Some(error) }) = serde_json::from_slice(line) {
-            return Err(refused(endpoint, &error));
+/// Makes a task that writes the archive, and the body that carries it.
+fn archive(
+    store: Store,
+    manifest: Descriptor,
+    names: Vec<Reference>,
+) -> (
+    impl FnOnce() -> sealift_content::Result<()> + Send + 'static,
+    Body,
+) {
+    let (sender, mut pieces) = mpsc::channel(PIECES);
+    let frames = stream::poll_fn(move |context| pieces.poll_recv(context));
+    let write = move || {
+        let mut out = BufWriter::with_capacity(PIECE, Pieces(sender.clone()));
+        let written = sealift_content::write_docker(&store, &manifest, &names, &mut out);
+        if written.is_err() {
+            // Without this the daemon would take the end of the stream for the end of the archive.
+            let broken = io::Error::from(io::ErrorKind::BrokenPipe);
+            let _gone = sender.blocking_send(Err(broken));
         }
-    }
-    Ok(())
+        // What is left in the buffer was flushed by a good end; after a bad one it is of no use.
+        let _ = out.into_parts();
+        written
+    };
+    (write, StreamBody::new(frames).boxed_unsync())
 }
 
-/// One line of the answer to a load.
-#[derive(Deserialize)]
-struct Line {
-    error: Option<String>,
+/// The end of a channel that is written to.
+struct Pieces(mpsc::Sender<io::Result<Frame<Bytes>>>);
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let frame = Frame::data(Bytes::copy_from_slice(bytes));
+        self.0
+            .blocking_send(Ok(frame))
+            .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Asks for each name, or for the image itself where it has none.
-async fn confirm(
-    endpoint: &DockerEndpoint,
-    names: &[Reference],
-    ids: &[String; 2],
-) -> Result<Loaded> {
-    let names: Vec<String> = names
+async fn confirm(engine: &Engine, names: &[Reference], ids: &[String; 2]) -> Result<()> {
+    let lost = |what: &str| {
+        let text = format!("docker at {} {what}", engine.endpoint());
+        Error::new(Kind::Local, text)
+    };
+    let tagged: Vec<String> = names
         .iter()
         .filter(|name| name.tag().is_some())
         .map(tagged)
         .collect();
-    if names.is_empty() {
-        for id in ids {
-            if let Some(id) = inspect(endpoint, id).await? {
-                return Ok(Loaded { id, names });
+    for name in &tagged {
+        match engine.inspect_image(name).await? {
+            Some(image) if ids.contains(&image.id) => {}
+            Some(image) => {
+                let id = image.id;
+                return Err(lost(&format!("has another image as {name}: {id}")));
             }
+            None => return Err(lost(&format!("has not kept the name {name}"))),
         }
-        return Err(refused(endpoint, "it has not kept the image"));
     }
-    let mut found = String::new();
-    for name in &names {
-        found = match inspect(endpoint, name).await? {
-            Some(id) if ids.contains(&id) => id,
-            Some(id) => {
-                let reason = format!("{name} is another image there, {id}");
-                return Err(refused(endpoint, &reason));
-            }
-            None => {
-                return Err(refused(
-                    endpoint,
-                    &format!("it has not kept the name {name}"),
-                ));
-            }
-        };
+    if !tagged.is_empty() {
+        return Ok(());
     }
-    Ok(Loaded { id: found, names })
+    for id in ids {
+        if engine.inspect_image(id).await?.is_some() {
+            return Ok(());
+        }
+    }
+    Err(lost("has not kept the image"))
 }
 
 /// Returns a name as docker writes it, always with its tag.
@@ -155,46 +159,6 @@ fn tagged(name: &Reference) -> String {
         Some("latest") if name.digest().is_none() => format!("{bare}:latest"),
         _ => bare.to_owned(),
     }
-}
-
-async fn inspect(endpoint: &DockerEndpoint, name: &str) -> Result<Option<String>> {
-    #[derive(Deserialize)]
-    struct Image {
-        #[serde(rename = "Id")]
-        id: String,
-    }
-    let mut connection = Connection::open(endpoint).await?;
-    let target = format!("/images/{name}/json");
-    let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
-    let (status, answer) = connection.ask(Method::GET, &target, body).await?;
-    match status {
-        StatusCode::NOT_FOUND => Ok(None),
-        StatusCode::OK => {
-            let image: Image = serde_json::from_slice(&answer)
-                .map_err(|error| refused(endpoint, "its answer is not docker's").because(error))?;
-            Ok(Some(image.id))
-        }
-        _ => Err(refused(endpoint, &message(&answer))),
-    }
-}
-
-/// Returns the daemon's words in an answer that is no success.
-fn message(answer: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct Message {
-        message: String,
-    }
-    match serde_json::from_slice::<Message>(answer) {
-        Ok(Message { message }) => message,
-        Err(_) => String::from_utf8_lossy(answer).chars().take(500).collect(),
-    }
-}
-
-fn refused(endpoint: &DockerEndpoint, reason: &str) -> Error {
-    let full = reason.contains("no space left on device");
-    let kind = if full { Kind::Disk } else { Kind::Local };
-    let what = format!("docker at {endpoint} cannot load the image: {reason}");
-    Error::new(kind, what)
 }
 
 #[cfg(test)]

@@ -1,18 +1,32 @@
 //! Real daemons, and fake ones that say what real ones rarely do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
 use sealift_oci::{Digest, MediaType};
-use sealift_test_support::{Authority, Dockerd, Image, ImageBuilder};
+use sealift_test_support::{Dockerd, Image, ImageBuilder};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::engine::Endpoint;
+use crate::event::{Event, Events, Listener};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Hears nothing.
+struct Deaf;
+
+impl Listener for Deaf {
+    fn event(&self, _event: &Event) {}
+}
+
+fn docker(address: &str) -> Engine {
+    let endpoint = Endpoint::find(Some(address), None).unwrap();
+    Engine::new(endpoint, &Events::new(Arc::new(Deaf)), PATIENCE)
+}
 
 fn stored(image: &Image) -> (TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
@@ -48,16 +62,15 @@ fn inspected(daemon: &Dockerd, name: &str) -> Value {
 #[tokio::test]
 async fn a_real_daemon_has_the_image_under_all_its_names() {
     let daemon = Dockerd::start();
-    let endpoint = DockerEndpoint::find(Some(&daemon.address()), None).unwrap();
+    let docker = docker(&daemon.address());
     let first = image(1);
     let (_folder, store) = stored(&first);
     let names = names(&["app", "127.0.0.1:5000/team/app:1.0"]);
-    let loaded = load(&endpoint, &store, &first.root.descriptor, &names)
+    load(&docker, &store, &first.root.descriptor, &names)
         .await
         .unwrap();
-    assert_eq!(loaded.names, ["app:latest", "127.0.0.1:5000/team/app:1.0"]);
     let config: Value = serde_json::from_slice(&first.blobs[0].bytes).unwrap();
-    for name in &loaded.names {
+    for name in ["app:latest", "127.0.0.1:5000/team/app:1.0"] {
         let found = inspected(&daemon, name);
         assert_eq!(found["Id"], first.blobs[0].descriptor.digest.to_string());
         assert_eq!(found["RootFS"]["Layers"], config["rootfs"]["diff_ids"]);
@@ -66,7 +79,7 @@ async fn a_real_daemon_has_the_image_under_all_its_names() {
     let second = image(2);
     let (_folder, store) = stored(&second);
     for _ in 0..2 {
-        load(&endpoint, &store, &second.root.descriptor, &names[..1])
+        load(&docker, &store, &second.root.descriptor, &names[..1])
             .await
             .unwrap();
     }
@@ -75,17 +88,17 @@ async fn a_real_daemon_has_the_image_under_all_its_names() {
     // Without a name it is there by its id.
     let third = image(3);
     let (_folder, store) = stored(&third);
-    let loaded = load(&endpoint, &store, &third.root.descriptor, &[])
+    load(&docker, &store, &third.root.descriptor, &[])
         .await
         .unwrap();
-    assert_eq!(loaded.id, third.blobs[0].descriptor.digest.to_string());
-    let _image = inspected(&daemon, &loaded.id);
+    let id = third.blobs[0].descriptor.digest.to_string();
+    let _image = inspected(&daemon, &id);
 }
 
 #[tokio::test]
 async fn what_a_real_daemon_refuses_is_told_in_its_words() {
     let daemon = Dockerd::start();
-    let endpoint = DockerEndpoint::find(Some(&daemon.address()), None).unwrap();
+    let docker = docker(&daemon.address());
     let good = image(1);
     let (_folder, store) = stored(&good);
     // The same image, but its layer is no archive.
@@ -95,9 +108,7 @@ async fn what_a_real_daemon_refuses_is_told_in_its_words() {
     let bytes = serde_json::to_vec(&manifest).unwrap();
     let manifest = store.put(MediaType::OCI_MANIFEST, &bytes).unwrap();
     let names = names(&["broken:1"]);
-    let error = load(&endpoint, &store, &manifest, &names)
-        .await
-        .unwrap_err();
+    let error = load(&docker, &store, &manifest, &names).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Local);
     assert!(
         error.message().starts_with("docker at unix:///"),
@@ -105,7 +116,7 @@ async fn what_a_real_daemon_refuses_is_told_in_its_words() {
         error.render()
     );
     assert!(
-        error.message().contains("cannot load the image: "),
+        error.message().contains(" cannot load the image: "),
         "{}",
         error.render()
     );
@@ -115,13 +126,13 @@ async fn what_a_real_daemon_refuses_is_told_in_its_words() {
 #[tokio::test]
 async fn a_part_that_is_missing_here_is_our_error_and_nothing_is_loaded() {
     let daemon = Dockerd::start();
-    let endpoint = DockerEndpoint::find(Some(&daemon.address()), None).unwrap();
+    let docker = docker(&daemon.address());
     let image = image(1);
     let (_folder, store) = stored(&image);
     let lost = &image.blobs.last().unwrap().descriptor.digest;
     std::fs::remove_file(store.blob_path(lost)).unwrap();
     let names = names(&["half:1"]);
-    let error = load(&endpoint, &store, &image.root.descriptor, &names)
+    let error = load(&docker, &store, &image.root.descriptor, &names)
         .await
         .unwrap_err();
     assert!(
@@ -133,97 +144,9 @@ async fn a_part_that_is_missing_here_is_our_error_and_nothing_is_loaded() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_said_with_what_to_do() {
-    let folder = tempfile::tempdir().unwrap();
-    let image = image(1);
-    let (_store_folder, store) = stored(&image);
-    let endpoint = DockerEndpoint::Unix(folder.path().join("none.sock"));
-    let error = load(&endpoint, &store, &image.root.descriptor, &[])
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), Kind::Config);
-    assert!(error.render().contains("none.sock"), "{}", error.render());
-    assert!(
-        error.hints()[0].contains("DOCKER_HOST"),
-        "{}",
-        error.render()
-    );
-}
-
-/// Listens with TLS, wants a client certificate, and passes all on to a daemon.
-async fn tls_front(daemon: &Dockerd, authority: &Authority) -> (u16, JoinSet<()>) {
-    let identity = authority.server(&["localhost"]);
-    let chain = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
-    let mut roots = rustls::RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(authority.certificate().as_bytes()).unwrap())
-        .unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_client_cert_verifier(clients.build().unwrap())
-        .with_single_cert(vec![chain], key)
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let socket = daemon.socket();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let Ok(mut stream) = acceptor.accept(stream).await else {
-                continue;
-            };
-            let mut daemon = tokio::net::UnixStream::connect(&socket).await.unwrap();
-            let _ended = tokio::io::copy_bidirectional(&mut stream, &mut daemon).await;
-        }
-    });
-    (port, tasks)
-}
-
-#[tokio::test]
-async fn a_daemon_behind_tls_knows_us_and_we_know_it() {
-    let daemon = Dockerd::start();
-    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
-    let (port, _tasks) = tls_front(&daemon, &ours).await;
-    let address = format!("tcp://localhost:{port}");
-    let image = image(1);
-    let (_folder, store) = stored(&image);
-    let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-    let client = ours.client("me");
-    write("ca.pem", ours.certificate());
-    write("cert.pem", &client.certificate);
-    write("key.pem", &client.key);
-    let names = names(&["tls:1"]);
-    let find = || DockerEndpoint::find(Some(&address), Some(folder.path())).unwrap();
-    let manifest = &image.root.descriptor;
-    let loaded = load(&find(), &store, manifest, &names).await.unwrap();
-    assert_eq!(loaded.names, ["tls:1"]);
-    let _image = inspected(&daemon, "tls:1");
-
-    write("ca.pem", theirs.certificate());
-    let error = load(&find(), &store, manifest, &names).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Config);
-    assert!(error.render().contains("ca.pem"), "{}", error.render());
-
-    // Without TLS, a daemon that wants it is not mistaken for anything else.
-    let plain = DockerEndpoint::find(Some(&address), None).unwrap();
-    let error = load(&plain, &store, manifest, &names).await.unwrap_err();
-    assert!(
-        error.render().contains("DOCKER_TLS_VERIFY"),
-        "{}",
-        error.render()
-    );
-}
-
-#[tokio::test]
 async fn layers_that_an_old_daemon_can_not_read_are_explained() {
     let daemon = Dockerd::start();
-    let endpoint = DockerEndpoint::find(Some(&daemon.address()), None).unwrap();
+    let docker = docker(&daemon.address());
     let good = image(1);
     let (_folder, store) = stored(&good);
     // The magic number of zstd, then noise: version 20.10 takes it for a tar.
@@ -234,14 +157,14 @@ async fn layers_that_an_old_daemon_can_not_read_are_explained() {
     manifest.layers = vec![store.put(media_type, &bytes).unwrap(); 2];
     let bytes = serde_json::to_vec(&manifest).unwrap();
     let manifest = store.put(MediaType::OCI_MANIFEST, &bytes).unwrap();
-    let error = load(&endpoint, &store, &manifest, &[]).await.unwrap_err();
+    let error = load(&docker, &store, &manifest, &[]).await.unwrap_err();
     assert!(error.hints()[0].contains("zstd"), "{}", error.render());
 }
 
 /// Answers every request over TCP with what `answer` says of its first line.
-async fn fake(answer: fn(&str) -> (u16, String)) -> (DockerEndpoint, JoinSet<()>) {
+async fn fake(answer: fn(&str) -> (u16, String)) -> (Engine, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = DockerEndpoint::Tcp(listener.local_addr().unwrap().to_string(), None);
+    let docker = docker(&format!("tcp://{}", listener.local_addr().unwrap()));
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
@@ -263,27 +186,22 @@ async fn fake(answer: fn(&str) -> (u16, String)) -> (DockerEndpoint, JoinSet<()>
             let _gone = stream.write_all((head + &body).as_bytes()).await;
         }
     });
-    (endpoint, tasks)
+    (docker, tasks)
 }
 
 async fn refusal(answer: fn(&str) -> (u16, String)) -> Error {
     let image = image(1);
     let (_folder, store) = stored(&image);
-    let (endpoint, _tasks) = fake(answer).await;
-    load(
-        &endpoint,
-        &store,
-        &image.root.descriptor,
-        &names(&["app:1"]),
-    )
-    .await
-    .unwrap_err()
+    let (docker, _tasks) = fake(answer).await;
+    load(&docker, &store, &image.root.descriptor, &names(&["app:1"]))
+        .await
+        .unwrap_err()
 }
 
 #[tokio::test]
 async fn a_load_that_only_seems_to_succeed_is_found_out() {
     let error = refusal(
-        |line| match line.starts_with("POST /images/load?quiet=1 ") {
+        |line| match line.starts_with("POST /images/load?quiet=0 ") {
             true => (200, "{\"stream\":\"Loaded image: app:1\\n\"}\n".to_owned()),
             false => (404, "{\"message\":\"No such image\"}".to_owned()),
         },
@@ -301,7 +219,7 @@ async fn a_load_that_only_seems_to_succeed_is_found_out() {
     })
     .await;
     assert!(
-        error.message().contains("is another image there"),
+        error.message().contains("has another image as app:1"),
         "{}",
         error.render()
     );
