@@ -196,7 +196,7 @@ impl Error {
             | Self::Address { .. }
             | Self::Forbidden { .. }
             | Self::Immutable { .. } => Class::Config,
-            Self::Interrupted { .. } => Class::Net,
+            Self::Interrupted { .. } => Class::Network,
         }
     }
 

@@ -3,126 +3,11 @@
 
 use std::fmt;
 
-use sealift_transport::class::Class;
+/// What a failure is: the kinds that scripts can tell apart by their exit code.
+pub use sealift_failure::Class as Kind;
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
-
-/// The kinds of failure that scripts can tell apart by their exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// The build itself failed: a Dockerfile's error or a command's exit status.
-    Build,
-    /// The command line or a project file cannot be understood.
-    Usage,
-    /// The network did not let it through within the budget.
-    Network,
-    /// A registry limits how often it is asked.
-    Rate,
-    /// A registry refuses these credentials, or wants some.
-    Auth,
-    /// An image, a platform or a file is not there.
-    Absent,
-    /// Content does not have the digest that it should have.
-    Corrupt,
-    /// A setting of this machine or network is wrong: TLS, proxy, names.
-    Config,
-    /// The disk is full.
-    Disk,
-    /// A step of the build ran out of memory.
-    Memory,
-    /// This machine cannot run the platform's programs.
-    Emulation,
-    /// BuildKit is not there, or went away.
-    Builder,
-    /// The store or another local file could not be read or written.
-    Local,
-    /// The user stopped it.
-    Interrupted,
-}
-
-impl Kind {
-    /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 14] = [
-        Self::Build,
-        Self::Usage,
-        Self::Local,
-        Self::Config,
-        Self::Network,
-        Self::Rate,
-        Self::Auth,
-        Self::Absent,
-        Self::Corrupt,
-        Self::Disk,
-        Self::Memory,
-        Self::Emulation,
-        Self::Builder,
-        Self::Interrupted,
-    ];
-
-    /// Returns the exit code. Codes are stable: a new kind takes a new number. Where a kind is a
-    /// class of the failure catalogue, the catalogue says the code.
-    #[must_use]
-    pub const fn exit_code(self) -> u8 {
-        let class = match self {
-            Self::Usage => return 2,
-            Self::Local => return 3,
-            Self::Interrupted => return 130,
-            Self::Build => Class::User,
-            Self::Network => Class::Net,
-            Self::Rate => Class::Rate,
-            Self::Auth => Class::Auth,
-            Self::Absent => Class::Absent,
-            Self::Corrupt => Class::Corrupt,
-            Self::Config => Class::Config,
-            Self::Disk => Class::Disk,
-            Self::Memory => Class::Oom,
-            Self::Emulation => Class::Qemu,
-            Self::Builder => Class::Builder,
-        };
-        class.exit_code()
-    }
-
-    /// Returns the word for it in logs and in JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Build => "build",
-            Self::Usage => "usage",
-            Self::Network => "network",
-            Self::Rate => "rate",
-            Self::Auth => "auth",
-            Self::Absent => "absent",
-            Self::Corrupt => "corrupt",
-            Self::Config => "config",
-            Self::Disk => "disk",
-            Self::Memory => "memory",
-            Self::Emulation => "emulation",
-            Self::Builder => "builder",
-            Self::Local => "local",
-            Self::Interrupted => "interrupted",
-        }
-    }
-}
-
-impl From<Class> for Kind {
-    fn from(class: Class) -> Self {
-        match class {
-            Class::Net => Self::Network,
-            Class::Rate => Self::Rate,
-            Class::Auth => Self::Auth,
-            Class::Absent => Self::Absent,
-            Class::Corrupt => Self::Corrupt,
-            Class::Config => Self::Config,
-            Class::Disk => Self::Disk,
-            Class::Oom => Self::Memory,
-            Class::Qemu => Self::Emulation,
-            Class::Builder => Self::Builder,
-            Class::User => Self::Build,
-        }
-    }
-}
 
 /// One failure, told once, at the top.
 #[derive(Debug)]
@@ -278,14 +163,6 @@ mod tests {
             error.render(),
             "error: cannot fetch x\n  because: cannot reach a:80: no route\n  try: wait\n"
         );
-    }
-
-    #[test]
-    fn exit_codes_are_distinct() {
-        let mut codes: Vec<u8> = Kind::ALL.iter().map(|kind| kind.exit_code()).collect();
-        codes.sort_unstable();
-        codes.dedup();
-        assert_eq!(codes.len(), Kind::ALL.len());
     }
 
     #[test]

@@ -8,7 +8,6 @@ use http::{HeaderMap, Method, StatusCode};
 
 use crate::authorizer::{Authorizer, Challenge};
 use crate::body::Reader;
-use crate::class::Phase;
 use crate::course::{Choice, Failure};
 use crate::download::Slot;
 use crate::error::{Cause, Error};
@@ -18,6 +17,7 @@ use crate::observe::Event;
 use crate::payload::Payload;
 use crate::request::{Document, Request};
 use crate::transport::Inner;
+use sealift_failure::Phase;
 
 /// How much of a failed response's body is kept for its error.
 const ERROR_LIMIT: u64 = 64 << 10;

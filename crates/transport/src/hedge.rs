@@ -11,7 +11,6 @@ use http::Method;
 use tokio::time::sleep;
 
 use crate::authorizer::Authorizer;
-use crate::class::Class;
 use crate::course::{Choice, Course, Failure, Next};
 use crate::document::{Attempt, Fetched};
 use crate::error::{Error, Result};
@@ -21,6 +20,7 @@ use crate::payload::Payload;
 use crate::request::{Document, Request};
 use crate::route::Route;
 use crate::transport::Inner;
+use sealift_failure::Class;
 
 /// When to ask a second time while too few responses were seen to tell what is slow.
 const UNKNOWN: Duration = Duration::from_secs(2);
@@ -164,6 +164,6 @@ fn is_open(next: &Next) -> bool {
 fn is_final(error: &Error) -> bool {
     matches!(
         error.class(),
-        Class::Absent | Class::Auth | Class::Disk | Class::User
+        Class::Absent | Class::Auth | Class::Disk | Class::Build
     )
 }

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use crate::class::Class;
 use crate::download::Width;
 use crate::pace::RateLimit;
 use crate::settings::Limits;
+use sealift_failure::Class;
 
 /// What was exchanged with one host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

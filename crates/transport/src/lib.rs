@@ -2,7 +2,7 @@
 //!
 //! This crate knows endpoints, failures and bytes; it knows no registries. A [`Transport`] asks the
 //! endpoints of a [`Route`] for documents and large content, repeats what failed by the class of the
-//! failure ([`class`]), continues at the byte reached at another endpoint, and tells an [`Observer`]
+//! failure ([`Class`]), continues at the byte reached at another endpoint, and tells an [`Observer`]
 //! what it does. Credentials come in through an [`Authorizer`], content goes out through a [`Sink`].
 //!
 //! ```no_run
@@ -27,7 +27,6 @@ mod authorizer;
 mod backoff;
 mod body;
 mod budget;
-pub mod class;
 mod connection;
 mod course;
 mod dial;
@@ -53,16 +52,16 @@ mod transport;
 
 pub use authorizer::{Anonymous, Authorizer, Challenge};
 pub use budget::{Patience, Spent, Term};
-pub use class::{Class, Decision, Phase, Remedy, Told, Verdict, classify};
 pub use download::Provenance;
 pub use endpoint::{Endpoint, Scheme};
 pub use error::{Cause, Error, Result, Stage};
 pub use health::{Record, Snapshot};
 pub use host::Totals;
-pub use observe::{Event, Observer, Reason, Silent, Subject};
+pub use observe::{Decision, Event, Observer, Reason, Silent, Subject};
 pub use payload::Payload;
 pub use request::{Check, Document, Refusal, Request, Target};
 pub use route::Route;
+pub use sealift_failure::{Class, Phase, Remedy, Verdict};
 pub use settings::{Settings, Tls};
 pub use sink::Sink;
 pub use tls::install_crypto;

@@ -1,11 +1,11 @@
 //! What people and logs are told while transfers run: typed events, handed to one observer.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sealift_failure::{Class, Phase};
 use serde::Serialize;
-
-use crate::class::{Class, Decision, Phase};
 
 /// Receives every event of a transport.
 ///
@@ -56,6 +56,42 @@ pub enum Reason {
     },
     /// The whole host is paced after a 429.
     Paced,
+}
+
+/// What was decided after one failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "do")]
+pub enum Decision {
+    /// The same endpoint is asked again.
+    RetryHere {
+        /// The delay before, in milliseconds.
+        after_ms: u64,
+    },
+    /// The next endpoint of the route is asked.
+    OtherEndpoint,
+    /// The failure goes to the caller, which takes up the work that the request is a part of again, as
+    /// long as its budget lasts.
+    GoOn,
+    /// The failure goes to the caller.
+    GiveUp,
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RetryHere { after_ms } => {
+                write!(
+                    f,
+                    "retry in {}.{} s",
+                    after_ms / 1000,
+                    after_ms % 1000 / 100
+                )
+            }
+            Self::OtherEndpoint => f.write_str("other endpoint"),
+            Self::GoOn => f.write_str("go on while the budget lasts"),
+            Self::GiveUp => f.write_str("give up"),
+        }
+    }
 }
 
 /// Something happened.

@@ -8,10 +8,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
 use crate::budget::Term;
-use crate::class::{Class, Phase, Remedy, Verdict};
 use crate::endpoint::Endpoint;
 use crate::error::Cause;
 use crate::exchange;
+use sealift_failure::{Class, Phase, Remedy, Verdict};
 
 /// Where a request goes.
 #[derive(Debug, Clone)]
@@ -63,7 +63,7 @@ impl Refusal {
     pub fn corrupt(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
-            verdict: Verdict::new(Class::Corrupt, Remedy::Elsewhere),
+            verdict: Verdict::new(Class::Corrupt, Remedy::Never),
         }
     }
 
@@ -72,7 +72,7 @@ impl Refusal {
     pub fn foreign(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
-            verdict: Verdict::new(Class::Config, Remedy::NextEndpoint).hint(
+            verdict: Verdict::new(Class::Config, Remedy::Never).hint(
                 "A web page came instead of the registry's answer: a captive portal, a login page or a firewall is in the way.",
             ),
         }

@@ -240,7 +240,7 @@ fn recognize(body: &[u8], header: Option<MediaType>) -> std::result::Result<Medi
     if is_old || header.as_ref().is_some_and(MediaType::is_schema1) {
         return Err(Refusal {
             reason: "a manifest of schema 1, which is obsolete and can't be verified".to_owned(),
-            verdict: Verdict::new(Class::Config, Remedy::NextEndpoint)
+            verdict: Verdict::new(Class::Config, Remedy::Never)
                 .hint("Push the image again with a current tool: schema 1 was given up in 2017."),
         });
     }

@@ -166,7 +166,7 @@ async fn a_blob_longer_or_shorter_than_its_descriptor_is_refused() {
         .await;
         let error = pull(&villain).await.unwrap_err();
         assert!(
-            matches!(error.class(), Class::Corrupt | Class::Net),
+            matches!(error.class(), Class::Corrupt | Class::Network),
             "{}",
             words(&error)
         );

@@ -343,7 +343,7 @@ async fn a_layer_that_one_registry_does_not_deliver_comes_from_another() {
     let (hosts, shelf, ours, results) = pull_shared(true).await;
     assert!(results[0].is_ok() && results[2].is_ok(), "{results:?}");
     let why = "its own layer is nowhere else";
-    assert_eq!(failure(&results[1]), (Class::Net, &*hosts[1]), "{why}");
+    assert_eq!(failure(&results[1]), (Class::Network, &*hosts[1]), "{why}");
     shelf.has(&ours);
 }
 
@@ -351,8 +351,8 @@ async fn a_layer_that_one_registry_does_not_deliver_comes_from_another() {
 async fn where_nobody_delivers_a_layer_each_image_is_told_of_its_own_registry() {
     let (hosts, _shelf, _, results) = pull_shared(false).await;
     assert!(results[0].is_ok(), "{results:?}");
-    assert_eq!(failure(&results[1]), (Class::Net, &*hosts[1]));
-    assert_eq!(failure(&results[2]), (Class::Net, &*hosts[2]));
+    assert_eq!(failure(&results[1]), (Class::Network, &*hosts[1]));
+    assert_eq!(failure(&results[2]), (Class::Network, &*hosts[2]));
 }
 
 #[tokio::test]

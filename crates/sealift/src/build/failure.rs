@@ -1,7 +1,11 @@
 //! What a failed solve means: a class, whether it is worth another try, and the error for people.
 
 use sealift_buildkit as buildkit;
-use sealift_transport::class::{Class, Phase, Remedy, Told, Verdict};
+use sealift_failure::{
+    Class, Classified, Phase, Remedy, Step, Verdict, classify_step, classify_text,
+};
+
+use sealift_oci::Platform;
 
 use super::progress::Progress;
 use crate::error::{Error, Kind};
@@ -29,8 +33,8 @@ impl Failure {
     #[must_use]
     pub const fn repeats(&self, most: u32) -> u32 {
         match self.verdict.remedy {
-            Remedy::Backoff | Remedy::Few | Remedy::SolveAgain => most,
-            Remedy::Once | Remedy::OnceIpv4 if most > 0 => 1,
+            Remedy::Backoff | Remedy::Few => most,
+            Remedy::Once if most > 0 => 1,
             _ => 0,
         }
     }
@@ -52,7 +56,7 @@ impl Failure {
         match error {
             buildkit::Error::Failed(failure) => Self::of_solve(*failure, unit, progress, shown),
             buildkit::Error::Canceled => Self::plain(
-                Class::User,
+                Class::Build,
                 Error::new(
                     Kind::Interrupted,
                     format!("the build for {} was stopped", unit.platform),
@@ -67,11 +71,11 @@ impl Failure {
                     error if error.is_transient() => (Class::Builder, Kind::Builder),
                     buildkit::Error::Store(_)
                     | buildkit::Error::Source { .. }
-                    | buildkit::Error::Output { .. } => (Class::User, Kind::Local),
+                    | buildkit::Error::Output { .. } => (Class::Build, Kind::Local),
                     buildkit::Error::SecretTooLarge { .. } | buildkit::Error::SshAgent { .. } => {
-                        (Class::User, Kind::Usage)
+                        (Class::Build, Kind::Usage)
                     }
-                    _ => (Class::User, Kind::Builder),
+                    _ => (Class::Build, Kind::Builder),
                 };
                 Self::plain(class, Error::new(kind, failed(unit)).because(other))
             }
@@ -80,7 +84,7 @@ impl Failure {
 
     fn plain(class: Class, error: Error) -> Self {
         let remedy = match class {
-            Class::Builder => Remedy::SolveAgain,
+            Class::Builder => Remedy::Backoff,
             _ => Remedy::Never,
         };
         Self {
@@ -98,8 +102,8 @@ impl Failure {
             .as_deref()
             .map(|id| progress.log_of(id))
             .unwrap_or_default();
-        let (told, verdict) = judged(&failure, &log);
-        let class = verdict.class;
+        let found = classified(&failure, &log, is_foreign(&unit.platform));
+        let class = found.verdict.class;
         let denied = failure.denied_image().map(str::to_owned);
         let step = failure
             .vertex
@@ -109,15 +113,15 @@ impl Failure {
             Some(step) => format!("{}: {step}", failed(unit)),
             None => failed(unit),
         };
-        let mut error = Error::new(Kind::from(class), what);
+        let mut error = Error::new(class, what);
         if let Some(lines) = excerpt(&failure, shown, &log) {
             error = error.excerpt(lines);
         }
-        error = hinted(error, verdict, &failure, unit);
+        error = hinted(error, found.verdict, &failure, unit);
         Self {
-            phase: told.phase.unwrap_or(Phase::Exec),
-            host: told.host,
-            verdict,
+            phase: found.phase.unwrap_or(Phase::Exec),
+            host: found.host,
+            verdict: found.verdict,
             denied,
             error: error.because(failure),
         }
@@ -125,22 +129,32 @@ impl Failure {
 }
 
 /// Looks a failed solve up in the catalogue.
-fn judged(failure: &buildkit::Failure, log: &str) -> (Told, Verdict) {
-    let plain = |class, remedy| (Told::default(), Verdict::new(class, remedy));
+fn classified(failure: &buildkit::Failure, log: &str, emulated: bool) -> Classified {
+    let plain = |class, remedy| Classified::new(Verdict::new(class, remedy));
     match &failure.kind {
         buildkit::Kind::PolicyDenied { .. }
         | buildkit::Kind::Canceled
-        | buildkit::Kind::Frontend => plain(Class::User, Remedy::Never),
-        buildkit::Kind::Engine => plain(Class::Builder, Remedy::SolveAgain),
-        buildkit::Kind::Exec { exit_code } => Told::of_step(&failure.message, *exit_code, log),
-        buildkit::Kind::Step => {
-            // What git says goes to the log of the step that fetches.
-            let text = format!("{}\n{log}", failure.message);
-            let told = Told::of(&text);
-            let verdict = told.verdict(&text);
-            (told, verdict)
-        }
+        | buildkit::Kind::Frontend => plain(Class::Build, Remedy::Never),
+        buildkit::Kind::Engine => plain(Class::Builder, Remedy::Backoff),
+        buildkit::Kind::Exec { exit_code } => classify_step(&Step {
+            message: &failure.message,
+            exit_code: *exit_code,
+            log,
+            emulated,
+        }),
+        // What git says goes to the log of the step that fetches.
+        buildkit::Kind::Step => classify_text(&format!("{}\n{log}", failure.message)),
     }
+}
+
+/// Whether a platform's programs run under an emulator here.
+fn is_foreign(platform: &str) -> bool {
+    let host = Platform::host();
+    let own = |platform: Platform| {
+        platform.architecture == host.architecture
+            || (platform.architecture == "386" && host.architecture == "amd64")
+    };
+    !platform.parse().is_ok_and(own)
 }
 
 fn failed(unit: &Unit) -> String {
@@ -177,7 +191,7 @@ fn excerpt(failure: &buildkit::Failure, shown: &str, log: &str) -> Option<String
 /// Adds what can be done: what only we know of it, else what the catalogue says.
 fn hinted(error: Error, verdict: Verdict, failure: &buildkit::Failure, unit: &Unit) -> Error {
     let error = match (verdict.hint, verdict.class) {
-        (_, Class::Oom) => {
+        (_, Class::Memory) => {
             error.hint("give the machine more memory, or build one platform at a time")
         }
         (_, Class::Disk) => error.hint("free space; the builder's cache: buildctl --addr ADDRESS prune, with the address that sealift builder ls shows"),
@@ -186,12 +200,12 @@ fn hinted(error: Error, verdict: Verdict, failure: &buildkit::Failure, unit: &Un
         (None, _) => error,
     };
     match (verdict.class, &failure.kind) {
-        (Class::Net, buildkit::Kind::Exec { .. }) => error.hint(
+        (Class::Network, buildkit::Kind::Exec { .. }) => error.hint(
             "the step's own downloads failed, not sealift's; run it again: finished steps \
                    are cached",
         ),
-        (Class::Net, _) => error.hint("run it again: what the builder has fetched is kept"),
-        (Class::Qemu, _) => error.hint(format!(
+        (Class::Network, _) => error.hint("run it again: what the builder has fetched is kept"),
+        (Class::Emulation, _) => error.hint(format!(
             "build {} on a machine of that architecture: --builder names its buildkitd",
             unit.platform
         )),

@@ -120,7 +120,7 @@ impl Site {
             phase: failure.phase.to_string(),
             image: order.image.clone(),
             host: failure.host.clone().unwrap_or_else(builder),
-            class: failure.verdict.class.name().to_owned(),
+            class: failure.verdict.class.as_str().to_owned(),
             text: text.clone(),
             attempt,
             decision: decision.to_owned(),

@@ -248,7 +248,7 @@ fn told(text: String, error: sealift_registry::Error) -> Error {
         .chain(more)
         .collect();
     let elsewhere = elsewhere(&error);
-    let mut failed = Error::new(Kind::from(error.class()), text).because(error);
+    let mut failed = Error::new(error.class(), text).because(error);
     if let Some(lines) = elsewhere {
         failed = failed.excerpt(lines);
     }

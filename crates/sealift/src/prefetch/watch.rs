@@ -62,7 +62,7 @@ impl Watch {
             phase: subject.phase.name().to_owned(),
             image: subject.label.to_string(),
             host: subject.host.to_string(),
-            class: class.name().to_owned(),
+            class: class.as_str().to_owned(),
             text: text.clone(),
             attempt: *attempt,
             decision: decision.to_string(),
@@ -240,7 +240,7 @@ pub fn totals(transport: &transport::Transport, events: &Events) -> u64 {
         let failures = total
             .failures
             .iter()
-            .map(|(class, count)| (class.name().to_owned(), *count));
+            .map(|(class, count)| (class.as_str().to_owned(), *count));
         events.tell(&Event::HostTotal(HostTotal {
             host,
             requests: total.requests,

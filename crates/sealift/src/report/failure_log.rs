@@ -90,7 +90,7 @@ mod tests {
             phase: "token".to_owned(),
             image: "docker.io/library/busybox:1.36".to_owned(),
             host: "auth.docker.io".to_owned(),
-            class: "NET".to_owned(),
+            class: "network".to_owned(),
             text: text.to_owned(),
             attempt: 2,
             decision: "retry in 1.2s".to_owned(),
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(
             text.lines().next().unwrap(),
             "2026-11-24T08:00:00Z phase=token image=docker.io/library/busybox:1.36 \
-             host=auth.docker.io class=NET attempt=2 decision=\"retry in 1.2s\" \
+             host=auth.docker.io class=network attempt=2 decision=\"retry in 1.2s\" \
              text=\"i/o timeout\""
         );
         assert_eq!(text.lines().count(), 2);

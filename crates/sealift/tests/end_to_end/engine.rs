@@ -11,13 +11,13 @@
 use std::process::Command;
 use std::thread;
 
+use sealift_failure::{Class, Phase, classify_text};
 use sealift_test_support::{
     Authority, Buildkitd, DockerRegistry, Dockerd, Fault, FaultPlan, FaultyRegistry, HttpProxy,
     Kind, Project, RegistryOptions, Sealift, TokenRules, busybox, program, random_image,
 };
-use sealift_transport::class::{Class, Phase, Told};
 
-use Class::{Absent, Auth, Config, Corrupt, Net, Rate, User};
+use Class::{Absent, Auth, Build, Config, Corrupt, Network, Rate};
 use Phase::{Blob, Cache, Exec, Push, Resolve, Token};
 
 /// One way to fail and what is told of it.
@@ -194,10 +194,10 @@ fn what_buildkit_says_of_manifests() {
     let mut street = Street::new();
     let manifest = |fault| every(Kind::Manifest, fault);
     for fault in [Fault::Reset, Fault::Close, Fault::Cut, Fault::Status(500)] {
-        street.faulty(manifest(fault), Resolve, Net, AGAIN);
+        street.faulty(manifest(fault), Resolve, Network, AGAIN);
     }
     for status in [502, 503, 504, 408, 499, 520, 527] {
-        street.faulty(manifest(Fault::Status(status)), Resolve, Net, AGAIN);
+        street.faulty(manifest(Fault::Status(status)), Resolve, Network, AGAIN);
     }
     street.faulty(manifest(Fault::Status(401)), Resolve, Auth, LOGIN);
     street.faulty(
@@ -236,9 +236,9 @@ fn what_buildkit_says_of_manifests() {
 fn what_buildkit_says_of_layers() {
     let mut street = Street::new();
     for fault in [Fault::Reset, Fault::Close, Fault::Status(503)] {
-        street.faulty(layers(fault), Blob, Net, AGAIN);
+        street.faulty(layers(fault), Blob, Network, AGAIN);
     }
-    street.faulty(layers(Fault::Cut), Blob, Net, AGAIN);
+    street.faulty(layers(Fault::Cut), Blob, Network, AGAIN);
     street.nameless();
     street.faulty(
         layers(Fault::Corrupt),
@@ -258,7 +258,7 @@ fn what_buildkit_says_of_layers() {
 fn what_buildkit_says_of_tokens() {
     let mut street = Street::new();
     for fault in [Fault::Reset, Fault::Close, Fault::Status(503)] {
-        street.realm(fault, Net, AGAIN);
+        street.realm(fault, Network, AGAIN);
     }
     street.realm(Fault::Html, Config, "A web page came");
     street.realm(Fault::Status(401), Auth, LOGIN);
@@ -319,23 +319,31 @@ fn what_buildkit_says_of_steps() {
         (Blob, Corrupt, "another checksum than the Dockerfile says"),
     );
     let copy = "FROM scratch\nCOPY nothing /\n";
-    street.dockerfile(copy, "", (Exec, User, "not in the build context"));
+    street.dockerfile(copy, "", (Exec, Build, "not in the build context"));
     let owner = "FROM scratch\nCOPY --chown=nobody-here Dockerfile /\n";
-    street.dockerfile(owner, "", (Exec, User, ""));
+    street.dockerfile(owner, "", (Exec, Build, ""));
     let step = format!("FROM {origin}/library/busybox:1\nRUN exit 3\n");
-    street.dockerfile(&step, "", (Exec, User, ""));
+    street.dockerfile(&step, "", (Exec, Build, ""));
     let step = format!(
         "FROM {origin}/library/busybox:1\nRUN echo 'curl: (6) Could not resolve host: a.example' >&2; exit 6\n"
     );
-    street.dockerfile(&step, "a.example", (Exec, Net, "could not look a name up"));
+    street.dockerfile(
+        &step,
+        "a.example",
+        (Exec, Network, "could not look a name up"),
+    );
     let step = format!("FROM {origin}/library/busybox:1\nRUN sh -c 'kill -9 $$'; exit $?\n");
     street.dockerfile(
         &step,
         "",
-        (Exec, Class::Oom, "give the machine more memory"),
+        (Exec, Class::Memory, "give the machine more memory"),
     );
     let garbage = "FROM scratch\nCOPY --chmod=755 Dockerfile /bin/sh\nRUN true\n";
-    let emulator = (Exec, Class::Qemu, "cannot run programs of this platform");
+    let emulator = (
+        Exec,
+        Class::Emulation,
+        "cannot run programs of this platform",
+    );
     street.dockerfile(garbage, "", emulator);
     let frontend = format!("# syntax={nobody}/x:1\nFROM scratch\n");
     street.dockerfile(
@@ -344,7 +352,7 @@ fn what_buildkit_says_of_steps() {
         (Resolve, Config, "Nothing listens there"),
     );
     let parse = "FROM scratch\nCOPPY a b\n";
-    street.dockerfile(parse, "", (Exec, User, ""));
+    street.dockerfile(parse, "", (Exec, Build, ""));
 
     street.build(&Buildkitd::start());
 }
@@ -427,17 +435,17 @@ fn what_buildkit_says_of_pushes_and_caches() {
     let upload = |fault| every(Kind::Upload, fault);
     let publish = |fault| every(Kind::Publish, fault);
     let rows = [
-        (upload(Fault::Reset), Net),
-        (upload(Fault::Status(503)), Net),
+        (upload(Fault::Reset), Network),
+        (upload(Fault::Status(503)), Network),
         (upload(Fault::Status(401)), Auth),
         (upload(Fault::Status(403)), Auth),
         (upload(Fault::TooMany(None)), Rate),
-        (publish(Fault::Close), Net),
-        (publish(Fault::Status(500)), Net),
+        (publish(Fault::Close), Network),
+        (publish(Fault::Status(500)), Network),
         (publish(Fault::Status(401)), Auth),
         (publish(Fault::Status(403)), Auth),
     ];
-    let caches = [(Fault::Status(403), Auth), (Fault::Status(503), Net)];
+    let caches = [(Fault::Status(403), Auth), (Fault::Status(503), Network)];
     let wrong: Vec<String> = thread::scope(|scope| {
         let (daemon, origin) = (&daemon, &origin);
         let pushes = rows.map(|(plan, class)| {
@@ -462,9 +470,8 @@ fn what_buildkit_says_of_pushes_and_caches() {
 }
 
 fn wrong(text: &str, phase: Phase, class: Class) -> Option<String> {
-    let told = Told::of(text);
-    let verdict = told.verdict(text);
-    let hinted = verdict.hint.is_some() || class == Net;
-    let right = (told.phase, verdict.class) == (Some(phase), class) && hinted;
-    (!right).then(|| format!("not {phase} {class}: {told:?} {verdict:?} {text}"))
+    let found = classify_text(text);
+    let hinted = found.verdict.hint.is_some() || class == Network;
+    let right = (found.phase, found.verdict.class) == (Some(phase), class) && hinted;
+    (!right).then(|| format!("not {phase} {class}: {found:?} {text}"))
 }

@@ -132,7 +132,7 @@ fn five_builds_from_nothing(scene: &Scene, worker: usize) -> usize {
         .partition(|line| line.contains(" host=registry-1.docker.io "));
     for line in &mirror {
         assert!(
-            line.contains(" phase=token ") && line.contains(" class=NET "),
+            line.contains(" phase=token ") && line.contains(" class=network "),
             "{line}"
         );
     }

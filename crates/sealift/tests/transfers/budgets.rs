@@ -112,7 +112,7 @@ fn the_pause_before_an_upload_goes_on_is_told() {
         panic!("{told:?}");
     };
     assert_eq!(waiting["host"], harbor.proxy.host());
-    assert_eq!(waiting["reason"], "the last attempt failed (NET)");
+    assert_eq!(waiting["reason"], "the last attempt failed (network)");
     assert!(waiting["seconds"].as_f64().unwrap() > 0.0, "{waiting}");
     // Nor does the log say that the upload was given up.
     let log = harbor.sealift.store_home().join("failures.log");

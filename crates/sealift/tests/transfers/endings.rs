@@ -21,7 +21,7 @@ fn a_failed_pull_tells_what_each_host_cost_and_keeps_its_health() {
     assert_eq!(outcome.code, Some(11), "{}", outcome.stderr);
     assert_eq!(
         harbor.without_numbers(&outcome.stderr),
-        "HOST: 2 requests, 0 B, failures: 2 NET, TIME lost to them\n\
+        "HOST: 2 requests, 0 B, failures: 2 network, TIME lost to them\n\
          Failed after TIME; 0 B came over the network\n\
          error: the command line needs HOST/a/b:1, which cannot be fetched\n  \
          because: cannot resolve HOST/a/b:1: UNAVAILABLE: refused by the test's plan\n  \
@@ -75,7 +75,7 @@ fn the_live_view_leaves_the_same_lines_and_no_bars() {
     let lines = harbor.on_a_terminal(&line);
     let text = harbor.without_numbers(&lines.join("\n"));
     assert!(
-        text.contains(" NET, TIME lost to them\nFailed after TIME; ")
+        text.contains(" network, TIME lost to them\nFailed after TIME; ")
             && text.contains("\nerror: the command line needs HOST/a/b:1"),
         "{text}"
     );
@@ -158,7 +158,7 @@ fn so_do_pushes_and_prefetches_that_fail() {
     let told = |text: &str| {
         let text = harbor.without_numbers(text);
         text.contains(
-            " NET, TIME lost to them\nFailed after TIME; 0 B came over the network\nerror: ",
+            " network, TIME lost to them\nFailed after TIME; 0 B came over the network\nerror: ",
         )
     };
     assert_eq!(push.code, Some(11), "{}", push.stderr);

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Choice, Course, Failure, Pause, is_unreachable};
-use crate::class::{Class, Decision, Remedy};
 use crate::error::{Cause, Error};
-use crate::observe::{Reason, millis};
+use crate::observe::{Decision, Reason, millis};
 use crate::pace;
+use sealift_failure::{Class, Remedy};
 
 impl Course<'_> {
     /// Returns the pause before the next attempt, of no length where another endpoint is asked at
@@ -23,14 +23,13 @@ impl Course<'_> {
         });
         // A time that is over already, as by a clock that is behind, says nothing.
         let asked = asked.filter(|asked| !asked.is_zero());
-        // Challenges were answered within the attempt.
-        let answered = matches!(remedy, Remedy::NewToken | Remedy::Anonymous);
-        let tries = if answered { Some(1) } else { remedy.tries() };
-        let spent = tries.is_some_and(|tries| self.tries[choice.index] >= tries);
+        let spent = remedy
+            .tries()
+            .is_some_and(|tries| self.tries[choice.index] >= tries);
         if spent {
             self.out[choice.index] = true;
             let last = choice.index + 1 == self.route.endpoints().len();
-            if last && matches!(error.class(), Class::Absent | Class::Auth | Class::User) {
+            if last && matches!(error.class(), Class::Absent | Class::Auth | Class::Build) {
                 return None;
             }
         }
@@ -65,7 +64,7 @@ impl Course<'_> {
 
     /// Names what follows, for logs.
     pub(super) fn decision(&self, error: &Error, pause: Option<&Pause>) -> Decision {
-        let passes = matches!(error.class(), Class::Net | Class::Rate);
+        let passes = matches!(error.class(), Class::Network | Class::Rate);
         match pause {
             None if self.request.part && passes && self.spent.is_none() => Decision::GoOn,
             None => Decision::GiveUp,

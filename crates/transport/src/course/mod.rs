@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 
 use crate::budget::Spent;
-use crate::class::Class;
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, Error, Stage};
 use crate::health::{Standing, Weight};
@@ -23,6 +22,7 @@ use crate::observe::{Event, Reason, millis};
 use crate::request::Request;
 use crate::route::Route;
 use crate::transport::Inner;
+use sealift_failure::Class;
 
 /// The state of one request between its attempts.
 pub(crate) struct Course<'a> {
@@ -334,8 +334,8 @@ impl<'a> Course<'a> {
             });
         }
         let weight = match error.class() {
-            Class::Net if is_unreachable(error.cause()) => Weight::Unreachable,
-            Class::Net | Class::Config => Weight::Failed,
+            Class::Network if is_unreachable(error.cause()) => Weight::Unreachable,
+            Class::Network | Class::Config => Weight::Failed,
             _ => {
                 self.inner.health.abandoned(&choice.endpoint);
                 return;

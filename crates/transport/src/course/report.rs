@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{Choice, Course, Failure, Pause};
-use crate::class::Decision;
+
 use crate::host::Host;
-use crate::observe::{Event, Subject, millis};
+use crate::observe::{Decision, Event, Subject, millis};
 
 impl Course<'_> {
     pub(super) fn subject(&self, host: &Host) -> Subject {

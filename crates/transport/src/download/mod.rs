@@ -31,7 +31,6 @@ use tokio::time::{Instant, sleep_until};
 use url::Url;
 
 use crate::authorizer::Authorizer;
-use crate::class::Class;
 use crate::course::{Choice, Course, Failure, Next};
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, Error, Result};
@@ -45,6 +44,7 @@ use answer::Answer;
 use fetch::{Ended, Fetch, Head, Outcome, Shared, validator};
 use lane::{LOOK, Lane, relieve};
 use pieces::Pieces;
+use sealift_failure::Class;
 
 /// One download.
 pub(crate) struct Download<'a> {
@@ -361,7 +361,7 @@ impl<'a> Download<'a> {
     fn narrow(&mut self, failure: &Failure, host: &Host, index: usize) {
         match failure.error.class() {
             Class::Rate => host.width.halve(),
-            Class::Net if self.large => host.width.lose_one(),
+            Class::Network if self.large => host.width.lose_one(),
             Class::Corrupt if failure.error.status() == Some(416) => {
                 self.places[index].ranges = Some(false);
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::chain;
-use crate::class::{Class, Phase, Remedy, Verdict, classify};
+use sealift_failure::{Class, Phase, Remedy, Verdict, classify};
 
 /// The step of an exchange that took too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,20 +218,18 @@ impl Cause {
     #[must_use]
     pub fn verdict(&self, phase: Phase) -> Verdict {
         match self {
-            Self::Timeout { .. } | Self::Short => Verdict::new(Class::Net, Remedy::Backoff),
-            Self::Long { .. } | Self::Encoded { .. } => {
-                Verdict::new(Class::Corrupt, Remedy::Elsewhere)
-            }
+            Self::Timeout { .. } | Self::Short => Verdict::new(Class::Network, Remedy::Backoff),
+            Self::Long { .. } | Self::Encoded { .. } => Verdict::new(Class::Corrupt, Remedy::Never),
             // Once more, without ranges.
             Self::WrongRange { .. } => Verdict::new(Class::Corrupt, Remedy::Once),
-            Self::TooLarge { .. } => Verdict::new(Class::Corrupt, Remedy::Elsewhere).hint(
+            Self::TooLarge { .. } => Verdict::new(Class::Corrupt, Remedy::Never).hint(
                 "No real document of this kind is that large: the server is broken or hostile.",
             ),
             Self::Refused { verdict, .. } => *verdict,
-            Self::Redirect { .. } => Verdict::new(Class::Config, Remedy::NextEndpoint)
+            Self::Redirect { .. } => Verdict::new(Class::Config, Remedy::Never)
                 .hint("The server redirects to a place where no honest one would."),
             Self::Url { .. } | Self::TlsSettings { .. } => {
-                Verdict::new(Class::Config, Remedy::NextEndpoint)
+                Verdict::new(Class::Config, Remedy::Never)
             }
             Self::Exhausted { .. } => Verdict::new(Class::Corrupt, Remedy::Never),
             Self::Status { status, body } => answered(phase, body, status.as_u16()),
@@ -240,7 +238,7 @@ impl Cause {
                 None => classify(phase, &format!("socks connect: {reason}"), None),
             },
             Self::ProxyUnreachable { source, .. } => match source.as_ref() {
-                Self::Timeout { .. } => Verdict::new(Class::Net, Remedy::Backoff)
+                Self::Timeout { .. } => Verdict::new(Class::Network, Remedy::Backoff)
                     .hint("The proxy does not answer in time."),
                 Self::Connect { source, .. } if refused(source) => {
                     Verdict::new(Class::Config, Remedy::Few).hint(
@@ -252,7 +250,7 @@ impl Cause {
             Self::Connect { source, .. } => connect_verdict(source),
             Self::Sink(source) | Self::Source(source) => disk_verdict(source),
             Self::Earlier { text, status } => classify(phase, text, *status),
-            Self::Http(error) if error.is_parse() => Verdict::new(Class::Net, Remedy::Few)
+            Self::Http(error) if error.is_parse() => Verdict::new(Class::Network, Remedy::Few)
                 .hint("What answers there does not speak HTTP: check scheme and port."),
             Self::Lookup { .. } | Self::Tls { .. } | Self::Io(_) | Self::Http(_) => {
                 classify(phase, &chain(self), None)
@@ -268,7 +266,7 @@ fn answered(phase: Phase, body: &str, status: u16) -> Verdict {
         Class::Disk => {
             classify(phase, "", Some(status)).hint("The server's own disk is full or broken.")
         }
-        Class::Oom | Class::Qemu | Class::Builder | Class::User => {
+        Class::Memory | Class::Emulation | Class::Builder | Class::Build => {
             classify(phase, "", Some(status))
         }
         _ => verdict,
@@ -281,14 +279,14 @@ fn refused(error: &io::Error) -> bool {
 
 fn connect_verdict(error: &io::Error) -> Verdict {
     if refused(error) {
-        return Verdict::new(Class::Net, Remedy::Few)
+        return Verdict::new(Class::Network, Remedy::Few)
             .hint("Nothing listens there: check host and port, or start the service.");
     }
     match error.raw_os_error() {
         // EMFILE and ENFILE are the machine's limits, and pass when other work ends.
         Some(23 | 24) => Verdict::new(Class::Config, Remedy::Few)
             .hint("Too many open files: raise the limit (ulimit -n)."),
-        _ => Verdict::new(Class::Net, Remedy::Backoff),
+        _ => Verdict::new(Class::Network, Remedy::Backoff),
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::budget::Spent;
-use crate::class::{Class, Phase, Remedy, Verdict};
+use sealift_failure::{Class, Phase, Remedy, Verdict};
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

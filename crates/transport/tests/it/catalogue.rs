@@ -34,19 +34,27 @@ fn timed_out(error: &Error, wanted: Stage) {
 
 #[tokio::test]
 async fn a_reset_before_the_answer_is_the_network() {
-    is(&fails(vec![Act::Reset]).await, Class::Net, Remedy::Backoff);
+    is(
+        &fails(vec![Act::Reset]).await,
+        Class::Network,
+        Remedy::Backoff,
+    );
 }
 
 #[tokio::test]
 async fn a_close_before_the_answer_is_the_network() {
-    is(&fails(vec![Act::Close]).await, Class::Net, Remedy::Backoff);
+    is(
+        &fails(vec![Act::Close]).await,
+        Class::Network,
+        Remedy::Backoff,
+    );
 }
 
 #[tokio::test]
 async fn a_cut_body_is_the_network() {
     let acts = vec![Act::Send(head(200, &[], Some(100))), Act::Send(vec![1; 10])];
     let closed = fails([acts.clone(), vec![Act::Close]].concat()).await;
-    is(&closed, Class::Net, Remedy::Backoff);
+    is(&closed, Class::Network, Remedy::Backoff);
     assert!(
         closed.text().contains("unexpected EOF"),
         "{}",
@@ -54,7 +62,7 @@ async fn a_cut_body_is_the_network() {
     );
     is(
         &fails([acts, vec![Act::Reset]].concat()).await,
-        Class::Net,
+        Class::Network,
         Remedy::Backoff,
     );
 }
@@ -64,20 +72,20 @@ async fn a_cut_chunked_body_is_the_network() {
     let mut bytes = head(200, &[("Transfer-Encoding", "chunked")], None);
     bytes.extend(b"a\r\n0123456789\r\n");
     let error = fails(vec![Act::Send(bytes), Act::Close]).await;
-    is(&error, Class::Net, Remedy::Backoff);
+    is(&error, Class::Network, Remedy::Backoff);
 }
 
 #[tokio::test]
 async fn a_silent_answer_times_out() {
     let error = fails(vec![Act::Hang]).await;
-    is(&error, Class::Net, Remedy::Backoff);
+    is(&error, Class::Network, Remedy::Backoff);
     timed_out(&error, Stage::FirstByte);
 }
 
 #[tokio::test]
 async fn a_stalled_body_times_out() {
     let error = fails(vec![Act::Send(head(200, &[], Some(100))), Act::Hang]).await;
-    is(&error, Class::Net, Remedy::Backoff);
+    is(&error, Class::Network, Remedy::Backoff);
     timed_out(&error, Stage::Body);
 }
 
@@ -94,14 +102,14 @@ async fn a_dripping_body_is_a_stall() {
 async fn a_host_that_swallows_connections_times_out() {
     let silent = Silent::start().await;
     let error = once(hurried(), plain(&silent.authority)).await.unwrap_err();
-    is(&error, Class::Net, Remedy::Backoff);
+    is(&error, Class::Network, Remedy::Backoff);
     timed_out(&error, Stage::Connect);
 }
 
 #[tokio::test]
 async fn a_closed_port_gets_a_few_tries() {
     let error = once(hurried(), plain(&nobody().await)).await.unwrap_err();
-    is(&error, Class::Net, Remedy::Few);
+    is(&error, Class::Network, Remedy::Few);
 }
 
 #[tokio::test]
@@ -112,7 +120,10 @@ async fn an_unknown_name_gets_one_more_try() {
     assert!(matches!(error.cause(), Cause::Lookup { .. }), "{error:?}");
     // A machine without a resolver says that it is a temporary failure, and it is right.
     let verdict = (error.class(), error.verdict().remedy);
-    let known = [(Class::Config, Remedy::Once), (Class::Net, Remedy::Backoff)];
+    let known = [
+        (Class::Config, Remedy::Once),
+        (Class::Network, Remedy::Backoff),
+    ];
     assert!(known.contains(&verdict), "{error:?}");
 }
 
@@ -123,7 +134,7 @@ async fn garbage_is_no_http() {
         Act::Hang,
     ])
     .await;
-    is(&error, Class::Net, Remedy::Few);
+    is(&error, Class::Network, Remedy::Few);
     assert!(error.hint().unwrap().contains("does not speak HTTP"));
 }
 
@@ -133,21 +144,21 @@ async fn statuses_have_their_classes() {
     for status in network {
         is(
             &fails(answer(status, &[], b"")).await,
-            Class::Net,
+            Class::Network,
             Remedy::Backoff,
         );
     }
     let others = [
         (429, Class::Rate, Remedy::Pace),
-        (401, Class::Auth, Remedy::NewToken),
-        (403, Class::Auth, Remedy::Anonymous),
-        (404, Class::Absent, Remedy::NextEndpoint),
+        (401, Class::Auth, Remedy::Never),
+        (403, Class::Auth, Remedy::Never),
+        (404, Class::Absent, Remedy::Never),
         (407, Class::Config, Remedy::Never),
-        (410, Class::Absent, Remedy::NextEndpoint),
+        (410, Class::Absent, Remedy::Never),
         (416, Class::Corrupt, Remedy::Once),
-        (418, Class::Config, Remedy::NextEndpoint),
-        (501, Class::Config, Remedy::NextEndpoint),
-        (304, Class::Config, Remedy::NextEndpoint),
+        (418, Class::Config, Remedy::Never),
+        (501, Class::Config, Remedy::Never),
+        (304, Class::Config, Remedy::Never),
     ];
     for (status, class, remedy) in others {
         let error = fails(answer(status, &[], b"")).await;
@@ -181,7 +192,7 @@ async fn bodies_of_failures_decide_where_statuses_do_not() {
             401,
             "insufficient_scope: authorization failed",
             Class::Absent,
-            Remedy::NextEndpoint,
+            Remedy::Never,
         ),
         (
             403,
@@ -193,7 +204,7 @@ async fn bodies_of_failures_decide_where_statuses_do_not() {
             400,
             "Client sent an HTTP request to an HTTPS server.\n",
             Class::Config,
-            Remedy::NextEndpoint,
+            Remedy::Never,
         ),
     ];
     for (status, body, class, remedy) in cases {

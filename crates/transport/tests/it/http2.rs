@@ -216,11 +216,11 @@ async fn a_stream_that_is_reset_is_the_network() {
         .collect();
     assert_eq!(failures.len(), 3);
     for (class, text) in failures {
-        assert_eq!(class, Class::Net, "{text}");
-        let verdict = sealift_transport::classify(Phase::Blob, &text, None);
+        assert_eq!(class, Class::Network, "{text}");
+        let verdict = sealift_failure::classify(Phase::Blob, &text, None);
         assert_eq!(
             (verdict.class, verdict.remedy),
-            (Class::Net, Remedy::Backoff),
+            (Class::Network, Remedy::Backoff),
             "{text}"
         );
     }

@@ -62,7 +62,7 @@ async fn interim_answers_without_end_time_out() {
         let one = format!("HTTP/1.1 {interim}\r\nLink: </a>; rel=preload\r\n\r\n");
         let error = once(vec![Act::Forever(one.repeat(100).into_bytes())]).await;
         let error = error.unwrap_err();
-        assert_eq!(error.class(), Class::Net, "{error:?}");
+        assert_eq!(error.class(), Class::Network, "{error:?}");
     }
 }
 
@@ -87,7 +87,7 @@ async fn chunks_that_say_too_much_are_refused() {
             Act::Forever(more.clone()),
         ];
         let error = once(acts).await.unwrap_err();
-        let known = matches!(error.class(), Class::Net | Class::Corrupt);
+        let known = matches!(error.class(), Class::Network | Class::Corrupt);
         assert!(known, "{:?}: {error:?}", String::from_utf8_lossy(first));
     }
     assert!(peak() - before < 64 << 20, "{} bytes", peak() - before);

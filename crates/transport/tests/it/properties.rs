@@ -1,8 +1,9 @@
 //! Whatever comes from outside: nothing panics, and paths stay where they belong.
 
 use proptest::prelude::{ProptestConfig, any, proptest};
+use sealift_failure::{Class, Phase, classify};
 use sealift_transport::proxy::{NoProxy, Proxy};
-use sealift_transport::{Class, Endpoint, Phase, Scheme, Snapshot, classify};
+use sealift_transport::{Endpoint, Scheme, Snapshot};
 
 use crate::parts::{Memory, get, hurried, plain, transport};
 use crate::server::{Act, Server};

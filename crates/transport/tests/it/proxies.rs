@@ -232,7 +232,7 @@ async fn a_proxy_that_cannot_reach_its_target_is_the_network() {
         .unwrap_err();
     assert_eq!(
         (error.class(), error.status()),
-        (Class::Net, Some(502)),
+        (Class::Network, Some(502)),
         "{error:?}"
     );
 }
@@ -305,7 +305,7 @@ async fn socks_failures_have_their_classes() {
     let dead = nobody().await.replace("127.0.0.1", "registry.example");
     let settings = through(&format!("socks5://{}", open.address));
     let error = once(settings, https(&dead)).await.unwrap_err();
-    assert_eq!(error.class(), Class::Net, "{error:?}");
+    assert_eq!(error.class(), Class::Network, "{error:?}");
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ async fn failures_of_the_network_are_repeated_until_one_succeeds() {
         matches!(
             event,
             Event::AttemptFailed {
-                class: Class::Net,
+                class: Class::Network,
                 ..
             }
         )
@@ -61,7 +61,7 @@ async fn failures_of_the_network_are_repeated_until_one_succeeds() {
     });
     assert_eq!(waits, 4);
     let totals = &transport.totals()[&server.authority()];
-    assert_eq!((totals.requests, totals.failures[&Class::Net]), (5, 4));
+    assert_eq!((totals.requests, totals.failures[&Class::Network]), (5, 4));
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn the_budget_of_time_ends_a_request() {
     let error = fetch(&transport, &Route::direct(plain(&server.authority())))
         .await
         .unwrap_err();
-    assert_eq!(error.class(), Class::Net);
+    assert_eq!(error.class(), Class::Network);
     assert!(error.attempts() > 3, "{error:?}");
     assert_eq!(error.attempts() as usize, server.hits().len());
     let ends = seen.count(|event| {
@@ -406,7 +406,7 @@ async fn posts_are_not_repeated_unless_allowed() {
         .document(&route, &post, 100, &Anonymous)
         .await
         .unwrap_err();
-    assert_eq!((error.class(), server.hits().len()), (Class::Net, 1));
+    assert_eq!((error.class(), server.hits().len()), (Class::Network, 1));
     let allowed = post.repeatable(true);
     // The second request succeeds, the third is reset and repeated.
     assert!(
@@ -503,7 +503,7 @@ async fn what_ails_a_servers_machine_is_not_our_machines_failure() {
             Event::AttemptFailed { class, .. } => Some(class),
             _ => None,
         });
-        assert_eq!(classes.collect::<Vec<_>>(), [Class::Net], "{words}");
+        assert_eq!(classes.collect::<Vec<_>>(), [Class::Network], "{words}");
     }
 }
 
@@ -780,7 +780,7 @@ async fn failing_tokens_are_retried_by_the_request_that_waits_for_them() {
         told, 8,
         "each failure is told once, with its own phase and host"
     );
-    assert_eq!(transport.totals()[&host].failures[&Class::Net], 8);
+    assert_eq!(transport.totals()[&host].failures[&Class::Network], 8);
 }
 
 #[tokio::test]

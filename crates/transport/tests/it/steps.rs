@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use sealift_transport::{Class, Told};
+use sealift_failure::{Class, Step, classify_step};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -19,24 +19,24 @@ use crate::authority::{Authority, names};
 use crate::server::{Act, Server, answer, head, nobody};
 use crate::tls::RawPlain;
 
-use Class::{Config, Net, Rate, User};
+use Class::{Build, Config, Network, Rate};
 
 /// A way to fail, and what a step that met it is.
 const FAULTS: &[(&str, Class)] = &[
-    ("reset", Net),
-    ("close", Net),
-    ("cut", Net),
-    ("silence", Net),
-    ("closed port", Net),
-    ("unknown name", Net),
-    ("401", User),
-    ("403", User),
-    ("404", User),
+    ("reset", Network),
+    ("close", Network),
+    ("cut", Network),
+    ("silence", Network),
+    ("closed port", Network),
+    ("unknown name", Network),
+    ("401", Build),
+    ("403", Build),
+    ("404", Build),
     ("429", Rate),
-    ("500", Net),
-    ("502", Net),
-    ("503", Net),
-    ("504", Net),
+    ("500", Network),
+    ("502", Network),
+    ("503", Network),
+    ("504", Network),
     ("unknown authority", Config),
     ("plain for https", Config),
     ("proxy: wants an account", Config),
@@ -195,13 +195,19 @@ async fn check(program: &str, faults: &[(&'static str, Class)], call: Call) {
         let message = format!(
             "process \"/bin/sh -c {line}\" did not complete successfully: exit code: {code}"
         );
-        let (told, verdict) = Told::of_step(&message, u32::try_from(code).unwrap(), &log);
+        let found = classify_step(&Step {
+            message: &message,
+            exit_code: u32::try_from(code).unwrap(),
+            log: &log,
+            emulated: false,
+        });
+        let verdict = found.verdict;
         // A name that does not exist, a closed port and the like: the program says of whom it was.
-        let named = told.host.is_some() || matches!(program, "wget" | "pip3" | "curl");
+        let named = found.host.is_some() || matches!(program, "wget" | "pip3" | "curl");
         let hinted = verdict.hint.is_some() || one.fault == "404";
-        if verdict.class != one.class || !hinted || (verdict.class == Net && !named) {
+        if verdict.class != one.class || !hinted || (verdict.class == Network && !named) {
             wrong.push(format!(
-                "{program}, {}: {verdict:?}, {told:?} of {code}:\n{log}",
+                "{program}, {}: {found:?} of {code}:\n{log}",
                 one.fault
             ));
         }
@@ -284,7 +290,7 @@ async fn silent_curl_and_wget_by_their_exit_codes() {
         "closed port",
         "unknown name",
     ];
-    let mut faults = faults.map(|fault| (fault, Net)).to_vec();
+    let mut faults = faults.map(|fault| (fault, Network)).to_vec();
     faults.push(("unknown authority", Config));
     check("curl", &faults, |command, place| {
         command.args(["-fs", "-o", "/dev/null", "--max-time"]);
@@ -397,12 +403,12 @@ async fn apt() {
 async fn pip() {
     // With every status that is no success it says no more than that it found nothing.
     let faults = [
-        ("reset", Net),
-        ("close", Net),
-        ("silence", Net),
-        ("closed port", Net),
-        ("404", User),
-        ("503", User),
+        ("reset", Network),
+        ("close", Network),
+        ("silence", Network),
+        ("closed port", Network),
+        ("404", Build),
+        ("503", Build),
         ("unknown authority", Config),
         ("plain for https", Config),
         ("tunnel: wants an account", Config),
@@ -452,9 +458,9 @@ async fn npm() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn maven() {
     let faults = [
-        ("reset", Net),
-        ("503", Net),
-        ("404", User),
+        ("reset", Network),
+        ("503", Network),
+        ("404", Build),
         ("unknown authority", Config),
     ];
     check("mvn", &faults, |command, place| {
@@ -486,15 +492,16 @@ async fn a_step_without_a_network_fault_stays_the_users() {
             .output()
             .unwrap();
         let log = String::from_utf8_lossy(&output.stderr).into_owned();
-        Told::of_step(
-            "process \"make\" did not complete successfully: exit code: 2",
-            2,
-            &log,
-        )
+        classify_step(&Step {
+            message: "process \"make\" did not complete successfully: exit code: 2",
+            exit_code: 2,
+            log: &log,
+            emulated: false,
+        })
     });
-    let (told, verdict) = tokio::time::timeout(Duration::from_secs(20), checks)
+    let found = tokio::time::timeout(Duration::from_secs(20), checks)
         .await
         .unwrap()
         .unwrap();
-    assert_eq!((verdict.class, told.host), (User, None));
+    assert_eq!((found.verdict.class, found.host), (Build, None));
 }

@@ -30,7 +30,7 @@ async fn https_to_a_plain_server_is_configuration() {
         );
     }
     let error = once(hurried(), https(&raw.authority)).await.unwrap_err();
-    is(&error, Class::Config, Remedy::NextEndpoint);
+    is(&error, Class::Config, Remedy::Never);
     assert!(error.hint().unwrap().contains("plain HTTP"));
 }
 
@@ -84,7 +84,7 @@ async fn certificates_are_checked() {
     let unknown = once(trusting(stranger.trusted()), end.clone())
         .await
         .unwrap_err();
-    is(&unknown, Class::Config, Remedy::NextEndpoint);
+    is(&unknown, Class::Config, Remedy::Never);
     assert!(
         unknown.hint().unwrap().contains("not trusted"),
         "{unknown:?}"
@@ -125,7 +125,7 @@ async fn expired_and_misnamed_certificates_are_configuration() {
             Server::secure(authority.server(&params, None), |_| answer(200, &[], b"ok")).await;
         let end = https(&server.authority());
         let error = once(trusting(authority.trusted()), end).await.unwrap_err();
-        is(&error, Class::Config, Remedy::NextEndpoint);
+        is(&error, Class::Config, Remedy::Never);
         assert!(matches!(error.cause(), Cause::Tls { .. }), "{error:?}");
     }
 }
@@ -140,7 +140,7 @@ async fn client_certificates_are_sent_where_asked_for() {
     let error = once(trusting(authority.trusted()), end.clone())
         .await
         .unwrap_err();
-    is(&error, Class::Config, Remedy::NextEndpoint);
+    is(&error, Class::Config, Remedy::Never);
     assert!(
         error.hint().unwrap().contains("client certificate"),
         "{error:?}"
@@ -172,7 +172,7 @@ async fn broken_pem_is_configuration() {
         .await
         .unwrap_err();
     // Nothing listens there, so the dial fails first; with a listener it is the settings.
-    is(&error, Class::Net, Remedy::Few);
+    is(&error, Class::Network, Remedy::Few);
     let server = Server::start(|_| answer(200, &[], b"")).await;
     let tls = Tls {
         authorities: vec![b"not a certificate".to_vec()],
@@ -185,7 +185,7 @@ async fn broken_pem_is_configuration() {
         matches!(error.cause(), Cause::TlsSettings { .. }),
         "{error:?}"
     );
-    is(&error, Class::Config, Remedy::NextEndpoint);
+    is(&error, Class::Config, Remedy::Never);
 }
 
 #[tokio::test]

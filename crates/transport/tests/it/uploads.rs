@@ -102,7 +102,7 @@ async fn a_patch_is_the_callers_to_resume() {
         .unwrap_err();
     assert_eq!(
         (error.class(), error.attempts(), server.hits().len()),
-        (Class::Net, 1, 1)
+        (Class::Network, 1, 1)
     );
 }
 
@@ -163,7 +163,7 @@ async fn a_server_that_stops_reading_is_a_stall() {
         ),
         "{error:?}"
     );
-    assert_eq!(error.class(), Class::Net);
+    assert_eq!(error.class(), Class::Network);
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ async fn work_that_its_owner_takes_up_again_waits_as_repeated_requests_do_within
     assert_eq!(error.spent(), Some(Spent::Term { of, limit }));
     assert!(tries > 3, "{tries}");
     let told = seen.count(|event| {
-        matches!(event, Event::Waiting { subject, reason: Reason::Backoff { class: Class::Net }, millis }
+        matches!(event, Event::Waiting { subject, reason: Reason::Backoff { class: Class::Network }, millis }
             if *subject.host == *server.authority() && *subject.label == *"image" && *millis > 0)
     });
     assert_eq!(told, tries - 1);

@@ -162,7 +162,7 @@ impl Access {
                 self.forget(endpoint);
                 match error.class() {
                     // The realm may well be right: this counts, and is told, as a failure of it.
-                    Class::Net | Class::Rate => Err(error),
+                    Class::Network | Class::Rate => Err(error),
                     _ => Ok(None),
                 }
             }

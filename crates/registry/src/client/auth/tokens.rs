@@ -329,7 +329,7 @@ fn login(ask: &Ask) -> Option<(&str, &crate::Secret)> {
 
 /// A failure of a realm that its status does not tell.
 pub(crate) fn refusal(reason: String, host: &str, label: &str) -> transport::Error {
-    let verdict = Verdict::new(Class::Config, Remedy::NextEndpoint)
+    let verdict = Verdict::new(Class::Config, Remedy::Never)
         .hint("Something between us and the registry's token server answers in its place, or the registry names a wrong one.");
     transport::Error::new(
         Cause::Refused { reason, verdict },

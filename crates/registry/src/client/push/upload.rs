@@ -317,7 +317,7 @@ fn judge(client: &Client, label: &str, error: transport::Error, chunk: bool) -> 
         (Some(416), _) => Trouble::Misplaced(error),
         (Some(404), _) | (_, Class::Corrupt) => Trouble::Lost(error),
         (Some(400 | 405 | 411 | 501), _) if chunk => Trouble::NoChunks,
-        (_, Class::Net | Class::Rate) => Trouble::Broken(error),
+        (_, Class::Network | Class::Rate) => Trouble::Broken(error),
         _ => Trouble::Final(client.failed("push", label, error)),
     }
 }

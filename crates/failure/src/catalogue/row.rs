@@ -4,32 +4,38 @@
 //! without phases holds in every phase but [`Phase::Exec`], whose texts are logs of foreign
 //! programs and only match rows that name it.
 
-use super::{Class, Phase, Remedy, Verdict};
+use crate::class::Class;
+use crate::phase::Phase;
+use crate::verdict::{Remedy, Verdict};
 
 /// A failure as it was seen: phase, text, status.
-pub type Seen = (Phase, &'static str, Option<u16>);
+pub(super) type Seen = (Phase, &'static str, Option<u16>);
 
 /// One row of the catalogue.
 #[derive(Debug)]
-pub struct Row {
+pub(super) struct Row {
     /// Alternatives of text; none asks for no text.
-    pub texts: &'static [&'static str],
+    pub(super) texts: &'static [&'static str],
     /// Statuses; none asks for no status.
-    pub statuses: &'static [u16],
+    pub(super) statuses: &'static [u16],
     /// Phases; none stands for all but exec.
-    pub phases: &'static [Phase],
+    pub(super) phases: &'static [Phase],
     /// What it is.
-    pub class: Class,
+    pub(super) class: Class,
     /// What can help.
-    pub remedy: Remedy,
+    pub(super) remedy: Remedy,
     /// What to tell the user; empty where there is nothing to add.
-    pub hint: &'static str,
+    pub(super) hint: &'static str,
     /// Real samples, which the tests look up.
-    pub seen: &'static [Seen],
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "samples are data for the tests")
+    )]
+    pub(super) seen: &'static [Seen],
 }
 
 impl Row {
-    /// Says whether a failure is this row's. `text` is in lower case.
+    /// Returns whether a failure is this row's. `text` is in lower case.
     pub(super) fn fits(&self, phase: Phase, text: &str, status: Option<u16>) -> bool {
         let phase = if self.phases.is_empty() {
             phase != Phase::Exec
@@ -54,7 +60,7 @@ impl Row {
     }
 }
 
-/// Says whether `text` has the parts of `pattern`, split at `…`, in their order.
+/// Returns whether `text` has the parts of `pattern`, split at `…`, in their order.
 fn contains(text: &str, pattern: &str) -> bool {
     let mut rest = text;
     pattern.split('…').all(|part| match rest.find(part) {

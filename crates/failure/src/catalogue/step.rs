@@ -7,7 +7,9 @@
 //! these programs against faulty servers.
 
 use super::row::{NO_STATUS, Row, rows};
-use super::{Class, Phase, Remedy};
+use crate::class::Class;
+use crate::phase::Phase;
+use crate::verdict::Remedy;
 
 use Phase::{Exec, Export};
 
@@ -50,24 +52,24 @@ pub(super) const STEPS: &[Row] = rows! {
         (Exec, "Signed file isn't valid, got 'NODATA' (does the network require authentication?)", None);
 
     // What a server refuses to give.
-    { &["404  not found"], NO_STATUS, STEP } => User Never
+    { &["404  not found"], NO_STATUS, STEP } => Build Never
         "A package's file is gone from its server: the package index in the image is older than the server's; update it in the same RUN.";
         (Exec, "E: Failed to fetch http://deb.example.org/x.deb  404  Not Found", None);
     { &["401  unauthorized", "403  forbidden", "requested url returned error: 401", "requested url returned error: 403", "could not read username for",
-        "401 unauthorized", "403 forbidden", "error 403: forbidden", "username/password authentication failed", "npm error code e401", "npm error code e403", "got 403", "authenticated registries require", "status code: 401", "status code: 403"], NO_STATUS, STEP } => User Never
+        "401 unauthorized", "403 forbidden", "error 403: forbidden", "username/password authentication failed", "npm error code e401", "npm error code e403", "got 403", "authenticated registries require", "status code: 401", "status code: 403"], NO_STATUS, STEP } => Build Never
         "The server refuses what the step downloads: give the step the credentials (RUN --mount=type=secret), or correct the URL.";
         (Exec, "curl: (22) The requested URL returned error: 403", None),
         (Exec, "E: Failed to fetch http://deb.example.org/x.deb  403  Forbidden [IP: 192.0.2.1 80]", None),
         (Exec, "fatal: could not read Username for 'https://git.example': terminal prompts disabled", None),
         (Exec, "reading http://a.example/go/x/@v/v1.0.0.info: 401 Unauthorized", None);
-    { &["too many requests", "requested url returned error: 429", "npm error code e429", "got 429", "status code: 429"], NO_STATUS, STEP } => Rate SolveAgain
+    { &["too many requests", "requested url returned error: 429", "npm error code e429", "got 429", "status code: 429"], NO_STATUS, STEP } => Rate Backoff
         "The server that the step downloads from asks for fewer requests: a mirror or an account may help.";
         (Exec, "curl: (22) The requested URL returned error: 429", None),
         (Exec, "2026-11-24 11:19:49 ERROR 429: Too Many Requests.", None);
 
     // The network, as the programs say it.
     { &["temporary failure resolving", "temporary failure in name resolution", "could not resolve host", "could not resolve '", "unable to resolve host address", "name or service not known",
-        "no such host", "enotfound", "eai_again", "unknownhostexception", "name resolution"], NO_STATUS, STEP } => Net SolveAgain
+        "no such host", "enotfound", "eai_again", "unknownhostexception", "name resolution"], NO_STATUS, STEP } => Network Backoff
         "The step could not look a name up; finished steps are cached. If it stays, check the name, and the DNS servers or the proxy that steps are given.";
         (Exec, "Temporary failure resolving 'deb.example.org'", None),
         (Exec, "curl: (6) Could not resolve host: example.org", None),
@@ -78,7 +80,7 @@ pub(super) const STEPS: &[Row] = rows! {
         "curl: (6)", "curl: (7)", "curl: (28)", "curl: (35)", "curl: (52)", "curl: (56)", "curl: (18)", "empty reply from server", "transfer closed with", "recv failure", "operation too slow", "timeout was reached",
         "transferred a partial file", "the tls connection was non-properly terminated", "failed to connect to", "connection refused", "network is unreachable", "no route to host", "unexpected eof", "\": eof", "early eof", "rpc failed; curl",
         "remote end closed connection", "incompleteread", "socket hang up", "connection broken by", "no data received", "connection closed at byte", "premature end of content", "failed to respond"],
-        NO_STATUS, STEP } => Net SolveAgain
+        NO_STATUS, STEP } => Network Backoff
         "What the step downloads was lost on the way; finished steps are cached.";
         (Exec, "E: Failed to fetch http://deb.example.org/x.deb  Connection failed", None),
         (Exec, "npm error code ETIMEDOUT", None),
@@ -94,7 +96,7 @@ pub(super) const STEPS: &[Row] = rows! {
         (Exec, "fatal: early EOF", None);
     { &["requested url returned error: 5", "500 internal server error", "502 bad gateway", "503 service unavailable", "504 gateway time", "500  internal server error", "502  bad gateway", "503  service unavailable", "504  gateway time",
         "npm error code e500", "npm error code e502", "npm error code e503", "npm error code e504", "got 500", "got 502", "got 503", "got 504", "error 500:", "error 502:", "error 503:", "error 504:",
-        "status code: 500", "status code: 502", "status code: 503", "status code: 504", "requested url returned error: 408"], NO_STATUS, STEP } => Net SolveAgain
+        "status code: 500", "status code: 502", "status code: 503", "status code: 504", "requested url returned error: 408"], NO_STATUS, STEP } => Network Backoff
         "The server that the step downloads from, or a proxy before it, has a failure of its own; finished steps are cached.";
         (Exec, "curl: (22) The requested URL returned error: 503", None),
         (Exec, "npm error 502 Bad Gateway - GET http://a.example/npm/left-pad", None),
@@ -108,14 +110,14 @@ pub(super) const STEPS: &[Row] = rows! {
         "The step does not trust that server's certificate, or a proxy's in between: add its CA to the image, or check the clock.";
         (Exec, "process \"/bin/sh -c curl -s https://a.example\" did not complete successfully: exit code: 60\n", None),
         (Exec, "process \"/bin/sh -c wget -q https://a.example\" did not complete successfully: exit code: 5\n", None);
-    { &["curl …exit code: 6\n", "curl …exit code: 7\n", "curl …exit code: 18\n", "curl …exit code: 28\n", "curl …exit code: 35\n", "curl …exit code: 52\n", "curl …exit code: 56\n", "wget …exit code: 4\n"], NO_STATUS, STEP } => Net SolveAgain
+    { &["curl …exit code: 6\n", "curl …exit code: 7\n", "curl …exit code: 18\n", "curl …exit code: 28\n", "curl …exit code: 35\n", "curl …exit code: 52\n", "curl …exit code: 56\n", "wget …exit code: 4\n"], NO_STATUS, STEP } => Network Backoff
         "What the step downloads was lost on the way; finished steps are cached.";
         (Exec, "process \"/bin/sh -c curl -s a.example\" did not complete successfully: exit code: 56\n", None),
         (Exec, "process \"/bin/sh -c wget -q http://a.example/x\" did not complete successfully: exit code: 4\n", None);
-    { &["(from versions: none)"], NO_STATUS, STEP } => User Never
+    { &["(from versions: none)"], NO_STATUS, STEP } => Build Never
         "pip says this of a name that does not exist, and also where its index refuses or fails: check the index's address.";
         (Exec, "ERROR: Could not find a version that satisfies the requirement nothing-here (from versions: none)", None);
-    { &["did not complete successfully: exit code"], NO_STATUS, &[Exec, Export] } => User Never
+    { &["did not complete successfully: exit code"], NO_STATUS, &[Exec, Export] } => Build Never
         "";
         (Exec, "process \"/bin/sh -c false\" did not complete successfully: exit code: 1", None);
 };

@@ -1,21 +1,39 @@
-//! What another program's error text tells besides its class: the part of the work, the host that
+//! What another program's error text says besides its class: the part of the work, the host that
 //! was asked, the status that it gave.
 //!
 //! BuildKit puts the whole way of a failure into one line: `failed to resolve source metadata for
 //! r.example/x:1: failed to do request: Head "https://r.example/v2/x/manifests/1": dial tcp …`.
 //! Two flat tables find the parts of it.
 
-use super::{Class, Phase, Remedy, Verdict, classify, known};
+use crate::catalogue::{classify, known};
+use crate::class::Class;
+use crate::phase::Phase;
+use crate::verdict::{Remedy, Verdict};
 
-/// What a text tells.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Told {
-    /// The part of the work, where the text tells it.
+/// What a text says of a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Classified {
+    /// What it is and what can help.
+    pub verdict: Verdict,
+    /// The part of the work, where the text says it.
     pub phase: Option<Phase>,
     /// The host that was asked, with its port where there is one.
     pub host: Option<String>,
     /// The status that came.
     pub status: Option<u16>,
+}
+
+impl Classified {
+    /// Makes one of a verdict alone.
+    #[must_use]
+    pub const fn new(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            phase: None,
+            host: None,
+            status: None,
+        }
+    }
 }
 
 /// Texts of the engine, and the part of the work that they belong to. The first one found decides:
@@ -72,65 +90,39 @@ const HOSTS: &[(&str, &[char])] = &[
     ("source metadata for ", &['/']),
 ];
 
-/// How far from the line that tells a failure another one may tell its host, in lines.
-const NEAR: usize = 12;
-
-impl Told {
-    /// Reads a text.
-    #[must_use]
-    pub fn of(text: &str) -> Self {
-        // Each replacement is of the same length, so places hold for both.
-        let lower = text.to_ascii_lowercase();
-        let phase = PHASES.iter().find(|(words, _)| lower.contains(words));
-        Self {
-            phase: phase.map(|(_, phase)| *phase),
-            host: HOSTS.iter().find_map(|(before, ends)| {
-                let at = lower.find(before)? + before.len();
-                host(text[at..].split(*ends).next()?)
-            }),
-            status: status_in(&lower),
-        }
+/// Reads another program's error text and looks it up in the catalogue. A text that names no part of
+/// the work that needs a network, and has no row, is the user's own: a missing file, a bad path.
+#[must_use]
+pub fn classify_text(text: &str) -> Classified {
+    // Each replacement is of the same length, so places hold for both.
+    let lower = text.to_ascii_lowercase();
+    let found = PHASES.iter().find(|(words, _)| lower.contains(words));
+    let phase = found.map(|(_, phase)| *phase);
+    let status = status_in(&lower);
+    let verdict = match phase {
+        Some(phase) => classify(phase, text, status),
+        None => known(Phase::Resolve, text, status)
+            .unwrap_or_else(|| Verdict::new(Class::Build, Remedy::Never)),
+    };
+    Classified {
+        verdict,
+        phase,
+        host: host_in(text, &lower),
+        status,
     }
+}
 
-    /// Reads what a failed step said: the engine's message, the exit code of the step's process,
-    /// the end of its log. The last line of the log that is of the step's class by its own, or one
-    /// near it, tells the host; what is the user's own has none.
-    #[must_use]
-    pub fn of_step(message: &str, exit_code: u32, log: &str) -> (Self, Verdict) {
-        let text = format!("{message}\nexit code: {exit_code}\n{log}");
-        let verdict = classify(Phase::Exec, &text, None);
-        (Self::of_log(log, verdict.class), verdict)
-    }
+/// Finds the host that a text says was asked. `lower` is the text in lower case.
+fn host_in(text: &str, lower: &str) -> Option<String> {
+    HOSTS.iter().find_map(|(before, ends)| {
+        let at = lower.find(before)? + before.len();
+        host(text[at..].split(*ends).next()?)
+    })
+}
 
-    fn of_log(log: &str, class: Class) -> Self {
-        let lines: Vec<&str> = log.lines().collect();
-        let own = class == Class::User;
-        let speaks = |line: &&str| !own && classify(Phase::Exec, line, None).class == class;
-        let last = lines.iter().rposition(speaks);
-        // Some programs tell the address on a line of its own, before the causes or after.
-        let host = last.and_then(|last| {
-            let above = lines[last.saturating_sub(NEAR)..=last].iter().rev();
-            let below = lines.iter().skip(last + 1).take(NEAR);
-            above.chain(below).find_map(|line| Self::of(line).host)
-        });
-        Self {
-            phase: Some(Phase::Exec),
-            host,
-            status: None,
-        }
-    }
-
-    /// Looks the text up in the catalogue, with what it tells. A text that tells no part of the
-    /// work that needs a network, and has no row, is the user's own: a file that is missing, a
-    /// path that is none.
-    #[must_use]
-    pub fn verdict(&self, text: &str) -> Verdict {
-        match self.phase {
-            Some(phase) => classify(phase, text, self.status),
-            None => known(Phase::Resolve, text, self.status)
-                .unwrap_or_else(|| Verdict::new(Class::User, Remedy::Never)),
-        }
-    }
+/// Finds the host that a line says was asked.
+pub(crate) fn host_of(line: &str) -> Option<String> {
+    host_in(line, &line.to_ascii_lowercase())
 }
 
 /// Reads a host, without what stands before an `@`: it may be a password.
@@ -230,21 +222,9 @@ mod tests {
     #[test]
     fn the_parts_of_a_text_are_found() {
         for &(text, phase, host, status) in CASES {
-            let host = host.map(str::to_owned);
-            let wanted = Told {
-                phase,
-                host,
-                status,
-            };
-            assert_eq!(Told::of(text), wanted, "{text}");
+            let found = classify_text(text);
+            let found = (found.phase, found.host.as_deref(), found.status);
+            assert_eq!(found, (phase, host, status), "{text}");
         }
-    }
-
-    #[test]
-    fn the_line_that_failed_tells_the_host() {
-        let log = "Get:1 http://good.example/x\ncurl: (6) Could not resolve host: bad.example\n\
-                   see https://help.example/ for more";
-        let told = Told::of_log(log, Class::Net);
-        assert_eq!(told.host.as_deref(), Some("bad.example"));
     }
 }
