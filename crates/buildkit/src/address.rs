@@ -35,15 +35,15 @@ pub(crate) enum Endpoint {
 
 /// The files that secure a TCP connection, all PEM.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Tls {
+pub(crate) struct Tls {
     /// Certificates that the server's one must come from; without it no server is trusted.
-    pub ca: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
     /// Our own certificate, for a server that asks for one.
-    pub certificate: Option<PathBuf>,
+    pub(crate) certificate: Option<PathBuf>,
     /// The private key of our certificate.
-    pub key: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
     /// The name that the server's certificate must carry, where it is not the host's.
-    pub server_name: Option<String>,
+    pub(crate) server_name: Option<String>,
 }
 
 impl Address {
@@ -68,7 +68,7 @@ impl Address {
             reason,
         };
         if let Some(command) = text.strip_prefix("exec:") {
-            let words = split_words(command).ok_or_else(|| error("a quote that is not closed"))?;
+            let words = split_words(command).ok_or_else(|| error("a quote is not closed"))?;
             if words.is_empty() {
                 return Err(error("no command after exec:"));
             }
@@ -104,21 +104,6 @@ impl Address {
         }
     }
 
-    /// Sets the TLS files of a `tcp` address; has no effect on other ones, which need none.
-    #[must_use]
-    pub fn with_tls(mut self, files: Tls) -> Self {
-        if let Endpoint::Tcp { tls, .. } = &mut self.endpoint {
-            *tls = Some(files);
-        }
-        self
-    }
-
-    /// Tells whether the server runs on this machine and sees its file system: a unix socket.
-    #[must_use]
-    pub const fn is_local(&self) -> bool {
-        matches!(self.endpoint, Endpoint::Unix(_))
-    }
-
     pub(crate) const fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
@@ -131,7 +116,7 @@ impl Address {
     }
 }
 
-const FORMS: &str = "none of unix:///PATH, tcp://HOST:PORT, docker-container://NAME, \
+const FORMS: &str = "expected one of unix:///PATH, tcp://HOST:PORT, docker-container://NAME, \
                      podman-container://NAME, kube-pod://NAME, ssh://HOST, exec:COMMAND";
 
 impl fmt::Display for Address {
@@ -264,7 +249,6 @@ mod tests {
     fn parses_each_form() {
         let unix = Address::parse("unix:///run/b k/s.sock").unwrap();
         assert_eq!(*unix.endpoint(), Endpoint::Unix("/run/b k/s.sock".into()));
-        assert!(unix.is_local());
         let tcp = Address::parse("tcp://[::1]:1234").unwrap();
         let authority = "[::1]:1234".to_owned();
         assert_eq!(

@@ -24,17 +24,6 @@ pub struct Client {
     channel: Channel,
 }
 
-/// What a daemon says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Version {
-    /// The Go package that it was built from.
-    pub package: String,
-    /// Its version; own builds say `v0.0.0+unknown`, so decide nothing by it.
-    pub version: String,
-    /// The commit that it was built from.
-    pub revision: String,
-}
-
 /// A worker of a daemon: what runs the steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Worker {
@@ -57,9 +46,9 @@ pub struct CacheRecord {
     pub kind: String,
     /// Its size in bytes.
     pub size: u64,
-    /// It is in use and stays when the cache is pruned.
+    /// Whether it is in use, and stays when the cache is pruned.
     pub in_use: bool,
-    /// It shares its bytes with another record.
+    /// Whether it shares its bytes with another record.
     pub shared: bool,
     /// When it was made.
     pub created: Option<SystemTime>,
@@ -67,10 +56,10 @@ pub struct CacheRecord {
     pub last_used: Option<SystemTime>,
 }
 
-/// Which records of the cache go.
+/// Which records of the cache are removed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Prune {
-    /// Internal records and those that frontends hold go too.
+    /// Whether internal records and those that frontends hold are removed too.
     pub all: bool,
     /// Records that were used more recently stay.
     pub keep_duration: Duration,
@@ -110,22 +99,20 @@ impl Client {
         &self.address
     }
 
-    /// Asks for the daemon's version; empty where the daemon does not tell (dockerd's own).
+    /// Returns the daemon's version; empty where it has no `Info` call (dockerd's own). Own builds
+    /// report `v0.0.0+unknown`, so decide nothing by it.
     ///
     /// # Errors
     /// [`Error::Call`], [`Error::Lost`].
-    pub async fn version(&self) -> Result<Version> {
-        let answer = match self.control().info(control::InfoRequest {}).await {
-            Ok(answer) => answer.into_inner(),
-            Err(status) if status.code() == Code::Unimplemented => return Ok(Version::default()),
-            Err(status) => return Err(Error::of_call("Info", &status)),
-        };
-        let version = answer.buildkit_version.unwrap_or_default();
-        Ok(Version {
-            package: version.package,
-            version: version.version,
-            revision: version.revision,
-        })
+    pub async fn version(&self) -> Result<String> {
+        match self.control().info(control::InfoRequest {}).await {
+            Ok(answer) => {
+                let version = answer.into_inner().buildkit_version;
+                Ok(version.map(|version| version.version).unwrap_or_default())
+            }
+            Err(status) if status.code() == Code::Unimplemented => Ok(String::new()),
+            Err(status) => Err(Error::of_call("Info", &status)),
+        }
     }
 
     /// Lists the daemon's workers.
@@ -152,7 +139,7 @@ impl Client {
         Ok(records.into_iter().map(CacheRecord::from_proto).collect())
     }
 
-    /// Prunes the daemon's cache and returns the records that went.
+    /// Prunes the daemon's cache and returns the removed records.
     ///
     /// # Errors
     /// [`Error::Call`], [`Error::Lost`].
@@ -182,10 +169,6 @@ impl Client {
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT)
     }
-
-    pub(crate) fn channel(&self) -> Channel {
-        self.channel.clone()
-    }
 }
 
 impl Worker {
@@ -197,7 +180,7 @@ impl Worker {
         }
     }
 
-    /// Tells whether it runs steps of this platform, by emulation too.
+    /// Returns whether it runs steps of this platform, by emulation too.
     #[must_use]
     pub fn runs(&self, platform: &Platform) -> bool {
         self.platforms.contains(platform)

@@ -24,8 +24,8 @@ pub(crate) const DIAL: Duration = Duration::from_secs(20);
 /// makes a long distance slow.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
-/// How long a command that failed is listened to.
-const HEAR_OUT: Duration = Duration::from_millis(500);
+/// How long to read the error output of a command that failed.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How much of a command's error output is kept, in bytes.
 const STDERR_LIMIT: usize = 4 << 10;
 
@@ -191,14 +191,14 @@ impl Stderr {
         String::from_utf8_lossy(&bytes).trim().to_owned()
     }
 
-    /// Waits until a command that has ended has been heard out.
+    /// Waits until all that a command wrote before its end has been read.
     async fn settle(&self) {
-        let heard = async {
+        let read = async {
             let mut reader = self.reader.lock().await;
             while reader.join_next().await.is_some() {}
         };
         // A command that lives on has said what it had to say.
-        drop(tokio::time::timeout(HEAR_OUT, heard).await);
+        drop(tokio::time::timeout(LAST_WORDS, read).await);
     }
 
     async fn follow(&self, mut errors: ChildStderr) {

@@ -12,8 +12,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The text is no address.
-    #[error("{text:?} is no address of a buildkitd: {reason}")]
+    /// The text is not an address.
+    #[error("{text:?} is not an address of a buildkitd: {reason}")]
     Address {
         /// What was given.
         text: String,
@@ -48,7 +48,7 @@ pub enum Error {
         /// The daemon's text.
         message: String,
     },
-    /// The solve failed; what it says is typed.
+    /// The solve failed.
     #[error(transparent)]
     Failed(Box<Failure>),
     /// The solve was cancelled by us.
@@ -76,7 +76,7 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// The daemon sent a result that would leave its folder or makes no sense.
+    /// The daemon sent a result with a path that would leave its folder or is malformed.
     #[error("buildkitd sent {path:?} for the build's result, which is refused: {reason}")]
     UnsafePath {
         /// What was sent.
@@ -106,7 +106,9 @@ pub enum Error {
         name: String,
     },
     /// What is given as an ssh agent is not a socket.
-    #[error("{path} is no socket of an ssh agent (for {id:?}): start ssh-agent, add the key to it")]
+    #[error(
+        "{path} is not the socket of an ssh agent (for {id:?}): start ssh-agent and add the key to it"
+    )]
     SshAgent {
         /// The name that `RUN --mount=type=ssh` asks for.
         id: String,
@@ -116,7 +118,7 @@ pub enum Error {
         source: Option<io::Error>,
     },
     /// The daemon's answer lacks something, or cannot be read.
-    #[error("buildkitd's answer to {call} makes no sense: {reason}")]
+    #[error("buildkitd answered {call} wrongly: {reason}")]
     Answer {
         /// What was asked.
         call: &'static str,
@@ -135,7 +137,7 @@ impl Error {
         }
     }
 
-    /// Tells whether the same solve may succeed when it is tried again: the engine or the way to
+    /// Returns whether the same solve may succeed when it is tried again: the engine or the way to
     /// it failed, not the build.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -10,11 +10,11 @@ use crate::proto::{Timestamp, control};
 pub enum Event {
     /// A step is known, or its state changed.
     Vertex(Vertex),
-    /// A part of a step moved on: a transfer, an extraction, an export.
+    /// A part of a step advanced: a transfer, an extraction, an export.
     Progress(Progress),
     /// A step's process wrote output.
     Log(Log),
-    /// The frontend or a step warns.
+    /// A warning of the frontend or of a step.
     Warning(Warning),
 }
 
@@ -25,8 +25,6 @@ pub struct Vertex {
     pub digest: String,
     /// Name for people: `[build 2/4] RUN make`.
     pub name: String,
-    /// Digests of the steps that it needs.
-    pub inputs: Vec<String>,
     /// Its result came from the daemon's cache.
     pub cached: bool,
     /// When it began.
@@ -35,8 +33,6 @@ pub struct Vertex {
     pub completed: Option<SystemTime>,
     /// Why it failed; `context canceled` where another step's failure or the user stopped it.
     pub error: Option<String>,
-    /// Name of the group that its progress is shown under, where the frontend made one.
-    pub group: Option<String>,
 }
 
 /// Where a step stands.
@@ -75,24 +71,9 @@ impl Vertex {
     pub fn duration(&self) -> Option<Duration> {
         self.completed?.duration_since(self.started?).ok()
     }
-
-    /// Returns the image whose metadata the step loads (`load metadata for X`, `resolve image
-    /// config for X`): what the frontend asked for, even where a policy then denied it.
-    #[must_use]
-    pub fn image(&self) -> Option<&str> {
-        let markers = [
-            "load metadata for ",
-            "resolve image config for docker-image://",
-            "resolve image config for ",
-        ];
-        let found = markers
-            .iter()
-            .find_map(|marker| self.name.split_once(marker));
-        found.map(|(_, image)| image)
-    }
 }
 
-/// A part of a step that moves on.
+/// How far a part of a step is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// Digest of the step.
@@ -116,7 +97,7 @@ pub struct Progress {
 pub struct Log {
     /// Digest of the step.
     pub vertex: String,
-    /// Where it was written.
+    /// The stream that it was written to.
     pub stream: Stream,
     /// The bytes, cut anywhere: not always whole lines, not always UTF-8.
     pub bytes: Vec<u8>,
@@ -138,20 +119,19 @@ pub enum Stream {
 pub struct Warning {
     /// Digest of the step that it is about.
     pub vertex: String,
-    /// How grave; 1 is the usual.
+    /// Severity; 1 is usual.
     pub level: i64,
-    /// In one line.
+    /// The warning in one line.
     pub short: String,
-    /// In more lines.
+    /// The explanation, in several lines.
     pub detail: Vec<String>,
-    /// Where to read on.
+    /// Address of its documentation; empty where it has none.
     pub url: String,
     /// The lines that it is about.
     pub excerpt: Option<Excerpt>,
 }
 
-/// Turns one message of the Status stream into events, in the order in which they make sense:
-/// steps before what happens in them.
+/// Turns one message of the Status stream into events, steps before what happens in them.
 pub(crate) fn from_status(status: control::StatusResponse) -> impl Iterator<Item = Event> {
     let vertexes = status.vertexes.into_iter().map(vertex).map(Event::Vertex);
     let progress = status.statuses.into_iter().map(progress);
@@ -167,12 +147,10 @@ fn vertex(vertex: control::Vertex) -> Vertex {
     Vertex {
         digest: vertex.digest,
         name: vertex.name,
-        inputs: vertex.inputs,
         cached: vertex.cached,
         started: time(vertex.started),
         completed: time(vertex.completed),
         error: (!vertex.error.is_empty()).then_some(vertex.error),
-        group: vertex.progress_group.map(|group| group.name),
     }
 }
 
@@ -234,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_the_state_of_a_step() {
+    fn a_step_has_a_state() {
         let now = Some(SystemTime::now());
         let mut vertex = named("[1/2] FROM x");
         assert_eq!(vertex.state(), State::Waiting);
@@ -248,26 +226,5 @@ mod tests {
         assert_eq!(vertex.state(), State::Failed);
         vertex.error = Some("failed: context canceled".to_owned());
         assert_eq!(vertex.state(), State::Canceled);
-    }
-
-    #[test]
-    fn names_the_image_that_a_step_resolves() {
-        for (name, image) in [
-            (
-                "[internal] load metadata for docker.io/library/busybox:1.36",
-                "docker.io/library/busybox:1.36",
-            ),
-            (
-                "[linux/arm64 internal] load metadata for ghcr.io/a/b:1",
-                "ghcr.io/a/b:1",
-            ),
-            (
-                "resolve image config for docker-image://docker.io/docker/dockerfile:1",
-                "docker.io/docker/dockerfile:1",
-            ),
-        ] {
-            assert_eq!(named(name).image(), Some(image));
-        }
-        assert_eq!(named("[2/2] RUN x").image(), None);
     }
 }

@@ -42,9 +42,8 @@ impl Excerpt {
             .then(|| first..=last.clamp(first, count))
     }
 
-    /// Tells whether a line is part of one of the places.
-    #[must_use]
-    pub fn marks(&self, line: u32) -> bool {
+    /// Returns whether a line is part of one of the places.
+    fn marks(&self, line: u32) -> bool {
         let mut ranges = self.ranges.iter();
         ranges.any(|range| (range.first_line..=range.last_line).contains(&line))
     }

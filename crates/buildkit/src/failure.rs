@@ -18,14 +18,10 @@ pub struct Failure {
     pub kind: Kind,
     /// The daemon's text, causes last.
     pub message: String,
-    /// The gRPC code, in words.
-    pub code: &'static str,
     /// The lines of the Dockerfile that it is about, innermost first.
     pub excerpts: Vec<Excerpt>,
     /// Digest of the step that failed.
     pub vertex: Option<String>,
-    /// Name of the frontend that failed.
-    pub frontend: Option<String>,
 }
 
 /// The kinds of failure.
@@ -61,23 +57,7 @@ impl Failure {
         }
     }
 
-    /// Returns the first line of the Dockerfile that it is about: of the innermost excerpt, or, as
-    /// the answers to questions have none, as the message says it.
-    #[must_use]
-    pub fn line(&self) -> Option<u32> {
-        let excerpts = self.excerpts.iter();
-        let mut lines = excerpts.filter_map(|excerpt| Some(*excerpt.lines()?.start()));
-        lines.next().or_else(|| {
-            let (_, after) = self.message.split_once("parse error on line ")?;
-            after
-                .split(|c: char| !c.is_ascii_digit())
-                .next()?
-                .parse()
-                .ok()
-        })
-    }
-
-    /// Tells whether a repetition may succeed.
+    /// Returns whether a repetition may succeed.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self.kind, Kind::Engine)
@@ -91,10 +71,8 @@ impl Failure {
         Self {
             kind,
             message,
-            code: status.code().description(),
             excerpts: details.excerpts,
             vertex: details.vertex,
-            frontend: details.frontend,
         }
     }
 }
@@ -111,18 +89,13 @@ impl std::error::Error for Failure {}
 struct Details {
     excerpts: Vec<Excerpt>,
     vertex: Option<String>,
-    frontend: Option<String>,
+    frontend: bool,
     exit_code: Option<u32>,
 }
 
 #[derive(Deserialize)]
 struct VertexDetail {
     digest: String,
-}
-
-#[derive(Deserialize)]
-struct FrontendDetail {
-    name: String,
 }
 
 #[derive(Deserialize)]
@@ -146,10 +119,7 @@ impl Details {
                     let vertex = serde_json::from_slice::<VertexDetail>(json).ok();
                     all.vertex = vertex.map(|vertex| vertex.digest).or(all.vertex);
                 }
-                "errdefs.Frontend+json" => {
-                    let frontend = serde_json::from_slice::<FrontendDetail>(json).ok();
-                    all.frontend = frontend.map(|frontend| frontend.name).or(all.frontend);
-                }
+                "errdefs.Frontend+json" => all.frontend = true,
                 "gatewayapi.ExitMessage+json" => {
                     let exit = serde_json::from_slice::<ExitDetail>(json).ok();
                     all.exit_code = exit.map(|exit| exit.code).or(all.exit_code);
@@ -175,10 +145,7 @@ impl Details {
             return Kind::Engine;
         }
         let fetching = FETCHING.iter().any(|text| message.contains(text));
-        if !fetching
-            && self.vertex.is_none()
-            && (self.frontend.is_some() || !self.excerpts.is_empty())
-        {
+        if !fetching && self.vertex.is_none() && (self.frontend || !self.excerpts.is_empty()) {
             return Kind::Frontend;
         }
         match code {
@@ -201,8 +168,8 @@ const ENGINE: [&str; 9] = [
     "locked for",
 ];
 
-/// Texts of failures that the network or a registry has caused, even where the daemon tells them as
-/// the frontend's: it resolves names and fetches tokens on the frontend's behalf.
+/// Texts of failures that the network or a registry has caused, even where the daemon reports them
+/// as the frontend's: it resolves names and fetches tokens on the frontend's behalf.
 const FETCHING: [&str; 7] = [
     "failed to resolve source metadata",
     "failed to fetch anonymous token",
@@ -228,7 +195,7 @@ fn exit_code(message: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
-/// Tells whether the connection, and not the daemon, ended a call.
+/// Returns whether the connection, and not the daemon, ended a call.
 pub(crate) fn is_lost(status: &tonic::Status) -> bool {
     let from_transport = status.source().is_some();
     let code = status.code();
@@ -304,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_kinds_apart() {
+    fn distinguishes_kinds() {
         let kind = |code, message, details: &[(&str, &str)]| failure(code, message, details).kind;
         let frontend = [("errdefs.Frontend+json", r#"{"name":"dockerfile.v0"}"#)];
         assert_eq!(

@@ -1,32 +1,26 @@
 //! Runs a solve: its session, its request and its reports, side by side, and ended together.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
-use tonic::{Request, Status, Streaming};
+use tonic::{Status, Streaming};
 
-use crate::client::{Client, MESSAGE_LIMIT};
+use crate::client::Client;
 use crate::event::{self, Event};
 use crate::failure::{self, Failure};
-use crate::output::Solved;
 use crate::proto::control::{SolveRequest, SolveResponse, StatusRequest, StatusResponse};
-use crate::proto::gateway;
-use crate::proto::gateway::llb_bridge_client::LlbBridgeClient;
 use crate::request;
 use crate::session::{self, Session};
 use crate::solve::Solve;
+use crate::solved::Solved;
 use crate::{Error, Result};
 
 /// How long the reports may be silent after the end of a solve until they are given up.
 const QUIET: Duration = Duration::from_secs(5);
 /// How long to wait for the solve's own error after its session was lost.
 const GRACE: Duration = Duration::from_secs(10);
-/// The header that names the solve that a gateway call belongs to.
-const BUILD_ID: &str = "buildkit-controlapi-buildid";
 
 impl Client {
     /// Runs a solve. Its events go to `events`, whose receiver may be dropped; the solve waits
@@ -95,33 +89,6 @@ impl Client {
         }
     }
 
-    /// Asks the Dockerfile frontend about the Dockerfile without building it: `frontend.targets`,
-    /// `frontend.outline`, `frontend.lint`. Returns the documents of the answer, `result.json`
-    /// among them.
-    ///
-    /// # Errors
-    /// As [`Client::solve`]: a Dockerfile that the frontend refuses is [`Error::Failed`].
-    pub async fn ask_frontend(
-        &self,
-        solve: Solve,
-        request: &str,
-    ) -> Result<BTreeMap<String, Vec<u8>>> {
-        let session = self.open_session(&[&solve]).await?;
-        let reference = session::new_id();
-        // A solve without a frontend holds the session open for the calls of the gateway.
-        let holder = request::of_gateway(&solve, &reference, session.id());
-        let asked = async {
-            let asked = self.gateway_solve(&solve, &reference, request).await;
-            let returned = self.gateway_return(&reference).await;
-            asked.and_then(|answer| returned.map(|()| answer))
-        };
-        let answer = tokio::select! {
-            (answer, _) = async { tokio::join!(asked, self.run(holder)) } => answer,
-            error = lost(&session) => Err(error),
-        };
-        answer.map_err(|error| session.record().take_problem().unwrap_or(error))
-    }
-
     async fn run(&self, request: SolveRequest) -> Result<SolveResponse> {
         let answer = self.control().solve(request).await;
         answer
@@ -154,48 +121,6 @@ impl Client {
         });
         task
     }
-
-    fn gateway(&self) -> LlbBridgeClient<Channel> {
-        LlbBridgeClient::new(self.channel())
-            .max_decoding_message_size(MESSAGE_LIMIT)
-            .max_encoding_message_size(MESSAGE_LIMIT)
-    }
-
-    async fn gateway_solve(
-        &self,
-        solve: &Solve,
-        reference: &str,
-        request: &str,
-    ) -> Result<BTreeMap<String, Vec<u8>>> {
-        let mut attributes = request::to_map(&solve.attributes);
-        attributes.insert("requestid".to_owned(), request.to_owned());
-        let capabilities = "moby.buildkit.frontend.subrequests";
-        attributes
-            .entry("frontend.caps".to_owned())
-            .and_modify(|known| *known = format!("{known},{capabilities}"))
-            .or_insert_with(|| capabilities.to_owned());
-        let message = gateway::SolveRequest {
-            frontend: request::FRONTEND.to_owned(),
-            frontend_opt: attributes,
-            allow_result_return: true,
-            allow_result_array_ref: true,
-            ..gateway::SolveRequest::default()
-        };
-        let answer = self.gateway().solve(of_build(message, reference)).await;
-        let answer = answer.map_err(|status| of_solve(&status))?;
-        let result = answer.into_inner().result.unwrap_or_default();
-        Ok(result.metadata.into_iter().collect())
-    }
-
-    /// Ends the solve that held the session open.
-    async fn gateway_return(&self, reference: &str) -> Result<()> {
-        let message = gateway::ReturnRequest {
-            result: Some(gateway::Result::default()),
-            error: None,
-        };
-        let answer = self.gateway().r#return(of_build(message, reference)).await;
-        answer.map(|_| ()).map_err(|status| of_solve(&status))
-    }
 }
 
 /// Waits for a report: as long as it takes while the solve runs, a while after its end.
@@ -209,15 +134,6 @@ async fn next_report(
         () = ended.cancelled() => tokio::time::timeout(QUIET, reports.message()).await.ok()?,
     };
     next.ok().flatten()
-}
-
-/// Makes a gateway call of a solve.
-fn of_build<M>(message: M, reference: &str) -> Request<M> {
-    let mut request = Request::new(message);
-    let value = reference.parse();
-    let value = value.expect("an identity has letters and digits only");
-    request.metadata_mut().insert(BUILD_ID, value);
-    request
 }
 
 /// Waits until the session is gone; then the solve cannot end well, but its own error, which says

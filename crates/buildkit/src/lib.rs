@@ -9,6 +9,7 @@
 //! others.
 
 mod address;
+mod authority;
 mod client;
 mod connect;
 mod context;
@@ -23,15 +24,18 @@ mod proto;
 mod request;
 mod session;
 mod solve;
+mod solved;
 mod tree;
 
-pub use address::{Address, Tls};
-pub use client::{CacheRecord, Client, Prune, Version, Worker};
+pub use address::Address;
+pub use authority::{Account, Authority, Refusal, Token, TokenRequest};
+pub use client::{CacheRecord, Client, Prune, Worker};
 pub use error::{Error, Result};
 pub use event::{Event, Log, Progress, State, Stream, Vertex, Warning};
 pub use excerpt::{Excerpt, Range};
 pub use failure::{Failure, Kind};
-pub use output::{Archive, Output, Sink, Solved};
+pub use output::Output;
 pub use policy::Policy;
-pub use session::{Account, Authority, Refusal, Session, Token, TokenRequest, Traffic};
-pub use solve::{Context, Entitlement, Resolve, Secret, Solve};
+pub use session::{Session, Traffic};
+pub use solve::{Context, Entitlement, Secret, Solve};
+pub use solved::Solved;

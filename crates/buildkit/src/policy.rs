@@ -57,12 +57,6 @@ impl Policy {
         self.with(PolicyAction::Convert, pattern, Some(replacement.to_owned()))
     }
 
-    /// Tells whether there are no rules.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
-    }
-
     fn with(mut self, action: PolicyAction, pattern: &str, replacement: Option<String>) -> Self {
         let pattern = pattern.to_owned();
         self.rules.push(Rule {

@@ -1,14 +1,12 @@
 //! Writes a solve in the daemon's words: `moby.buildkit.v1.SolveRequest`.
 
-use std::collections::{BTreeMap, HashMap};
-
 use crate::proto::control;
 use crate::solve::Solve;
 
 /// The frontend that reads Dockerfiles; `# syntax` images are its own business.
-pub(crate) const FRONTEND: &str = "dockerfile.v0";
+const FRONTEND: &str = "dockerfile.v0";
 
-/// Writes the request of a solve that the frontend runs.
+/// Writes the request of a solve.
 pub(crate) fn of_solve(solve: &Solve, reference: &str, session: &str) -> control::SolveRequest {
     let exporter = solve.output.exporter().map(|(kind, mut attributes)| {
         attributes.extend(solve.output_attributes.clone());
@@ -22,24 +20,13 @@ pub(crate) fn of_solve(solve: &Solve, reference: &str, session: &str) -> control
         .clone()
         .map(|exporter| (exporter.r#type, exporter.attrs))
         .unwrap_or_default();
+    let entitlements = solve.entitlements.iter();
     control::SolveRequest {
         exporter_deprecated: kind,
         exporter_attrs_deprecated: attributes,
         frontend: FRONTEND.to_owned(),
-        frontend_attrs: to_map(&solve.attributes),
+        frontend_attrs: solve.attributes.clone().into_iter().collect(),
         exporters: exporter.into_iter().collect(),
-        ..bare(solve, reference, session)
-    }
-}
-
-/// Writes the request of a solve that only keeps a session open for gateway calls.
-pub(crate) fn of_gateway(solve: &Solve, reference: &str, session: &str) -> control::SolveRequest {
-    bare(solve, reference, session)
-}
-
-fn bare(solve: &Solve, reference: &str, session: &str) -> control::SolveRequest {
-    let entitlements = solve.entitlements.iter();
-    control::SolveRequest {
         r#ref: reference.to_owned(),
         session: session.to_owned(),
         cache: Some(control::CacheOptions::default()),
@@ -47,8 +34,4 @@ fn bare(solve: &Solve, reference: &str, session: &str) -> control::SolveRequest 
         source_policy: solve.policy.to_proto(),
         ..control::SolveRequest::default()
     }
-}
-
-pub(crate) fn to_map(map: &BTreeMap<String, String>) -> HashMap<String, String> {
-    map.clone().into_iter().collect()
 }

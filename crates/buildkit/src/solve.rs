@@ -8,9 +8,9 @@ use std::sync::Arc;
 use sealift_content::Store;
 use sealift_oci::{Digest, Platform};
 
+use crate::authority::Authority;
 use crate::output::Output;
 use crate::policy::Policy;
-use crate::session::Authority;
 
 /// A build of one Dockerfile for one platform.
 #[derive(Debug)]
@@ -47,17 +47,6 @@ impl Entitlement {
             Self::SecurityInsecure => "security.insecure",
         }
     }
-}
-
-/// How images that a registry would serve are resolved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resolve {
-    /// The daemon's own way: it may prefer what it has.
-    Default,
-    /// Always ask the registry.
-    Pull,
-    /// Prefer what the daemon has.
-    Local,
 }
 
 /// What stands behind a name that a Dockerfile uses as an image or stage.
@@ -197,33 +186,16 @@ impl Solve {
         self.attribute("force-network-mode", mode)
     }
 
-    /// Sets the size of `/dev/shm` in RUN steps, in bytes.
+    /// Runs every step anew.
     #[must_use]
-    pub fn shm_size(self, bytes: u64) -> Self {
-        self.attribute("shm-size", &bytes.to_string())
+    pub fn no_cache(self) -> Self {
+        self.attribute("no-cache", "")
     }
 
-    /// Sets limits of RUN steps: `nofile=1024:2048`.
+    /// Asks registries for newer images, where the daemon may prefer what it has.
     #[must_use]
-    pub fn ulimits(self, limits: &[String]) -> Self {
-        self.attribute("ulimit", &limits.join(","))
-    }
-
-    /// Runs every step anew, or those of the named stages.
-    #[must_use]
-    pub fn no_cache(self, stages: &[String]) -> Self {
-        self.attribute("no-cache", &stages.join(","))
-    }
-
-    /// Sets how images that a registry would serve are resolved.
-    #[must_use]
-    pub fn resolve(self, resolve: Resolve) -> Self {
-        let mode = match resolve {
-            Resolve::Default => "default",
-            Resolve::Pull => "pull",
-            Resolve::Local => "local",
-        };
-        self.attribute("image-resolve-mode", mode)
+    pub fn pull(self) -> Self {
+        self.attribute("image-resolve-mode", "pull")
     }
 
     /// Sets a frontend attribute by BuildKit's own name, such as `attest:provenance`.
@@ -256,8 +228,8 @@ impl Solve {
             Context::Remote(reference) => format!("docker-image://{reference}"),
             Context::Url(url) => url,
         };
-        // Frontends that are images refuse named contexts unless they are told that the client
-        // knows them.
+        // Frontends that are images refuse named contexts unless the client claims to know
+        // them.
         self.attribute(&key, &value)
             .attribute("frontend.caps", "moby.buildkit.frontend.contexts+forward")
     }

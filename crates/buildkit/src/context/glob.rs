@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-/// A pattern that makes no sense.
+/// A malformed pattern.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
@@ -18,7 +18,7 @@ enum Token {
     Literal(char),
 }
 
-/// Tells whether a name matches a pattern as a whole.
+/// Returns whether a name matches a pattern as a whole.
 pub(super) fn matches(pattern: &str, name: &str) -> Result<bool, Malformed> {
     let tokens = parse(pattern)?;
     let name: Vec<char> = name.chars().collect();

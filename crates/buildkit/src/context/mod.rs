@@ -1,15 +1,15 @@
-//! The files of a build context: which of them the daemon gets, and what it is told of each.
+//! The files of a build context: which of them the daemon gets, and the description of each.
 //!
 //! The rules are those of moby's `patternmatcher` and of `fsutil`, so that a `.dockerignore`
 //! means the same as under `docker build`.
 
 mod follow;
 mod glob;
+#[cfg(test)]
+mod oracle;
 mod path;
 mod pattern;
 mod stat;
-#[cfg(test)]
-mod truth;
 mod walk;
 
 use std::io;
@@ -43,7 +43,7 @@ pub(crate) struct Selection {
 /// Why a context cannot be walked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
-    /// A pattern makes no sense.
+    /// A pattern is malformed.
     #[error(transparent)]
     Pattern(#[from] BadPattern),
     /// A folder or file cannot be read.

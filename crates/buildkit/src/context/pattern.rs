@@ -5,9 +5,9 @@ use regex::Regex;
 
 use super::{glob, path};
 
-/// A pattern that makes no sense.
+/// A malformed pattern.
 #[derive(Debug, thiserror::Error)]
-#[error("the pattern {pattern:?} makes no sense")]
+#[error("the pattern {pattern:?} is malformed")]
 pub(crate) struct BadPattern {
     /// The pattern.
     pub(crate) pattern: String,
@@ -60,7 +60,7 @@ impl Matcher {
         &self.patterns
     }
 
-    /// Tells whether a path matches, given what its folder matched; of a path at the top there is
+    /// Returns whether a path matches, given what its folder matched; of a path at the top there is
     /// no folder.
     pub(super) fn matches(
         &self,
@@ -114,7 +114,7 @@ impl Pattern {
         })
     }
 
-    /// Tells whether it takes back.
+    /// Returns whether it takes back.
     pub(super) const fn is_exclusion(&self) -> bool {
         self.exclusion
     }
@@ -125,7 +125,7 @@ impl Pattern {
         text.strip_suffix("/*").unwrap_or(text)
     }
 
-    /// Tells whether it is a plain path, but for a last `/*` or `/**`.
+    /// Returns whether it is a plain path, but for a last `/*` or `/**`.
     pub(super) fn is_plain(&self) -> bool {
         !self
             .without_trailing_glob()

@@ -1,4 +1,4 @@
-//! What the daemon is told of a file: fsutil's `Stat`, whose mode is Go's `os.FileMode`.
+//! The description of a file that the daemon gets: fsutil's `Stat`, whose mode is Go's `os.FileMode`.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
@@ -22,17 +22,17 @@ const STICKY: u32 = 1 << 20;
 /// All bits that make something other than a regular file.
 const TYPE: u32 = DIR | SYMLINK | DEVICE | NAMED_PIPE | 1 << 24 | CHAR_DEVICE | 1 << 19;
 
-/// Tells whether a mode is of a file with content.
+/// Returns whether a mode is of a file with content.
 pub(crate) const fn is_regular(mode: u32) -> bool {
     mode & TYPE == 0
 }
 
-/// Tells whether a mode is of a symbolic link.
+/// Returns whether a mode is of a symbolic link.
 pub(crate) const fn is_symlink(mode: u32) -> bool {
     mode & SYMLINK != 0
 }
 
-/// Remembers files with several names, to tell the second one as a link to the first.
+/// Remembers files with several names, to describe the second one as a link to the first.
 #[derive(Debug, Default)]
 pub(super) struct Links(HashMap<(u64, u64), String>);
 

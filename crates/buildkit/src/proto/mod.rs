@@ -10,7 +10,6 @@ pub(crate) use bollard_buildkit_proto::google::rpc::Status as RpcStatus;
 pub(crate) use bollard_buildkit_proto::health;
 pub(crate) use bollard_buildkit_proto::moby::buildkit::secrets::v1 as secrets;
 pub(crate) use bollard_buildkit_proto::moby::buildkit::v1 as control;
-pub(crate) use bollard_buildkit_proto::moby::buildkit::v1::frontend as gateway;
 pub(crate) use bollard_buildkit_proto::moby::buildkit::v1::sourcepolicy as policy;
 pub(crate) use bollard_buildkit_proto::moby::buildkit::v1::types as worker;
 pub(crate) use bollard_buildkit_proto::moby::filesync::packet as bytesend;

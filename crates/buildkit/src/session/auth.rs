@@ -3,88 +3,20 @@
 //! A daemon fetches tokens itself, from its own network, unless the client proves that it can: it
 //! gives a public key and signs what the daemon asks it to sign. Then `FetchToken` comes to us.
 
-use std::fmt;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use ring::{hmac, rand};
 use tonic::{Request, Response, Status};
 
 use super::record::{Count, Record};
+use crate::authority::{Authority, TokenRequest};
 use crate::proto::filesync::auth_server::Auth;
 use crate::proto::filesync::{
     CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse,
     GetTokenAuthorityRequest, GetTokenAuthorityResponse, VerifyTokenAuthorityRequest,
     VerifyTokenAuthorityResponse,
 };
-
-/// Knows the credentials of registries and fetches tokens for the daemon.
-///
-/// A sealed build asks for nothing.
-pub trait Authority: fmt::Debug + Send + Sync {
-    /// Finds the account for a registry or mirror that wants a password itself; nobody by default.
-    fn account<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Option<Account>, Refusal>> {
-        let _ = host;
-        Box::pin(std::future::ready(Ok(None)))
-    }
-
-    /// Fetches a token from a registry's realm.
-    fn token<'a>(&'a self, wanted: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Refusal>>;
-}
-
-/// An account of a registry; the password is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Account {
-    /// The name; empty where the secret is an identity token.
-    pub name: String,
-    /// The password or identity token.
-    pub secret: String,
-}
-
-impl fmt::Debug for Account {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account")
-            .field("name", &self.name)
-            .field("secret", &"****")
-            .finish()
-    }
-}
-
-/// The token that a daemon wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenRequest {
-    /// Host of the registry or mirror.
-    pub host: String,
-    /// URL that gives tokens.
-    pub realm: String,
-    /// Name of the registry at its realm.
-    pub service: String,
-    /// What the token is for: `repository:library/busybox:pull`.
-    pub scopes: Vec<String>,
-}
-
-/// A token; it is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token {
-    /// The token itself.
-    pub value: String,
-    /// How long it is good for, in seconds.
-    pub expires_in: u64,
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token")
-            .field("value", &"****")
-            .field("expires_in", &self.expires_in)
-            .finish()
-    }
-}
-
-/// Why no token is given; the daemon repeats it in its own error.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal(pub String);
 
 /// Asks the solve's authority; without one, everybody is anonymous and the daemon on its own.
 pub(crate) struct Service {

@@ -1,44 +1,24 @@
 //! Serves content stores to the daemon (`containerd.services.content.v1.Content`): images are read
 //! from them, results are written into them.
 
-use std::collections::{BTreeMap, HashMap};
-use std::convert::Infallible;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use sealift_content::Store;
 use sealift_oci::Digest;
-use tonic::body::Body;
-use tonic::codegen::http;
 use tonic::metadata::MetadataMap;
-use tonic::server::{Grpc, NamedService};
 use tonic::{Request, Response, Status, Streaming};
-use tonic_prost::ProstCodec;
 
-use super::owned::{Owned, Sender};
+use super::owned::{Owned, Sender, blocking};
 use super::record::{Count, Record};
-use super::write::Write;
-use crate::Error;
-use crate::client::MESSAGE_LIMIT;
+use super::service::service;
+use super::write::{Write, Writes, digest};
 use crate::proto::content as proto;
 
 /// Stores by the name that the daemon asks by.
 pub(crate) type Stores = BTreeMap<String, Store>;
-
-/// The methods that are served.
-pub(crate) const METHODS: [&str; 8] = [
-    "/containerd.services.content.v1.Content/Info",
-    "/containerd.services.content.v1.Content/Update",
-    "/containerd.services.content.v1.Content/Read",
-    "/containerd.services.content.v1.Content/Status",
-    "/containerd.services.content.v1.Content/ListStatuses",
-    "/containerd.services.content.v1.Content/Write",
-    "/containerd.services.content.v1.Content/Abort",
-    "/containerd.services.content.v1.Content/Delete",
-];
 
 /// The header that names a store.
 const STORE: &str = "buildkit-attachable-store-id";
@@ -47,39 +27,26 @@ const CHUNK: usize = 1 << 20;
 
 /// The service; clones share everything.
 #[derive(Clone)]
-pub(crate) struct Service(Arc<Inner>);
-
-struct Inner {
-    stores: Stores,
+pub(crate) struct Service {
+    stores: Arc<Stores>,
     record: Record,
-    writes: Mutex<HashMap<String, proto::Status>>,
+    writes: Writes,
 }
 
 impl Service {
     pub(crate) fn new(stores: Stores, record: Record) -> Self {
-        Self(Arc::new(Inner {
-            stores,
+        Self {
+            stores: Arc::new(stores),
             record,
-            writes: Mutex::default(),
-        }))
+            writes: Writes::default(),
+        }
     }
 
     fn store(&self, metadata: &MetadataMap) -> Result<Store, Status> {
         let name = metadata.get(STORE).and_then(|name| name.to_str().ok());
         let name = name.ok_or_else(|| Status::invalid_argument("the request names no store"))?;
-        let store = self.0.stores.get(name).cloned();
+        let store = self.stores.get(name).cloned();
         store.ok_or_else(|| Status::not_found(format!("unknown store {name}")))
-    }
-
-    pub(super) fn record(&self) -> &Record {
-        &self.0.record
-    }
-
-    /// Makes a status of a store's error, and keeps the error itself.
-    pub(super) fn failed(&self, error: sealift_content::Error) -> Status {
-        let status = Status::failed_precondition(error.to_string());
-        self.0.record.fail(Error::Store(error));
-        status
     }
 
     async fn info(
@@ -90,7 +57,7 @@ impl Service {
         let digest = digest(&request.get_ref().digest)?;
         let wanted = digest.clone();
         let size = blocking(move || store.size(&wanted)).await?;
-        let size = size.map_err(|error| self.failed(error))?;
+        let size = size.map_err(|error| self.record.store_failed(error))?;
         let size = size.ok_or_else(|| Status::not_found(format!("content {digest}: not found")))?;
         let info = proto::Info {
             digest: digest.to_string(),
@@ -145,8 +112,8 @@ impl Service {
     ) -> Result<(), Status> {
         let file = store
             .open_blob(digest)
-            .map_err(|error| self.failed(error))?;
-        let record = &self.0.record;
+            .map_err(|error| self.record.store_failed(error))?;
+        let record = &self.record;
         if offset == 0 {
             record.add(Count::BlobReads, 1);
         }
@@ -180,7 +147,7 @@ impl Service {
         let messages = request.into_inner();
         let (mut stream, sender) = Owned::channel(1);
         stream.spawn(async move {
-            let write = Write::new(self, store);
+            let write = Write::new(store, self.record, self.writes);
             if let Err(status) = write.run(messages, &sender).await {
                 let _ = sender.send(Err(status)).await;
             }
@@ -193,7 +160,7 @@ impl Service {
         request: Request<proto::ReferenceRequest>,
     ) -> Result<Response<proto::StatusResponse>, Status> {
         let reference = request.into_inner().reference;
-        let status = self.writes().get(&reference).cloned();
+        let status = self.writes.get(&reference);
         let status = status.ok_or_else(|| Status::not_found(format!("no write of {reference}")))?;
         Ok(Response::new(proto::StatusResponse {
             status: Some(status),
@@ -204,16 +171,16 @@ impl Service {
         self,
         _: Request<proto::ListStatusesRequest>,
     ) -> Result<Response<proto::ListStatusesResponse>, Status> {
-        let statuses = self.writes().values().cloned().collect();
+        let statuses = self.writes.all();
         Ok(Response::new(proto::ListStatusesResponse { statuses }))
     }
 
-    /// Takes note that a write is given up. What was written stays, for the next one to go on with.
+    /// Forgets a write that is given up. What was written stays, for the next one to go on with.
     async fn abort(
         self,
         request: Request<proto::ReferenceRequest>,
     ) -> Result<Response<proto::Empty>, Status> {
-        self.writes().remove(&request.into_inner().reference);
+        self.writes.remove(&request.into_inner().reference);
         Ok(Response::new(proto::Empty {}))
     }
 
@@ -226,22 +193,6 @@ impl Service {
             "blobs of this store are not the daemon's to delete",
         ))
     }
-
-    pub(super) fn writes(&self) -> std::sync::MutexGuard<'_, HashMap<String, proto::Status>> {
-        self.0.writes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-pub(super) fn digest(text: &str) -> Result<Digest, Status> {
-    Digest::parse(text).map_err(|error| Status::invalid_argument(error.to_string()))
-}
-
-/// Runs blocking code off the runtime: a session that does not answer is given up.
-pub(super) async fn blocking<T: Send + 'static>(
-    code: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Status> {
-    let done = tokio::task::spawn_blocking(code).await;
-    done.map_err(|error| Status::internal(error.to_string()))
 }
 
 /// Reads up to `wanted` bytes; fewer only at the end of the file.
@@ -260,46 +211,14 @@ fn read_at(file: &File, offset: u64, wanted: usize) -> std::io::Result<Vec<u8>> 
     Ok(data)
 }
 
-impl NamedService for Service {
-    const NAME: &'static str = "containerd.services.content.v1.Content";
-}
-
-/// Answers a request with a method of the service.
-macro_rules! call {
-    ($service:expr, $request:expr, $shape:ident, $method:ident) => {{
-        let service = $service.clone();
-        let method = tower::service_fn(move |request| service.clone().$method(request));
-        let mut grpc = Grpc::new(ProstCodec::default())
-            .apply_max_message_size_config(Some(MESSAGE_LIMIT), Some(MESSAGE_LIMIT));
-        grpc.$shape(method, $request).await
-    }};
-}
-
-impl tower::Service<http::Request<Body>> for Service {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let service = self.clone();
-        Box::pin(async move {
-            let path = request.uri().path();
-            let name = path.rsplit('/').next().unwrap_or_default();
-            Ok(match name {
-                "Info" => call!(service, request, unary, info),
-                "Update" => call!(service, request, unary, update),
-                "Read" => call!(service, request, server_streaming, read),
-                "Status" => call!(service, request, unary, status),
-                "ListStatuses" => call!(service, request, unary, list_statuses),
-                "Write" => call!(service, request, streaming, write),
-                "Abort" => call!(service, request, unary, abort),
-                "Delete" => call!(service, request, unary, delete),
-                _ => Status::unimplemented(format!("{path} is not served")).into_http(),
-            })
-        })
-    }
+service! {
+    Service, "containerd.services.content.v1.Content",
+    "Info" unary info,
+    "Update" unary update,
+    "Read" server_streaming read,
+    "Status" unary status,
+    "ListStatuses" unary list_statuses,
+    "Write" streaming write,
+    "Abort" unary abort,
+    "Delete" unary delete,
 }

@@ -1,9 +1,8 @@
-//! Takes results that are files or archives (`moby.filesync.v1.FileSend`). One method has two
-//! message types: fsutil's packets for a folder, plain bytes for an archive.
+//! Writes a result's files into the solve's folder (`moby.filesync.v1.FileSend`), by fsutil's
+//! protocol: the daemon lists them, we ask for the content of each.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::PoisonError;
 
 use rustix::fs::FileType;
 use tokio::sync::mpsc;
@@ -13,10 +12,7 @@ use super::owned::{Owned, Sender};
 use super::packet::packet;
 use super::record::{Count, Record};
 use crate::context::{is_regular, is_symlink};
-use crate::output::Sink;
-use crate::proto::bytesend::file_send_server::FileSend as PacketSend;
-use crate::proto::filesync::BytesMessage;
-use crate::proto::filesync::file_send_server::FileSend as BytesSend;
+use crate::proto::bytesend::file_send_server::FileSend;
 use crate::proto::fsutil::packet::PacketType;
 use crate::proto::fsutil::{Packet, Stat};
 use crate::tree::{Attributes, Draft, Tree};
@@ -26,52 +22,6 @@ use crate::{Error, Result};
 const IN_FLIGHT: usize = 32;
 /// How many messages may wait for the disk.
 const QUEUE: usize = 16;
-
-/// Writes an archive to the solve's writer.
-pub(crate) struct Archive {
-    sink: Sink,
-    record: Record,
-}
-
-impl Archive {
-    pub(crate) const fn new(sink: Sink, record: Record) -> Self {
-        Self { sink, record }
-    }
-}
-
-#[tonic::async_trait]
-impl BytesSend for Archive {
-    type DiffCopyStream = Owned<BytesMessage>;
-
-    async fn diff_copy(
-        &self,
-        request: Request<Streaming<BytesMessage>>,
-    ) -> std::result::Result<Response<Self::DiffCopyStream>, Status> {
-        let (mut stream, answers) = Owned::channel(1);
-        let (sink, record) = (self.sink.clone(), self.record.clone());
-        let (messages, mut queue) = mpsc::channel::<BytesMessage>(QUEUE);
-        forward(&mut stream, request.into_inner(), messages, answers.clone());
-        stream.spawn_blocking(move || {
-            let mut writer = sink.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut written = Ok(());
-            while let Some(message) = queue.blocking_recv() {
-                record.add(Count::BytesReceived, message.data.len() as u64);
-                written = written.and_then(|()| writer.write_all(&message.data));
-                if written.is_err() {
-                    break;
-                }
-            }
-            if let Err(source) = written.and_then(|()| writer.flush()) {
-                let status = Status::aborted(format!("the archive cannot be written: {source}"));
-                let path = PathBuf::from("archive");
-                record.fail(Error::Output { path, source });
-                // A daemon that has gone needs no answer.
-                let _ = answers.blocking_send(Err(status));
-            }
-        });
-        Ok(Response::new(stream))
-    }
-}
 
 /// Writes files to the solve's folder.
 pub(crate) struct Folder {
@@ -86,7 +36,7 @@ impl Folder {
 }
 
 #[tonic::async_trait]
-impl PacketSend for Folder {
+impl FileSend for Folder {
     type DiffCopyStream = Owned<Packet>;
 
     async fn diff_copy(
@@ -268,7 +218,7 @@ fn attributes(stat: &Stat) -> Attributes {
     }
 }
 
-/// Tells pipes and devices apart, by Go's mode bits.
+/// Returns the kind of a pipe or device, by Go's mode bits, and a device's number.
 fn special(stat: &Stat) -> (FileType, u64) {
     let part = |number: i64| u32::try_from(number).unwrap_or_default();
     let device = rustix::fs::makedev(part(stat.devmajor), part(stat.devminor));

@@ -11,6 +11,7 @@ mod owned;
 mod packet;
 mod record;
 mod secrets;
+mod service;
 mod ssh;
 mod tunnel;
 mod write;
@@ -26,7 +27,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::Request;
 use tonic::metadata::AsciiMetadataValue;
 
-pub use auth::{Account, Authority, Refusal, Token, TokenRequest};
 pub(crate) use record::Record;
 pub use record::Traffic;
 
@@ -71,7 +71,7 @@ impl Session {
         let header = |text: &str| {
             AsciiMetadataValue::try_from(text).map_err(|_| Error::Answer {
                 call: "Session",
-                reason: format!("{text:?} is no header value"),
+                reason: format!("{text:?} is not a header value"),
             })
         };
         metadata.insert("x-docker-expose-session-uuid", header(&id)?);

@@ -9,7 +9,8 @@ use ring::digest;
 use sealift_content::Store;
 use tonic::service::Routes;
 
-use super::{Authority, Record, auth, content, filereceive, filesync, health, secrets, ssh};
+use super::{Record, auth, content, filereceive, filesync, health, secrets, ssh};
+use crate::authority::Authority;
 use crate::client::MESSAGE_LIMIT;
 use crate::output::Output;
 use crate::proto::{bytesend, filesync as filesync_proto, health as health_proto};
@@ -103,22 +104,14 @@ impl Offer {
         }
         if let Some(stores) = self.named_stores() {
             routes = routes.add_service(content::Service::new(stores, record.clone()));
-            methods.extend(content::METHODS);
+            methods.extend(content::Service::METHODS);
         }
-        match &self.output {
-            Output::None | Output::Store(_) => return (routes, methods),
-            Output::Folder(folder) => {
-                let service = filereceive::Folder::new(folder.clone(), record.clone());
-                let service = bytesend::file_send_server::FileSendServer::new(service);
-                routes = routes.add_service(service.max_decoding_message_size(MESSAGE_LIMIT));
-            }
-            Output::Archive(_, sink) => {
-                let service = filereceive::Archive::new(sink.clone(), record.clone());
-                let service = filesync_proto::file_send_server::FileSendServer::new(service);
-                routes = routes.add_service(service.max_decoding_message_size(MESSAGE_LIMIT));
-            }
+        if let Output::Folder(folder) = &self.output {
+            let service = filereceive::Folder::new(folder.clone(), record.clone());
+            let service = bytesend::file_send_server::FileSendServer::new(service);
+            routes = routes.add_service(service.max_decoding_message_size(MESSAGE_LIMIT));
+            methods.push("/moby.filesync.v1.FileSend/DiffCopy");
         }
-        methods.push("/moby.filesync.v1.FileSend/DiffCopy");
         (routes, methods)
     }
 

@@ -43,3 +43,11 @@ impl<T> Stream for Owned<T> {
         self.items.poll_recv(cx)
     }
 }
+
+/// Runs blocking code off the runtime: a session that does not answer is given up.
+pub(super) async fn blocking<T: Send + 'static>(
+    code: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Status> {
+    let done = tokio::task::spawn_blocking(code).await;
+    done.map_err(|error| Status::internal(error.to_string()))
+}

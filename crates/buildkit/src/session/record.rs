@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tonic::Status;
+
 use crate::Error;
 
 /// What a daemon asked of us during a solve.
@@ -68,6 +70,13 @@ impl Record {
         problem.get_or_insert(error);
     }
 
+    /// Keeps a store's error, and makes the status that the daemon gets.
+    pub(super) fn store_failed(&self, error: sealift_content::Error) -> Status {
+        let status = Status::failed_precondition(error.to_string());
+        self.fail(Error::Store(error));
+        status
+    }
+
     /// Takes the error.
     pub(crate) fn take_problem(&self) -> Option<Error> {
         let mut problem = self
@@ -78,7 +87,7 @@ impl Record {
         problem.take()
     }
 
-    /// Takes note that the daemon asked whether we live.
+    /// Notes that the daemon asked whether we live.
     pub(super) fn checked(&self) {
         let mut checked = self
             .0

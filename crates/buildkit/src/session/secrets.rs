@@ -9,7 +9,7 @@ use crate::proto::secrets::secrets_server::Secrets;
 use crate::proto::secrets::{GetSecretRequest, GetSecretResponse};
 use crate::solve::Secret;
 
-/// Gives the secrets that the solve offers, by id.
+/// Answers with the secrets that the solve offers, by id.
 pub(crate) struct Service {
     pub(crate) secrets: BTreeMap<String, Secret>,
     pub(crate) record: Record,

@@ -73,7 +73,7 @@ impl Ssh for Service {
         stream.spawn(async move {
             if let Err(error) = relay(StreamReader::new(requests), &answers, agent).await {
                 let status = Status::unavailable(format!("ssh agent: {error}"));
-                // The step may have gone meanwhile; then nobody wants to hear of it.
+                // The step may have gone meanwhile; then nobody reads the answer.
                 let _ = answers.send(Err(status)).await;
             }
         });

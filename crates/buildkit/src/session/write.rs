@@ -1,35 +1,59 @@
 //! One write of a blob into a store, as the daemon's exporter does it: each message is answered
 //! before the next one comes.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sealift_content::{Ingest, Ingestion, Store};
 use sealift_oci::Digest;
 use tonic::{Status, Streaming};
 
-use super::content::{Service, blocking, digest};
-use super::owned::Sender;
-use super::record::Count;
+use super::owned::{Sender, blocking};
+use super::record::{Count, Record};
 use crate::proto::content as proto;
 use crate::proto::content::WriteAction;
 
 /// How long to wait until a blob that somebody else brings in is asked for again.
 const BUSY: Duration = Duration::from_millis(25);
 
+/// The writes that are under way, by the daemon's names for them; clones share them.
+#[derive(Clone, Default)]
+pub(super) struct Writes(Arc<Mutex<HashMap<String, proto::Status>>>);
+
+impl Writes {
+    pub(super) fn get(&self, reference: &str) -> Option<proto::Status> {
+        self.lock().get(reference).cloned()
+    }
+
+    pub(super) fn all(&self) -> Vec<proto::Status> {
+        self.lock().values().cloned().collect()
+    }
+
+    pub(super) fn remove(&self, reference: &str) {
+        self.lock().remove(reference);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, proto::Status>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// One write of a blob: a first message with its digest, then bytes, then the commit.
 pub(super) struct Write {
-    service: Service,
     store: Store,
+    record: Record,
+    writes: Writes,
     ingest: Option<(Digest, Arc<Ingest>)>,
     status: proto::Status,
 }
 
 impl Write {
-    pub(super) fn new(service: Service, store: Store) -> Self {
+    pub(super) fn new(store: Store, record: Record, writes: Writes) -> Self {
         Self {
-            service,
             store,
+            record,
+            writes,
             ingest: None,
             status: proto::Status::default(),
         }
@@ -65,8 +89,8 @@ impl Write {
                 return Err(Status::failed_precondition(text));
             }
             let committed = blocking(move || ingest.commit().map(|()| ingest)).await?;
-            let ingest = committed.map_err(|error| self.service.failed(error))?;
-            self.service.record().add(Count::BlobsReceived, 1);
+            let ingest = committed.map_err(|error| self.record.store_failed(error))?;
+            self.record.add(Count::BlobsReceived, 1);
             return Ok(self.response(action, &digest, &ingest, total));
         }
         let position = ingest.position();
@@ -85,7 +109,7 @@ impl Write {
         self.status.total = number(ingest.size().unwrap_or_default());
         self.status.expected = digest.to_string();
         let (reference, status) = (self.status.reference.clone(), self.status.clone());
-        self.service.writes().insert(reference, status);
+        self.writes.lock().insert(reference, status);
         let committed = action == WriteAction::Commit;
         proto::WriteResponse {
             action: action.into(),
@@ -115,7 +139,7 @@ impl Write {
         loop {
             let (store, wanted) = (self.store.clone(), digest.clone());
             let ingestion = blocking(move || store.ingest(&wanted, size)).await?;
-            match ingestion.map_err(|error| self.service.failed(error))? {
+            match ingestion.map_err(|error| self.record.store_failed(error))? {
                 Ingestion::Present => {
                     return Err(Status::already_exists(format!("content {digest} is there")));
                 }
@@ -138,9 +162,7 @@ impl Write {
             let text = format!("write at {offset}, but only {position} bytes are there");
             return Err(Status::out_of_range(text));
         }
-        self.service
-            .record()
-            .add(Count::BytesReceived, data.len() as u64);
+        self.record.add(Count::BytesReceived, data.len() as u64);
         let ingest = Arc::clone(ingest);
         let written = blocking(move || {
             if offset < position {
@@ -148,12 +170,19 @@ impl Write {
             }
             ingest.write_at(offset, &data)
         });
-        written.await?.map_err(|error| self.service.failed(error))
+        written
+            .await?
+            .map_err(|error| self.record.store_failed(error))
     }
 }
 
 impl Drop for Write {
     fn drop(&mut self) {
-        self.service.writes().remove(&self.status.reference);
+        self.writes.remove(&self.status.reference);
     }
+}
+
+/// Reads the digest of a request.
+pub(super) fn digest(text: &str) -> Result<Digest, Status> {
+    Digest::parse(text).map_err(|error| Status::invalid_argument(error.to_string()))
 }

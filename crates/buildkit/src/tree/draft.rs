@@ -32,7 +32,7 @@ impl Draft {
         self.file.write_all(bytes)
     }
 
-    /// Gives it its attributes and its name.
+    /// Sets its attributes and renames it.
     pub(super) fn publish(&mut self) -> rustix::io::Result<()> {
         set_xattrs(&self.file, &self.attributes.xattrs);
         fchmod(&self.file, Mode::from_raw_mode(self.attributes.mode))?;

@@ -226,7 +226,7 @@ pub(crate) fn check(path: &str) -> std::result::Result<(), &'static str> {
     }
     for part in path.split('/') {
         match part {
-            ".." => return Err("it leads out of its folder"),
+            ".." => return Err("it leaves its folder"),
             "" | "." => return Err("it is not clean"),
             _ => {}
         }

@@ -61,7 +61,7 @@ fn take(tree: &mut Tree, step: Step) -> Result<()> {
     }
 }
 
-/// Tells all that can be seen of a folder from outside.
+/// Lists all that can be seen of a folder from outside.
 fn state(folder: &Path) -> Vec<String> {
     let mut state: Vec<String> = fs::read_dir(folder)
         .unwrap()

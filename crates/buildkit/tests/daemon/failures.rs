@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sealift_buildkit::{Error, Event, Kind, Output, State, Stream};
+use sealift_buildkit::{Error, Event, Kind, State, Stream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -77,33 +77,6 @@ async fn warnings_have_their_lines() {
         "{warning:?}"
     );
     assert_eq!(warning.excerpt.as_ref().unwrap().lines(), Some(1..=1));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_frontend_answers_questions() {
-    let site = Site::new().await;
-    let solve = site
-        .solve("FROM scratch AS one\nFROM scratch AS two\n")
-        .output(Output::None);
-    let answer = site
-        .client
-        .ask_frontend(solve, "frontend.targets")
-        .await
-        .unwrap();
-    let json = String::from_utf8(answer["result.json"].clone()).unwrap();
-    assert!(
-        json.contains("\"one\"") && json.contains("\"two\""),
-        "{json}"
-    );
-    let solve = site.solve("FROM scratch\nFOO\n").output(Output::None);
-    let error = site
-        .client
-        .ask_frontend(solve, "frontend.targets")
-        .await
-        .unwrap_err();
-    let failure = error.failure().unwrap();
-    assert_eq!(failure.kind, Kind::Frontend, "{failure:?}");
-    assert_eq!(failure.line(), Some(2), "{failure:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

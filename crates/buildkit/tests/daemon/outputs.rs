@@ -1,8 +1,8 @@
-//! Results that are folders and archives.
+//! Results in folders and stores.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use sealift_buildkit::{Archive, Output, Sink};
+use sealift_buildkit::Output;
 use sealift_content::{Ingestion, Store};
 use sealift_oci::Digest;
 
@@ -89,34 +89,6 @@ async fn what_stands_in_the_way_is_named() {
     }
     assert!(out.join("large/full").is_dir());
     assert!(listing(&out).iter().all(|name| !name.contains(".tmp")));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn archives_go_to_a_writer() {
-    let site = Site::new().await;
-    for (archive, member) in [
-        (Archive::Tar, "d/one"),
-        (Archive::Oci, "oci-layout"),
-        (Archive::Docker, "manifest.json"),
-    ] {
-        let path = site.path("archive.tar");
-        let sink = Sink::new(std::fs::File::create(&path).unwrap());
-        let solve = site
-            .busybox_solve(TREE)
-            .output(Output::Archive(archive, sink))
-            .output_attribute("name", "docker.io/library/x:1");
-        site.run(solve).await.solved();
-        let list = std::process::Command::new("tar")
-            .arg("tf")
-            .arg(&path)
-            .output()
-            .unwrap();
-        let list = String::from_utf8(list.stdout).unwrap();
-        assert!(
-            list.lines().any(|line| line == member),
-            "{archive:?}: {list}"
-        );
-    }
 }
 
 const RANDOM: &str =

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sealift_buildkit::{Authority, Context, Entitlement, Output, Policy, Resolve, Secret, Solve};
+use sealift_buildkit::{Authority, Context, Entitlement, Output, Policy, Secret, Solve};
 use sealift_content::Store;
 use sealift_oci::{Digest, Platform};
 
@@ -143,7 +143,7 @@ impl Order {
             solve = solve.allow(*entitlement);
         }
         if steps.no_cache {
-            solve = solve.no_cache(&[]);
+            solve = solve.no_cache();
         }
         for (name, context) in &self.contexts {
             solve = solve.context(name, None, context.clone());
@@ -158,7 +158,7 @@ impl Order {
                 solve = solve.authority(Arc::clone(authority));
             }
             if steps.pull {
-                solve = solve.resolve(Resolve::Pull);
+                solve = solve.pull();
             }
         } else {
             for NamedImage {

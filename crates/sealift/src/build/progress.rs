@@ -20,7 +20,6 @@ pub struct Progress {
     names: HashMap<String, String>,
     told: HashSet<(String, &'static str)>,
     logs: HashMap<String, String>,
-    images: Vec<String>,
 }
 
 impl Progress {
@@ -33,7 +32,6 @@ impl Progress {
             names: HashMap::new(),
             told: HashSet::new(),
             logs: HashMap::new(),
-            images: Vec::new(),
         }
     }
 
@@ -85,18 +83,7 @@ impl Progress {
         self.names.get(vertex).map(String::as_str)
     }
 
-    /// Returns the images that BuildKit wanted to resolve.
-    #[must_use]
-    pub fn images(&self) -> &[String] {
-        &self.images
-    }
-
     fn vertex(&mut self, vertex: &buildkit::Vertex) {
-        if let Some(image) = vertex.image()
-            && !self.images.iter().any(|known| known == image)
-        {
-            self.images.push(image.to_owned());
-        }
         self.names
             .insert(vertex.digest.clone(), vertex.name.clone());
         let failed = || vertex.error.clone().unwrap_or_default();
@@ -191,10 +178,8 @@ mod tests {
             name: "[internal] load .dockerignore".into(),
             started: Some(now),
             completed: ended.then_some(now),
-            inputs: Vec::new(),
             cached: false,
             error: None,
-            group: None,
         };
         progress.vertex(&vertex(true));
         progress.vertex(&vertex(false));

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, stream};
-use sealift_buildkit::{Address, Client, Error, Event, Policy, Solve};
+use sealift_buildkit::{Address, Client, Error, Event, Excerpt, Failure, Policy, Solve};
 use sealift_dockerfile::{images, parse};
 use sealift_oci::Platform;
 use sealift_test_support::Buildkitd;
@@ -97,6 +97,16 @@ impl Daemon {
     }
 }
 
+/// Returns the line that a failure is about: of its excerpt or, without one, of its message.
+fn line(failure: &Failure) -> Option<u32> {
+    let lines = failure.excerpts.first().and_then(Excerpt::lines);
+    lines.map(|lines| *lines.start()).or_else(|| {
+        let (_, after) = failure.message.split_once("parse error on line ")?;
+        let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse().ok()
+    })
+}
+
 /// Reads `[linux/arm64 internal] load metadata for IMAGE`.
 fn image(vertex: &str) -> Option<String> {
     let (platform, image) = vertex.split_once(" internal] load metadata for ")?;
@@ -135,14 +145,20 @@ async fn the_daemon_refuses_what_the_parser_refuses() {
     let mut differences = Vec::new();
     for case in written() {
         let ours = parse(&case.text).err();
+        // The frontend answers a question about the Dockerfile and builds nothing.
+        let solve = daemon
+            .solve(&case, 0)
+            .attribute("requestid", "frontend.targets")
+            .attribute("frontend.caps", "moby.buildkit.frontend.subrequests");
+        let (sender, _) = mpsc::channel(1);
         let answer = daemon
             .client
-            .ask_frontend(daemon.solve(&case, 0), "frontend.targets")
+            .solve(solve, sender, CancellationToken::new())
             .await;
         match (answer, &ours) {
             (Ok(_), None) => {}
             (Err(Error::Failed(failure)), Some(error)) => {
-                let line = failure.line().map(|line| usize::try_from(line).unwrap());
+                let line = line(&failure).map(|line| usize::try_from(line).unwrap());
                 if line.is_some_and(|line| error.line() != Some(line)) {
                     differences.push(format!("{}: {failure} / {error}", case.name));
                 }

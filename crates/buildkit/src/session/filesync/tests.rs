@@ -90,7 +90,7 @@ fn folder(files: &[(&str, usize)]) -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn sends_what_is_asked_for_and_ends_when_told() {
+async fn sends_what_is_asked_for_and_ends_on_request() {
     let folder = folder(&[("a", 3), ("b", CHUNK + 1), ("c", 0), ("hidden", 1)]);
     let mut daemon = daemon(folder.path(), "context").await.unwrap();
     assert_eq!(daemon.list().await, ["a", "b", "c"]);

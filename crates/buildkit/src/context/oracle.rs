@@ -1,5 +1,5 @@
-//! Compares what is sent of a folder with what BuildKit's own client would send, which a small Go
-//! program over its `fsutil` tells (`tools/context-truth`).
+//! Compares what is sent of a folder with what BuildKit's own client would send, as a small Go
+//! program over its `fsutil` reports it (`tools/context-truth`).
 
 use std::fs;
 use std::io::Write as _;
@@ -95,7 +95,7 @@ fn tree(random: &mut Rng, root: &Path) {
     }
 }
 
-/// What patterns are made of; the last makes no sense.
+/// What patterns are made of; the last is malformed.
 const PARTS: [&str; 35] = [
     "a",
     "b",
@@ -134,7 +134,7 @@ const PARTS: [&str; 35] = [
     "[",
 ];
 
-/// Makes patterns, some of which make no sense.
+/// Makes patterns, some of which are malformed.
 fn patterns(random: &mut Rng) -> Vec<String> {
     let pattern = |random: &mut Rng| {
         let mut text = String::new();
@@ -145,7 +145,7 @@ fn patterns(random: &mut Rng) -> Vec<String> {
             if number > 0 {
                 text.push('/');
             }
-            // What makes no sense is rare, or nothing else would be tried.
+            // Malformed parts are rare, or nothing else would be tried.
             let known = if random.u8(0..30) == 0 { 35 } else { 34 };
             text.push_str(random.choice(&PARTS[..known]).unwrap());
         }
@@ -162,7 +162,7 @@ fn patterns(random: &mut Rng) -> Vec<String> {
 
 #[test]
 fn sends_what_buildkits_client_sends() {
-    let mut truth = Truth::start("context-truth");
+    let mut oracle = Truth::start("context-truth");
     let mut random = Rng::with_seed(0x5ea1);
     let (mut compared, mut files_in_all, mut refused) = (0, 0, 0);
     for _ in 0..40 {
@@ -175,7 +175,7 @@ fn sends_what_buildkits_client_sends() {
             if let Some(follow) = &mut follow {
                 follow.retain(|path| !path.starts_with('!'));
             }
-            let answer: Answer = truth.ask(&Question {
+            let answer: Answer = oracle.ask(&Question {
                 root: &root,
                 include: &include,
                 exclude: &exclude,
