@@ -189,7 +189,7 @@ fn warning(warning: control::VertexWarning) -> Warning {
         url: warning.url,
         excerpt: warning
             .info
-            .map(|info| Excerpt::from_proto(info, &warning.ranges)),
+            .map(|info| Excerpt::from_proto(info, warning.ranges)),
     }
 }
 

@@ -63,14 +63,14 @@ impl Excerpt {
             .collect()
     }
 
-    pub(crate) fn from_proto(info: pb::SourceInfo, ranges: &[pb::Range]) -> Self {
-        let ranges = ranges.iter().map(|range| {
-            let position = |position: Option<pb::Position>| position.unwrap_or_default();
+    pub(crate) fn from_proto(info: pb::SourceInfo, ranges: Vec<pb::Range>) -> Self {
+        let position = |position: Option<pb::Position>| {
+            let pb::Position { line, character } = position.unwrap_or_default();
+            Position { line, character }
+        };
+        let ranges = ranges.into_iter().map(|range| {
             let (start, end) = (position(range.start), position(range.end));
-            Range::new(
-                (start.line, start.character),
-                (end.line.max(start.line), end.character),
-            )
+            Range::new(&start, &end)
         });
         Self {
             filename: info.filename,
@@ -83,29 +83,25 @@ impl Excerpt {
     pub(crate) fn from_json(json: &[u8]) -> Option<Self> {
         let source: Source = serde_json::from_slice(json).ok()?;
         let info = source.info?;
-        let ranges = source.ranges.into_iter().map(|range| {
-            let (start, end) = (range.start, range.end);
-            Range::new(
-                (start.line, start.character),
-                (end.line.max(start.line), end.character),
-            )
-        });
+        let ranges = source.ranges.iter();
         Some(Self {
             filename: info.filename,
             text: String::from_utf8_lossy(&info.data).into_owned(),
-            ranges: ranges.collect(),
+            ranges: ranges
+                .map(|range| Range::new(&range.start, &range.end))
+                .collect(),
         })
     }
 }
 
 impl Range {
-    fn new(first: (i32, i32), last: (i32, i32)) -> Self {
+    fn new(start: &Position, end: &Position) -> Self {
         let number = |n: i32| n.max(0).unsigned_abs();
         Self {
-            first_line: number(first.0),
-            first_character: number(first.1),
-            last_line: number(last.0),
-            last_character: number(last.1),
+            first_line: number(start.line),
+            first_character: number(start.character),
+            last_line: number(end.line.max(start.line)),
+            last_character: number(end.character),
         }
     }
 }
@@ -171,7 +167,8 @@ mod tests {
 
     #[test]
     fn a_place_outside_the_file_gives_no_lines() {
-        let range = Range::new((9, 0), (12, 0));
+        let at = |line| Position { line, character: 0 };
+        let range = Range::new(&at(9), &at(12));
         let excerpt = Excerpt {
             filename: "Dockerfile".to_owned(),
             text: "FROM a\n".to_owned(),

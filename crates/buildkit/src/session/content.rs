@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
@@ -89,13 +90,13 @@ impl Service {
         let digest = digest(&request.digest)?;
         let offset = u64::try_from(request.offset)
             .map_err(|_| Status::out_of_range("the offset is negative"))?;
-        let limit = match u64::try_from(request.size) {
+        let end = match u64::try_from(request.size) {
             Ok(0) | Err(_) => u64::MAX,
-            Ok(size) => size,
+            Ok(size) => offset.saturating_add(size),
         };
         let (mut stream, sender) = Owned::channel(2);
         stream.spawn_blocking(move || {
-            if let Err(status) = self.send_blob(&store, &digest, (offset, limit), &sender) {
+            if let Err(status) = self.send_blob(&store, &digest, offset..end, &sender) {
                 // A daemon that has gone needs no answer.
                 let _ = sender.blocking_send(Err(status));
             }
@@ -107,19 +108,21 @@ impl Service {
         &self,
         store: &Store,
         digest: &Digest,
-        (mut offset, limit): (u64, u64),
+        range: Range<u64>,
         sender: &Sender<proto::ReadResponse>,
     ) -> Result<(), Status> {
         let file = store
             .open_blob(digest)
             .map_err(|error| self.record.store_failed(error))?;
         let record = &self.record;
+        let mut offset = range.start;
         if offset == 0 {
             record.add(Count::BlobReads, 1);
         }
-        let end = offset.saturating_add(limit);
-        while offset < end {
-            let wanted = usize::try_from(end - offset).unwrap_or(CHUNK).min(CHUNK);
+        while offset < range.end {
+            let wanted = usize::try_from(range.end - offset)
+                .unwrap_or(CHUNK)
+                .min(CHUNK);
             let data = read_at(&file, offset, wanted)
                 .map_err(|error| Status::internal(format!("{digest}: {error}")))?;
             if data.is_empty() {

@@ -15,7 +15,7 @@ use crate::context::{is_regular, is_symlink};
 use crate::proto::bytesend::file_send_server::FileSend;
 use crate::proto::fsutil::packet::PacketType;
 use crate::proto::fsutil::{Packet, Stat};
-use crate::tree::{Attributes, Draft, Tree};
+use crate::tree::{Attributes, Draft, Node, Tree};
 use crate::{Error, Result};
 
 /// How many files are asked for at a time; each holds a descriptor.
@@ -218,17 +218,18 @@ fn attributes(stat: &Stat) -> Attributes {
     }
 }
 
-/// Returns the kind of a pipe or device, by Go's mode bits, and a device's number.
-fn special(stat: &Stat) -> (FileType, u64) {
+/// Reads a pipe or a device, by Go's mode bits.
+fn special(stat: &Stat) -> Node {
     let part = |number: i64| u32::try_from(number).unwrap_or_default();
-    let device = rustix::fs::makedev(part(stat.devmajor), part(stat.devminor));
-    if stat.mode & (1 << 25) != 0 {
+    let (kind, device) = if stat.mode & (1 << 25) != 0 {
         (FileType::Fifo, 0)
-    } else if stat.mode & (1 << 21) != 0 {
-        (FileType::CharacterDevice, device)
     } else {
-        (FileType::BlockDevice, device)
-    }
+        let character = stat.mode & (1 << 21) != 0;
+        let kind = [FileType::BlockDevice, FileType::CharacterDevice][usize::from(character)];
+        let (major, minor) = (part(stat.devmajor), part(stat.devminor));
+        (kind, rustix::fs::makedev(major, minor))
+    };
+    Node { kind, device }
 }
 
 fn wrong(reason: &str) -> Error {

@@ -20,6 +20,15 @@ pub(crate) use draft::Draft;
 
 use crate::{Error, Result};
 
+/// A named pipe or a device.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Node {
+    /// What it is.
+    pub(crate) kind: FileType,
+    /// A device's number; 0 for a pipe.
+    pub(crate) device: u64,
+}
+
 /// A folder that a tree is written to.
 #[derive(Debug)]
 pub(crate) struct Tree {
@@ -129,12 +138,12 @@ impl Tree {
     pub(crate) fn special(
         &mut self,
         path: &str,
-        (kind, device): (FileType, u64),
+        node: Node,
         attributes: &Attributes,
     ) -> Result<()> {
         let mode = Mode::from_raw_mode(attributes.mode);
         self.replace(path, |folder, temporary| {
-            mknodat(folder, temporary, kind, mode, device)?;
+            mknodat(folder, temporary, node.kind, mode, node.device)?;
             let times = times(attributes.modified);
             utimensat(folder, temporary, &times, AtFlags::SYMLINK_NOFOLLOW)
         })

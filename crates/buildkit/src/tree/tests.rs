@@ -57,7 +57,10 @@ fn take(tree: &mut Tree, step: Step) -> Result<()> {
         }
         Step::Symlink(path, target) => tree.symlink(&path, &target, 0),
         Step::Link(path, target) => tree.link(&path, &target),
-        Step::Pipe(path) => tree.special(&path, (FileType::Fifo, 0), &attributes),
+        Step::Pipe(path) => {
+            let (kind, device) = (FileType::Fifo, 0);
+            tree.special(&path, Node { kind, device }, &attributes)
+        }
     }
 }
 
