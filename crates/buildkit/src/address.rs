@@ -104,6 +104,12 @@ impl Address {
         }
     }
 
+    /// Returns whether the daemon listens on a socket of this machine's file system.
+    #[must_use]
+    pub const fn is_local(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Unix(_))
+    }
+
     pub(crate) const fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
