@@ -7,9 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use sealift_oci::Digest;
 
-use crate::layout::sync_folder;
+use crate::folder::{files_in, remove, sync_folder};
+use crate::layout::{DATA, RANGES};
 use crate::store::Store;
-use crate::{Error, Result, disk, lock, partial};
+use crate::{Error, Result, disk};
 
 /// How old a nameless file is at least when it is removed.
 const NAMELESS: Duration = Duration::from_secs(600);
@@ -56,8 +57,8 @@ impl Store {
     /// [`Error::InUse`] while any lease is held, [`Error::Layout`] where `index.json` can't be
     /// understood (then nothing is removed), [`Error::Io`].
     pub fn gc(&self, grace: Duration) -> Result<Collected> {
-        let _use = lock::exclusive_use(self.layout())?;
-        let _index = lock::index(self.layout())?;
+        let _use = self.layout().exclusive_use()?;
+        let _index = self.layout().lock_index()?;
         let mut collected = Collected::default();
         let needed = self.needed(&mut collected)?;
         let before = SystemTime::now().checked_sub(grace);
@@ -75,7 +76,7 @@ impl Store {
                 collected.spared += 1;
                 continue;
             }
-            partial::remove(&path)?;
+            remove(&path)?;
             collected.blobs += 1;
             collected.bytes += size;
             folders.insert(self.layout().blobs(digest.algorithm()));
@@ -95,7 +96,7 @@ impl Store {
     ) -> Result<()> {
         for path in files_in(&self.layout().quarantine())? {
             if let Some((size, _)) = stat(&path)?.filter(|(_, modified)| old(*modified)) {
-                partial::remove(&path)?;
+                remove(&path)?;
                 collected.quarantined += 1;
                 collected.bytes += size;
             }
@@ -122,8 +123,8 @@ impl Store {
             let Some((size, modified)) = stat(&path)? else {
                 continue;
             };
-            let is_journal = has_suffix(&path, partial::RANGES);
-            let is_data = has_suffix(&path, partial::DATA);
+            let is_journal = has_suffix(&path, RANGES);
+            let is_data = has_suffix(&path, DATA);
             // A journal goes with its data, or on its own once that is gone.
             if !old(modified) || (is_journal && data_of(&path).exists()) {
                 continue;
@@ -136,9 +137,9 @@ impl Store {
                 continue;
             };
             if is_data {
-                partial::remove(&journal_of(&path))?;
+                remove(&journal_of(&path))?;
             }
-            partial::remove(&path)?;
+            remove(&path)?;
             collected.partials += u64::from(!is_journal);
             collected.bytes += size;
         }
@@ -162,7 +163,7 @@ impl Store {
             }
         }
         for path in self.temporary_files()? {
-            if let Some((size, _)) = stat(&path)?.filter(|_| has_suffix(&path, partial::DATA)) {
+            if let Some((size, _)) = stat(&path)?.filter(|_| has_suffix(&path, DATA)) {
                 usage.partials += 1;
                 usage.partial_bytes += size;
             }
@@ -173,20 +174,6 @@ impl Store {
     fn temporary_files(&self) -> Result<Vec<PathBuf>> {
         files_in(&self.layout().tmp())
     }
-}
-
-/// Lists the files in a folder, in order; none where there is no folder.
-fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(Error::io("list", folder))?,
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        files.push(entry.map_err(Error::io("list", folder))?.path());
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// Returns what a file takes on disk, in bytes, and when it was written; nothing where it is gone.
@@ -216,9 +203,9 @@ fn has_suffix(path: &Path, suffix: &str) -> bool {
 }
 
 fn data_of(journal: &Path) -> PathBuf {
-    journal.with_extension(partial::DATA.trim_start_matches('.'))
+    journal.with_extension(DATA.trim_start_matches('.'))
 }
 
 fn journal_of(data: &Path) -> PathBuf {
-    data.with_extension(partial::RANGES.trim_start_matches('.'))
+    data.with_extension(RANGES.trim_start_matches('.'))
 }

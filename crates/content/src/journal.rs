@@ -11,9 +11,10 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::layout::sync_folder;
+use crate::boot::boot;
+use crate::file::{Access, AtomicFile, folder};
+use crate::folder::sync_folder;
 use crate::ranges::RangeSet;
-use crate::settle::boot;
 use crate::{Error, Result, disk};
 
 const ENTRY: usize = 32;
@@ -44,21 +45,15 @@ impl Journal {
             bytes.extend(entry(CHECKPOINT, entries, 0));
             entries += 1;
         }
-        let full = |error| disk::write_error(path, bytes.len() as u64)(error);
-        let mut file = tempfile::Builder::new()
-            .prefix(crate::layout::NEW)
-            .tempfile_in(folder(path))
-            .map_err(full)?;
-        let full = |error| disk::write_error(path, bytes.len() as u64)(error);
-        file.write_all(&bytes).map_err(full)?;
-        if entries > 0 {
-            file.as_file()
-                .sync_data()
-                .map_err(Error::io("sync", path))?;
-        }
-        let file = file
-            .persist(path)
-            .map_err(|error| Error::io("rename", path)(error.error))?;
+        let write = || {
+            let mut file = AtomicFile::create(path, Access::Umask)?;
+            file.write_all(&bytes)?;
+            if entries > 0 {
+                file.file().sync_data()?;
+            }
+            file.commit()
+        };
+        let file = write().map_err(disk::write_error(path, bytes.len() as u64))?;
         Ok(Self {
             file,
             path: path.to_owned(),
@@ -128,10 +123,6 @@ fn place(entry: u64) -> u64 {
     (entry + 1) * ENTRY as u64
 }
 
-fn folder(path: &Path) -> &Path {
-    path.parent().expect("a journal is in the temporary folder")
-}
-
 fn entry(kind: u64, start: u64, end: u64) -> [u8; ENTRY] {
     let mut bytes = [0; ENTRY];
     for (slot, word) in bytes.chunks_exact_mut(8).zip([kind, start, end]) {
@@ -143,7 +134,7 @@ fn entry(kind: u64, start: u64, end: u64) -> [u8; ENTRY] {
 }
 
 /// Computes FNV-1a of 64 bits: it finds entries that were cut or never written.
-pub(crate) fn checksum(bytes: &[u8]) -> u64 {
+fn checksum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })

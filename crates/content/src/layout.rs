@@ -1,5 +1,4 @@
-//! Where things are: the paths of the image layout and our own beside it, and how a file gets its
-//! name.
+//! Where things are: the paths of the image layout and of our own files beside it.
 //!
 //! ```text
 //! oci-layout  index.json  blobs/ALGORITHM/HEX     the layout, for everybody
@@ -9,19 +8,24 @@
 //! quarantine/ corrupt blobs that were moved aside on request
 //! ```
 
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use sealift_oci::{Algorithm, Digest, Index};
-use tempfile::NamedTempFile;
 
-use crate::settle::{boot, settle_first};
+use crate::file::{Access, AtomicFile};
+use crate::lock::Lease;
+use crate::young::{settle_first, settle_name};
 use crate::{Error, Result, disk};
 
 /// Largest `index.json` that is read, in bytes.
 const INDEX_LIMIT: u64 = 64 * 1024 * 1024;
 const VERSION: &str = "1.0.0";
+/// How the names of partial blobs end.
+pub(crate) const DATA: &str = ".partial";
+/// How the names of their journals end.
+pub(crate) const RANGES: &str = ".ranges";
 
 /// The paths of one store.
 #[derive(Debug)]
@@ -30,24 +34,10 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Opens the layout of a folder, making what is missing of it.
-    pub(crate) fn open(root: &Path) -> Result<Self> {
-        let layout = Self {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self {
             root: root.to_owned(),
-        };
-        for folder in [
-            layout.blobs(Algorithm::Sha256),
-            layout.tmp(),
-            layout.locks(),
-        ] {
-            make_folder(&folder)?;
         }
-        let _lock = crate::lock::index(&layout)?;
-        layout.check_version()?;
-        if !layout.index_path().exists() {
-            layout.write_index(&Index::new(Vec::new()))?;
-        }
-        Ok(layout)
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -79,40 +69,53 @@ impl Layout {
         self.root.join("boot")
     }
 
-    pub(crate) fn index_lock(&self) -> PathBuf {
-        self.locks().join("index")
+    pub(crate) fn version_path(&self) -> PathBuf {
+        self.root.join("oci-layout")
     }
 
-    pub(crate) fn use_lock(&self) -> PathBuf {
-        self.locks().join("use")
-    }
-
-    fn locks(&self) -> PathBuf {
+    pub(crate) fn locks(&self) -> PathBuf {
         self.root.join("locks")
     }
 
-    fn check_version(&self) -> Result<()> {
-        let path = self.root.join("oci-layout");
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return self.replace(&path, layout_file().as_bytes());
-            }
-            Err(error) => return Err(Error::io("read", &path)(error)),
-        };
-        let version = serde_json::from_slice::<serde_json::Value>(&text)
-            .ok()
-            .and_then(|value| Some(value.get("imageLayoutVersion")?.as_str()?.to_owned()));
-        match version {
-            Some(version) if version.starts_with("1.") => Ok(()),
-            Some(version) => Err(Error::Layout {
-                path,
-                reason: format!("image layout version {version}, only 1 is known"),
-            }),
-            None => Err(Error::Layout {
-                path,
-                reason: "no imageLayoutVersion in it".to_owned(),
-            }),
+    /// Where the data of a blob is that is not complete.
+    pub(crate) fn partial(&self, digest: &Digest) -> PathBuf {
+        self.temporary(digest, DATA)
+    }
+
+    /// Where the journal of a blob is that is not complete.
+    pub(crate) fn ranges(&self, digest: &Digest) -> PathBuf {
+        self.temporary(digest, RANGES)
+    }
+
+    fn temporary(&self, digest: &Digest, suffix: &str) -> PathBuf {
+        let name = format!("{}-{}{suffix}", digest.algorithm().as_str(), digest.hex());
+        self.tmp().join(name)
+    }
+
+    /// Waits for a shared hold on the store.
+    pub(crate) fn lease(&self) -> Result<Lease> {
+        Lease::shared(&self.locks().join("use"))
+    }
+
+    /// Takes the store for removal, unless somebody has a lease.
+    pub(crate) fn exclusive_use(&self) -> Result<Lease> {
+        Lease::try_exclusive(&self.locks().join("use"))?.ok_or_else(|| Error::InUse {
+            root: self.root.clone(),
+        })
+    }
+
+    /// Waits for the right to change `index.json`; held for the time of one small write.
+    pub(crate) fn lock_index(&self) -> Result<Lease> {
+        Lease::exclusive(&self.locks().join("index"))
+    }
+
+    /// Returns a blob's size in bytes, nothing where it is not there.
+    pub(crate) fn blob_size(&self, digest: &Digest) -> Result<Option<u64>> {
+        let path = self.blob(digest);
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("read", &path)(error)),
         }
     }
 
@@ -139,81 +142,31 @@ impl Layout {
         self.replace(&self.index_path(), &bytes)
     }
 
-    /// Makes a file without a name in the store's own temporary folder.
-    pub(crate) fn temporary(&self) -> Result<NamedTempFile> {
-        let tmp = self.tmp();
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(NEW).permissions(mode(0o644));
-        builder
-            .tempfile_in(&tmp)
-            .map_err(disk::write_error(&tmp, 0))
-    }
-
     /// Gives a file its content as a whole, so that it lasts through a crash.
     pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        let full = || disk::write_error(path, bytes.len() as u64);
-        let mut file = self.temporary()?;
-        file.write_all(bytes).map_err(full())?;
-        file.as_file().sync_all().map_err(full())?;
-        file.persist(path).map_err(|error| full()(error.error))?;
-        sync_folder(parent(path))
+        let write = || {
+            let mut file = AtomicFile::create_in(&self.tmp(), path, Access::Umask)?;
+            file.write_all(bytes)?;
+            file.commit_durably().map(drop)
+        };
+        write().map_err(disk::write_error(path, bytes.len() as u64))
     }
 
     /// Makes a blob of bytes at hand.
     pub(crate) fn write_blob(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
         let path = self.blob(digest);
-        let full = || disk::write_error(&path, bytes.len() as u64);
-        let mut file = self.temporary()?;
-        file.write_all(bytes).map_err(full())?;
-        let written = file.as_file().try_clone();
-        let written = written.map_err(Error::io("open", &path))?;
-        let file = file.into_temp_path();
-        settle_first(&written).map_err(full())?;
-        publish(&file, &path)?;
-        // It has its name: nothing is left to remove.
-        let _ = file.keep();
-        Ok(())
+        let write = || {
+            let mut file = AtomicFile::create_in(&self.tmp(), &path, Access::Umask)?;
+            file.write_all(bytes)?;
+            settle_first(file.file())?;
+            file.commit()
+        };
+        write().map_err(disk::write_error(&path, bytes.len() as u64))?;
+        settle_name(&path)
     }
 }
-
-/// How names of nameless files begin.
-pub(crate) const NEW: &str = "new-";
 
 /// Returns the content of `oci-layout`.
 pub(crate) fn layout_file() -> String {
     format!("{{\"imageLayoutVersion\":\"{VERSION}\"}}")
-}
-
-/// Makes a folder, and those above it, so that their names last through a crash.
-pub(crate) fn make_folder(folder: &Path) -> Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir_all(folder).map_err(Error::io("create folder", folder))?;
-    sync_folder(parent(folder))
-}
-
-/// Gives a blob whose digest was checked its name: a young one, unless [`settle_first`] was needed.
-pub(crate) fn publish(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).map_err(disk::write_error(to, 0))?;
-    if boot() == 0 {
-        sync_folder(parent(to))?;
-    }
-    Ok(())
-}
-
-fn parent(path: &Path) -> &Path {
-    path.parent()
-        .expect("every path of a layout is in a folder")
-}
-
-/// Makes the names in a folder last through a crash.
-pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
-    let sync = || File::open(folder)?.sync_all();
-    sync().map_err(Error::io("sync", folder))
-}
-
-fn mode(bits: u32) -> fs::Permissions {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::Permissions::from_mode(bits)
 }

@@ -6,28 +6,35 @@
 //! it is there. The API blocks; asynchronous callers use it from a blocking task.
 
 mod archive;
+mod boot;
 mod disk;
 mod error;
+mod file;
+mod folder;
 mod gc;
 mod ingest;
 mod journal;
 mod layout;
 mod lock;
 mod names;
+mod open;
 mod partial;
 mod ranges;
+mod room;
 mod settle;
 mod store;
 mod verify;
 mod walk;
+mod young;
 
 pub use archive::{Imported, import_oci, write_docker, write_oci};
-pub use disk::Room;
 pub use error::{Error, Result};
+pub use file::{Access, AtomicFile, OutputFile, write_file};
 pub use gc::{Collected, Usage};
 pub use ingest::{Ingest, Ingestion};
 pub use lock::Lease;
 pub use names::Name;
+pub use room::Room;
 pub use settle::Settled;
 pub use store::Store;
 pub use verify::{Corrupt, Missing, Repair, Verified};

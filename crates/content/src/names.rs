@@ -3,7 +3,7 @@
 use sealift_oci::{ANNOTATION_REF_NAME, Descriptor, Reference};
 
 use crate::store::Store;
-use crate::{Error, Result, lock};
+use crate::{Error, Result};
 
 /// An image and the content that it stands for.
 pub type Name = (Reference, Descriptor);
@@ -49,7 +49,7 @@ impl Store {
         for (reference, descriptor) in names {
             self.check_complete(reference, descriptor)?;
         }
-        let _lock = lock::index(self.layout())?;
+        let _lock = self.layout().lock_index()?;
         let mut index = self.layout().read_index()?;
         for (reference, descriptor) in names {
             let mut entry = descriptor.clone();
@@ -68,7 +68,7 @@ impl Store {
     /// # Errors
     /// As [`Store::names`], and [`Error::DiskFull`].
     pub fn remove_names(&self, names: &[Reference]) -> Result<usize> {
-        let _lock = lock::index(self.layout())?;
+        let _lock = self.layout().lock_index()?;
         let mut index = self.layout().read_index()?;
         let before = index.manifests.len();
         let gone = |old: &Descriptor| names.iter().any(|name| is_named(old, name));

@@ -12,15 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sealift_oci::Digest;
 
+use crate::folder::remove;
 use crate::journal::{self, Journal};
 use crate::layout::Layout;
 use crate::ranges::RangeSet;
 use crate::{Error, Result, disk};
-
-/// How the names of partial blobs end.
-pub(crate) const DATA: &str = ".partial";
-/// How the names of their journals end.
-pub(crate) const RANGES: &str = ".ranges";
 
 /// A partial blob that this process holds.
 #[derive(Debug)]
@@ -36,8 +32,8 @@ impl Partial {
     /// Takes hold of a blob's partial file, making it if there is none. Nothing where somebody else
     /// has it and `wait` is not wanted.
     pub(crate) fn hold(layout: &Layout, digest: &Digest, wait: bool) -> Result<Option<Self>> {
-        let path = data_path(layout, digest);
-        let ranges = layout.tmp().join(format!("{}{RANGES}", name(digest)));
+        let path = layout.partial(digest);
+        let ranges = layout.ranges(digest);
         loop {
             let data = OpenOptions::new()
                 .read(true)
@@ -143,27 +139,9 @@ impl Drop for Partial {
     }
 }
 
-/// Where the data of a blob is that is not complete.
-pub(crate) fn data_path(layout: &Layout, digest: &Digest) -> PathBuf {
-    layout.tmp().join(format!("{}{DATA}", name(digest)))
-}
-
-fn name(digest: &Digest) -> String {
-    format!("{}-{}", digest.algorithm().as_str(), digest.hex())
-}
-
 fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
         (Ok(held), Ok(named)) => (held.dev(), held.ino()) == (named.dev(), named.ino()),
         _ => false,
-    }
-}
-
-pub(crate) fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::io("remove", path)(error))
-        }
-        _ => Ok(()),
     }
 }

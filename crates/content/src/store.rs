@@ -1,17 +1,22 @@
 //! The store: blobs by digest.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sealift_oci::{Descriptor, Digest, Hasher};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use sealift_oci::{Algorithm, Descriptor, Digest, Hasher};
 
+use crate::folder::files_in;
 use crate::ingest::{Ingest, Ingestion};
 use crate::layout::Layout;
-use crate::lock::{self, Lease};
-use crate::settle::Settled;
+use crate::lock::Lease;
 use crate::{Error, Result};
+
+const BUFFER: usize = 1024 * 1024;
 
 /// A content store in a folder. Cheap to clone; all clones, and all processes, share the folder.
 #[derive(Debug, Clone)]
@@ -20,25 +25,10 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in a folder, making it if it is not there. The first time after a start of the
-    /// machine this reads again what a crash may have damaged; [`Store::open_telling`] says what.
-    ///
-    /// # Errors
-    /// [`Error::Layout`] where the folder holds an image layout of an unknown version,
-    /// [`Error::Io`], [`Error::DiskFull`].
-    pub fn open(root: impl AsRef<Path>) -> Result<Self> {
-        Self::open_telling(root).map(|(store, _)| store)
-    }
-
-    /// Does as [`Store::open`], and says what was read again.
-    ///
-    /// # Errors
-    /// As [`Store::open`].
-    pub fn open_telling(root: impl AsRef<Path>) -> Result<(Self, Settled)> {
-        let layout = Arc::new(Layout::open(root.as_ref())?);
-        let store = Self { layout };
-        let settled = store.recover()?;
-        Ok((store, settled))
+    pub(crate) fn new(layout: Layout) -> Self {
+        Self {
+            layout: Arc::new(layout),
+        }
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -51,10 +41,10 @@ impl Store {
         self.layout.root()
     }
 
-    /// Tells whether a blob is there.
+    /// Returns whether a blob is there.
     #[must_use]
     pub fn contains(&self, digest: &Digest) -> bool {
-        self.layout.blob(digest).is_file()
+        self.size(digest).is_ok_and(|size| size.is_some())
     }
 
     /// Returns a blob's size in bytes, nothing where it is not there.
@@ -62,7 +52,7 @@ impl Store {
     /// # Errors
     /// [`Error::Io`].
     pub fn size(&self, digest: &Digest) -> Result<Option<u64>> {
-        blob_size(&self.layout, digest)
+        self.layout.blob_size(digest)
     }
 
     /// Returns where a blob is, or would be.
@@ -71,18 +61,29 @@ impl Store {
         self.layout.blob(digest)
     }
 
-    /// Opens a blob for reading.
+    /// Opens a blob for reading. Only regular files are blobs: a link is never followed.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Io`].
     pub fn open_blob(&self, digest: &Digest) -> Result<File> {
         let path = self.layout.blob(digest);
-        File::open(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::NotFound {
-                digest: digest.clone(),
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let mut options = File::options();
+        options.read(true).custom_flags(flags.bits() as i32);
+        let missing = || Error::NotFound {
+            digest: digest.clone(),
+        };
+        match options.open(&path) {
+            Ok(file) => match file.metadata().map_err(Error::io("read", &path))?.is_file() {
+                true => Ok(file),
+                false => Err(missing()),
             },
-            _ => Error::io("open", &path)(error),
-        })
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing()),
+            Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+                Err(missing())
+            }
+            Err(error) => Err(Error::io("open", &path)(error)),
+        }
     }
 
     /// Reads a small blob whole and checks its digest once more.
@@ -155,15 +156,49 @@ impl Store {
     /// # Errors
     /// [`Error::Io`].
     pub fn lease(&self) -> Result<Lease> {
-        lock::lease(&self.layout)
+        self.layout.lease()
     }
-}
 
-pub(crate) fn blob_size(layout: &Layout, digest: &Digest) -> Result<Option<u64>> {
-    let path = layout.blob(digest);
-    match fs::metadata(&path) {
-        Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io("read", &path)(error)),
+    /// Lists the blobs in the store, in order, and the files between them that are none.
+    pub(crate) fn blobs(&self) -> Result<(Vec<Digest>, Vec<PathBuf>)> {
+        let mut blobs = Vec::new();
+        let mut strange = Vec::new();
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let folder = self.layout().blobs(algorithm);
+            for path in files_in(&folder)? {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let digest = Digest::parse(&format!("{}:{name}", algorithm.as_str())).ok();
+                match digest.filter(|_| !path.is_symlink()) {
+                    Some(digest) => blobs.push(digest),
+                    None => strange.push(path),
+                }
+            }
+        }
+        Ok((blobs, strange))
+    }
+
+    /// Hashes a blob; nothing where it was removed meanwhile.
+    pub(crate) fn hash_blob(
+        &self,
+        digest: &Digest,
+        total: &mut u64,
+        progress: &mut impl FnMut(u64),
+    ) -> Result<Option<Digest>> {
+        let mut file = match self.open_blob(digest) {
+            Err(Error::NotFound { .. }) => return Ok(None),
+            other => other?,
+        };
+        let path = self.blob_path(digest);
+        let mut hasher = Hasher::new(digest.algorithm());
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let read = file.read(&mut buffer).map_err(Error::io("read", &path))?;
+            if read == 0 {
+                return Ok(Some(hasher.finish()));
+            }
+            hasher.update(&buffer[..read]);
+            *total += read as u64;
+            progress(read as u64);
+        }
     }
 }

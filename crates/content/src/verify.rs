@@ -2,17 +2,14 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::Read as _;
 use std::path::PathBuf;
 
-use sealift_oci::{Algorithm, Digest, Hasher, Reference};
+use sealift_oci::{Digest, Reference};
 
-use crate::layout::{make_folder, sync_folder};
+use crate::folder::{make_folder, sync_folder};
 use crate::names::name_of;
 use crate::store::Store;
 use crate::{Error, Result};
-
-const BUFFER: usize = 1024 * 1024;
 
 /// What to do with a blob whose content is not what its name promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,57 +103,6 @@ impl Store {
             .filter(|digest| !named.contains(digest))
             .collect();
         Ok(verified)
-    }
-
-    /// Lists the blobs in the store, in order, and the files between them that are none.
-    pub(crate) fn blobs(&self) -> Result<(Vec<Digest>, Vec<PathBuf>)> {
-        let mut blobs = Vec::new();
-        let mut strange = Vec::new();
-        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-            let folder = self.layout().blobs(algorithm);
-            if !folder.exists() {
-                continue;
-            }
-            for entry in fs::read_dir(&folder).map_err(Error::io("list", &folder))? {
-                let entry = entry.map_err(Error::io("list", &folder))?;
-                let digest = entry
-                    .file_name()
-                    .to_str()
-                    .and_then(|name| Digest::parse(&format!("{}:{name}", algorithm.as_str())).ok());
-                match digest {
-                    Some(digest) => blobs.push(digest),
-                    None => strange.push(entry.path()),
-                }
-            }
-        }
-        blobs.sort();
-        strange.sort();
-        Ok((blobs, strange))
-    }
-
-    /// Hashes a blob; nothing where it was removed meanwhile.
-    pub(crate) fn hash_blob(
-        &self,
-        digest: &Digest,
-        total: &mut u64,
-        progress: &mut impl FnMut(u64),
-    ) -> Result<Option<Digest>> {
-        let mut file = match self.open_blob(digest) {
-            Err(Error::NotFound { .. }) => return Ok(None),
-            other => other?,
-        };
-        let path = self.blob_path(digest);
-        let mut hasher = Hasher::new(digest.algorithm());
-        let mut buffer = vec![0; BUFFER];
-        loop {
-            let read = file.read(&mut buffer).map_err(Error::io("read", &path))?;
-            if read == 0 {
-                return Ok(Some(hasher.finish()));
-            }
-            hasher.update(&buffer[..read]);
-            *total += read as u64;
-            progress(read as u64);
-        }
     }
 
     fn move_aside(&self, digest: &Digest) -> Result<PathBuf> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Error, Result};
+use crate::{Digest, Result, document};
 
 /// An image configuration. Fields that sealift never reads are left out, so a value of this type
 /// must not be written back as the image's configuration.
@@ -27,17 +27,13 @@ pub struct ImageConfig {
     )]
     pub os_version: Option<String>,
     /// Features of the operating system that it uses.
-    #[serde(
-        rename = "os.features",
-        default,
-        deserialize_with = "null_as_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty")]
     pub os_features: Vec<String>,
     /// What a container of it runs with.
     #[serde(default)]
     pub config: Config,
     /// The layers' uncompressed digests.
+    #[serde(default)]
     pub rootfs: RootFs,
     /// How each layer came to be.
     #[serde(default)]
@@ -49,30 +45,30 @@ pub struct ImageConfig {
 #[serde(rename_all = "PascalCase")]
 pub struct Config {
     /// Environment, `NAME=value`.
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default)]
     pub env: Vec<String>,
     /// Entry point.
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default)]
     pub entrypoint: Vec<String>,
     /// Command.
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default)]
     pub cmd: Vec<String>,
     /// Labels.
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// Instructions that a build FROM this image runs first (Docker's extension).
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default)]
     pub on_build: Vec<String>,
 }
 
 /// The layers of an image as they are on disk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RootFs {
     /// Always `layers`.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default)]
     pub kind: String,
     /// Digests of the uncompressed layers, base first.
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default)]
     pub diff_ids: Vec<Digest>,
 }
 
@@ -94,12 +90,9 @@ impl ImageConfig {
     /// Parses an image configuration.
     ///
     /// # Errors
-    /// [`Error::Document`] where it is not JSON of that form.
+    /// [`crate::Error::Document`] where it is not JSON of that form.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        serde_json::from_slice(bytes).map_err(|error| Error::Document {
-            what: "image configuration",
-            reason: error.to_string(),
-        })
+        document::parse("image configuration", bytes, &[])
     }
 
     /// Returns the platform that it names, normalised.
@@ -114,15 +107,6 @@ impl ImageConfig {
         }
         .normalized()
     }
-}
-
-/// Go writes an empty list or map as `null`.
-fn null_as_default<'de, D, T>(deserializer: D) -> std::result::Result<T, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[cfg(test)]

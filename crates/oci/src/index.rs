@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Descriptor, Error, MediaType, Platform, Result};
+use crate::{Descriptor, Error, MediaType, Platform, Result, document};
 
 /// An image index of either family.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,12 +50,7 @@ impl Index {
     /// carries `config` or `layers` too.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let what = "image index";
-        refuse_ambiguous(what, bytes, "config")?;
-        refuse_ambiguous(what, bytes, "layers")?;
-        let index: Self = serde_json::from_slice(bytes).map_err(|error| Error::Document {
-            what,
-            reason: error.to_string(),
-        })?;
+        let index: Self = document::parse(what, bytes, &["config", "layers"])?;
         if index.schema_version != 2 {
             let reason = format!("schemaVersion is {}, not 2", index.schema_version);
             return Err(Error::Document { what, reason });
@@ -82,19 +77,6 @@ impl Index {
         let known = self.manifests.iter().filter_map(|d| d.platform.clone());
         known.filter(|platform| platform.os != "unknown").collect()
     }
-}
-
-pub(crate) fn refuse_ambiguous(what: &'static str, bytes: &[u8], field: &str) -> Result<()> {
-    let value: serde_json::Value =
-        serde_json::from_slice(bytes).map_err(|error| Error::Document {
-            what,
-            reason: error.to_string(),
-        })?;
-    if value.get(field).is_some() {
-        let reason = format!("it has a field {field:?}, which belongs to another kind of document");
-        return Err(Error::Document { what, reason });
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod config;
 mod descriptor;
 mod digest;
+mod document;
 mod error;
 mod index;
 mod manifest;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Descriptor, Error, MediaType, Result};
+use crate::{Descriptor, Error, MediaType, Result, document};
 
 /// An image manifest of either family.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,11 +39,7 @@ impl Manifest {
     /// `manifests` too (image-spec forbids documents that can be read both ways).
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let what = "image manifest";
-        crate::index::refuse_ambiguous(what, bytes, "manifests")?;
-        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| Error::Document {
-            what,
-            reason: error.to_string(),
-        })?;
+        let manifest: Self = document::parse(what, bytes, &["manifests"])?;
         if manifest.schema_version != 2 {
             let reason = format!("schemaVersion is {}, not 2", manifest.schema_version);
             return Err(Error::Document { what, reason });

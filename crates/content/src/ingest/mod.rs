@@ -5,6 +5,7 @@ mod checkpoint;
 mod hashing;
 
 use std::fmt;
+use std::fs;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,11 +13,12 @@ use std::time::Instant;
 
 use sealift_oci::{Digest, Hasher};
 
+use crate::folder::make_folder;
 use crate::journal::Journal;
-use crate::layout::{Layout, make_folder, publish};
+use crate::layout::Layout;
 use crate::partial::Partial;
 use crate::ranges::RangeSet;
-use crate::settle::settle_first;
+use crate::young::{settle_first, settle_name};
 use crate::{Error, Result, disk};
 
 /// What asking for a blob's ingest gives.
@@ -305,7 +307,9 @@ impl Ingest {
             let digest = self.digest.clone();
             return Err(Error::Lost { digest });
         }
-        publish(&partial.path, &self.layout.blob(&self.digest))?;
+        let path = self.layout.blob(&self.digest);
+        fs::rename(&partial.path, &path).map_err(disk::write_error(&path, 0))?;
+        settle_name(&path)?;
         self.partial.remove_journal()
     }
 
@@ -372,7 +376,7 @@ impl fmt::Debug for Ingest {
 
 /// Tells whether the blob is there with the size that is asked for.
 fn present(layout: &Layout, digest: &Digest, size: Option<u64>) -> Result<bool> {
-    let Some(actual) = crate::store::blob_size(layout, digest)? else {
+    let Some(actual) = layout.blob_size(digest)? else {
         return Ok(false);
     };
     match size.filter(|expected| *expected != actual) {

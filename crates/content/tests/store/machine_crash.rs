@@ -100,7 +100,7 @@ fn a_crash_takes_young_blobs_and_leaves_no_wrong_one() {
     let crashed = disk.after_crash();
     let root = crashed.path().join("store");
     restart_machine(&root);
-    let (store, settled) = Store::open_telling(&root).unwrap();
+    let (store, settled) = Store::open_reporting(&root).unwrap();
     let lost = settled.removed.len();
     assert!(lost > 0, "the test's disk has kept everything: {settled:?}");
     let verified = store.verify(Repair::Report, |_| {}).unwrap();
@@ -137,16 +137,16 @@ fn a_start_of_the_machine_has_young_blobs_read_again() {
     }
 
     // Under the same start nothing is read.
-    let (_, nothing) = Store::open_telling(store.root()).unwrap();
+    let (_, nothing) = Store::open_reporting(store.root()).unwrap();
     assert_eq!((nothing.blobs, nothing.removed), (0, vec![]));
     restart_machine(store.root());
-    let (_, found) = Store::open_telling(store.root()).unwrap();
+    let (_, found) = Store::open_reporting(store.root()).unwrap();
     assert_eq!((found.blobs, found.bytes), (1, 300_000));
     assert_eq!(found.removed, std::slice::from_ref(&wrong));
     assert!(!store.contains(&wrong) && is_settled(&store, &right));
     // What was settled is not read again: only a verification finds such damage.
     assert!(store.contains(&settled));
-    let (_, nothing) = Store::open_telling(store.root()).unwrap();
+    let (_, nothing) = Store::open_reporting(store.root()).unwrap();
     assert_eq!((nothing.blobs, nothing.removed), (0, vec![]));
 }
 
@@ -182,7 +182,7 @@ fn a_blob_that_we_may_not_mark_stays_young_and_keeps_nobody_out() {
     let _theirs = Immutable::make(store.blob_path(digest));
     for _ in 0..2 {
         restart_machine(store.root());
-        let (store, settled) = Store::open_telling(store.root()).unwrap();
+        let (store, settled) = Store::open_reporting(store.root()).unwrap();
         assert_eq!((settled.blobs, settled.removed), (0, vec![]));
         assert!(store.contains(digest) && !is_settled(&store, digest));
     }

@@ -16,8 +16,10 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Platform {
     /// Processor architecture, in Go's words: `amd64`, `arm64`, `arm`.
+    #[serde(default)]
     pub architecture: String,
     /// Operating system, in Go's words: `linux`.
+    #[serde(default)]
     pub os: String,
     /// Version of the operating system, for Windows.
     #[serde(

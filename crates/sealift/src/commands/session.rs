@@ -97,7 +97,7 @@ impl Session {
     /// # Errors
     /// [`Kind::Local`] or [`Kind::Disk`] where it can't be made.
     pub fn store(&self) -> Result<Store> {
-        let opened = Store::open_telling(self.settings.store());
+        let opened = Store::open_reporting(self.settings.store());
         let (store, settled) = opened.map_err(store_failed)?;
         if !settled.removed.is_empty() {
             let blobs = settled.removed.len();

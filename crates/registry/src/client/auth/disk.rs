@@ -1,11 +1,11 @@
 //! Tokens kept on disk between runs, readable by their user only. Losing or not being able to
 //! write them costs a request, so nothing here fails.
 
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use sealift_content::{Access, write_file};
 use sealift_oci::Digest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -135,22 +135,7 @@ pub(super) fn write_private(folder: &Path, path: &Path, bytes: &[u8]) -> std::io
         .recursive(true)
         .mode(0o700)
         .create(folder)?;
-    let unique = format!("{}.{:x}.tmp", std::process::id(), fastrand::u64(..));
-    let temporary = path.with_extension(unique);
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    let written = file
-        .write_all(bytes)
-        .and_then(|()| std::fs::rename(&temporary, path));
-    if written.is_err() {
-        // Best effort: the error that is reported is the first one.
-        let _ = std::fs::remove_file(&temporary);
-    }
-    written
+    write_file(path, bytes, Access::Owner)
 }
 
 #[cfg(test)]
