@@ -62,9 +62,9 @@ impl Store {
             match self.hash_blob(&digest, &mut 0, &mut |_| {}) {
                 Ok(Some(actual)) if actual == digest => {
                     // What cannot be marked is right all the same: it is read again the next time.
-                    if let Ok(size) = self.open_blob(&digest).map(|file| settle(&file)) {
+                    if let Ok(Ok(size)) = self.open_blob(&digest).map(|file| settle(&file)) {
                         settled.blobs += 1;
-                        settled.bytes += size.unwrap_or_default();
+                        settled.bytes += size;
                     }
                 }
                 Ok(None) => {}
