@@ -51,7 +51,9 @@ impl AtomicFile {
         })
     }
 
-    pub(crate) fn file(&self) -> &File {
+    /// Returns the open file.
+    #[must_use]
+    pub fn file(&self) -> &File {
         self.temporary.as_file()
     }
 
@@ -94,61 +96,6 @@ pub fn write_file(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     file.commit().map(drop)
 }
 
-/// A file that the user named as an output.
-///
-/// Where the path leads to a device, a FIFO, or through a symbolic link (`/dev/stdout`), that is
-/// written to. Otherwise the file appears whole or not at all.
-#[derive(Debug)]
-pub enum OutputFile {
-    /// A regular file, new or replaced.
-    Atomic(AtomicFile),
-    /// What was there.
-    InPlace(File),
-}
-
-impl OutputFile {
-    /// Opens an output, making its folder if it is not there.
-    ///
-    /// # Errors
-    /// What the system answers.
-    pub fn create(path: &Path) -> io::Result<Self> {
-        let existing = fs::symlink_metadata(path).map(|metadata| metadata.file_type());
-        if existing.is_ok_and(|kind| !kind.is_file()) {
-            let mut options = File::options();
-            let file = options.write(true).create(true).truncate(true).open(path)?;
-            return Ok(Self::InPlace(file));
-        }
-        AtomicFile::create(path, Access::Umask).map(Self::Atomic)
-    }
-
-    /// Ends the output; without this a regular file does not appear.
-    ///
-    /// # Errors
-    /// What the system answers.
-    pub fn commit(self) -> io::Result<()> {
-        match self {
-            Self::Atomic(file) => file.commit().map(drop),
-            Self::InPlace(mut file) => file.flush(),
-        }
-    }
-}
-
-impl Write for OutputFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Atomic(file) => file.write(bytes),
-            Self::InPlace(file) => file.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Atomic(file) => file.flush(),
-            Self::InPlace(file) => file.flush(),
-        }
-    }
-}
-
 /// Returns the folder that a path is in; the working folder where it names none.
 pub(crate) fn folder(path: &Path) -> &Path {
     let parent = path.parent().filter(|path| !path.as_os_str().is_empty());
@@ -178,41 +125,21 @@ mod tests {
     }
 
     #[test]
-    fn modes_follow_the_umask() {
+    fn a_link_is_replaced_and_not_followed() {
         let base = tempfile::tempdir().unwrap();
+        let (target, link) = (base.path().join("target"), base.path().join("link"));
+        write_file(&target, b"theirs", Access::Umask).unwrap();
+        symlink(&target, &link).unwrap();
+        write_file(&link, b"ours", Access::Umask).unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "theirs");
+        assert!(fs::symlink_metadata(&link).unwrap().is_file());
         let plain = base.path().join("plain");
         File::options()
             .create_new(true)
             .write(true)
             .open(&plain)
             .unwrap();
-        let path = base.path().join("out");
-        OutputFile::create(&path).unwrap().commit().unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
-        assert_eq!(mode(&path), mode(&plain));
-    }
-
-    #[test]
-    fn an_output_goes_to_what_is_there() {
-        let base = tempfile::tempdir().unwrap();
-        let (target, link) = (base.path().join("target"), base.path().join("link"));
-        symlink(&target, &link).unwrap();
-        for text in ["longer", "short"] {
-            let mut output = OutputFile::create(&link).unwrap();
-            output.write_all(text.as_bytes()).unwrap();
-            output.commit().unwrap();
-            assert_eq!(fs::read_to_string(&target).unwrap(), text);
-        }
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        // A file that is not meant as an output replaces the link.
-        write_file(&link, b"own", Access::Umask).unwrap();
-        assert_eq!(fs::read_to_string(&target).unwrap(), "short");
-        assert!(fs::symlink_metadata(&link).unwrap().is_file());
-        OutputFile::create(Path::new("/dev/null"))
-            .unwrap()
-            .commit()
-            .unwrap();
-        assert!(!fs::symlink_metadata("/dev/null").unwrap().is_file());
-        assert!(OutputFile::create(base.path()).is_err());
+        assert_eq!(mode(&link), mode(&plain));
     }
 }

@@ -29,7 +29,7 @@ mod young;
 
 pub use archive::{Imported, import_oci, write_docker, write_oci};
 pub use error::{Error, Result};
-pub use file::{Access, AtomicFile, OutputFile, write_file};
+pub use file::{Access, AtomicFile, write_file};
 pub use gc::{Collected, Usage};
 pub use ingest::{Ingest, Ingestion};
 pub use lock::Lease;

@@ -3,11 +3,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::Path;
 
 use rustix::fs::OFlags;
+use sealift_content::{Access, AtomicFile};
 
 use crate::error::{Error, Kind, Result};
 
@@ -34,22 +36,16 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Re
         return out.flush().map_err(failed);
     }
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder = target.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder).map_err(failed)?;
-    let new = fs::Permissions::from_mode(0o666);
-    let file = tempfile::Builder::new()
-        .permissions(new)
-        .tempfile_in(folder)
-        .map_err(failed)?;
-    let mut out = BufWriter::with_capacity(BUFFER, file.as_file());
+    let file = AtomicFile::create(&target, Access::Umask).map_err(failed)?;
+    let mut out = BufWriter::with_capacity(BUFFER, file.file());
     fill(&mut out)?;
     out.flush().map_err(failed)?;
     drop(out);
     if let Some(there) = there {
-        let kept = file.as_file().set_permissions(there.permissions());
+        let kept = file.file().set_permissions(there.permissions());
         kept.map_err(failed)?;
     }
-    file.persist(&target).map_err(|error| failed(error.error))?;
+    file.commit().map_err(failed)?;
     Ok(())
 }
 
