@@ -2,12 +2,13 @@
 //! an image's name leads to them.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
 
+use sealift_config::{Place, Reader, Sourced};
 use serde::{Serialize, Serializer};
 
 use super::host::{HUB, HUB_SERVER, Host};
-use super::provenance::{Place, Sourced};
+use super::pem::Pem;
 
 /// How an endpoint is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -64,10 +65,27 @@ impl Serves {
 /// A client certificate with its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeyPair {
-    /// The certificate, PEM.
-    pub cert: PathBuf,
-    /// The key, PEM. It is the same file where both stand in one.
-    pub key: PathBuf,
+    /// The certificate.
+    pub cert: Pem,
+    /// The key, in the same file where both stand in one.
+    pub key: Pem,
+}
+
+impl KeyPair {
+    /// Reads both files, noting what cannot be read.
+    pub(crate) fn read(
+        reader: &mut Reader<'_>,
+        cert: &Path,
+        key: &Path,
+        from: &Place,
+    ) -> Option<Self> {
+        let cert = Pem::read(reader, cert, from);
+        let key = Pem::read(reader, key, from);
+        Some(Self {
+            cert: cert?,
+            key: key?,
+        })
+    }
 }
 
 /// How one host is trusted and spoken to. Sources fill it host by host, and the token service on
@@ -78,8 +96,8 @@ pub struct HostRule {
     pub scheme: Option<Sourced<Scheme>>,
     /// `false`: certificates are not checked.
     pub verify: Option<Sourced<bool>>,
-    /// Authorities trusted besides the system's, PEM files.
-    pub ca: Vec<Sourced<PathBuf>>,
+    /// Authorities trusted besides the system's.
+    pub ca: Vec<Sourced<Pem>>,
     /// Client certificates that may be shown.
     pub client: Vec<Sourced<KeyPair>>,
 }

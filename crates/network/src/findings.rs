@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use sealift_config::{Place, Reader, Sourced};
 use serde::Serialize;
 
 use super::endpoint::{Endpoint, HostRule, KeyPair, Scheme, Scope};
 use super::host::{Block, Host};
-use super::provenance::{Place, Sourced};
+use super::pem::Pem;
 use super::proxy::Proxies;
 
 /// A mirror before its host's rules are known: the scheme may still be open.
@@ -140,13 +141,17 @@ impl Findings {
         rule.verify = Some(Sourced::new(false, from.clone()));
     }
 
-    /// Adds an authority of a host.
-    pub fn add_ca(&mut self, host: &Host, file: PathBuf, from: Place) {
-        self.host(host).ca.push(Sourced::new(file, from));
+    /// Adds an authority of a host, where its file can be read.
+    pub fn add_ca(&mut self, host: &Host, file: Sourced<&Path>, reader: &mut Reader<'_>) {
+        if let Some(pem) = Pem::read(reader, file.value, &file.from) {
+            self.host(host).ca.push(Sourced::new(pem, file.from));
+        }
     }
 
-    /// Adds a client certificate of a host.
-    pub fn add_client(&mut self, host: &Host, pair: KeyPair, from: Place) {
-        self.host(host).client.push(Sourced::new(pair, from));
+    /// Adds a client certificate of a host, where its files could be read.
+    pub fn add_client(&mut self, host: &Host, pair: Option<KeyPair>, from: Place) {
+        if let Some(pair) = pair {
+            self.host(host).client.push(Sourced::new(pair, from));
+        }
     }
 }

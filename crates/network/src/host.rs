@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use sealift_config::{Reader, Sourced};
 use serde::{Serialize, Serializer};
 
 /// The registry that is meant where an image names none.
@@ -31,6 +32,20 @@ impl Host {
             port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
         });
         (valid && port_valid).then(|| Self(text.to_ascii_lowercase()))
+    }
+
+    /// Parses the host of a key, noting a mistake where it is none.
+    pub(crate) fn read(
+        reader: &mut Reader<'_>,
+        name: &str,
+        text: &Sourced<String>,
+    ) -> Option<Self> {
+        let host = Self::parse(&text.value);
+        if host.is_none() {
+            let reason = format!("{name}: expected a host such as registry.example.com:5000");
+            reader.problem(text.from.clone(), reason);
+        }
+        host
     }
 
     /// Returns the host as it is written.

@@ -7,19 +7,17 @@
 //! containers. A single value is taken from the first source that has it; lists (mirrors,
 //! authorities) are joined in that order.
 
-pub mod document;
 pub mod endpoint;
 pub mod error;
 pub mod explain;
 pub mod findings;
 pub mod host;
-mod json;
 pub mod location;
+mod machine;
 mod merge;
 pub mod overview;
-pub mod provenance;
+mod pem;
 pub mod proxy;
-pub mod reader;
 mod route;
 pub mod sink;
 pub mod source;
@@ -28,20 +26,22 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use sealift_config::{Conflict, Ignored, Reader};
 use serde::Serialize;
 
 pub use endpoint::{Endpoint, HostRule, KeyPair, Scheme, Scope, Serves};
-pub use error::{Conflict, Error, Ignored, Problem};
+pub use error::Error;
 pub use findings::{Account, Keeping};
 pub use host::Host;
-pub use provenance::{Place, Sourced};
+pub use pem::Pem;
 pub use proxy::{Proxies, ProxyUrl};
 pub use route::Hops;
+pub use sealift_config::{Place, Sourced};
 pub use source::flags::Flags;
 
 use findings::{Family, Findings};
 use host::Block;
-use reader::Reader;
+use machine::Machine;
 use source::sealift::Options;
 
 /// Where the sources are looked for. Nothing is read from the process itself.
@@ -141,7 +141,8 @@ impl Network {
     /// # Errors
     /// [`Error::Malformed`] with every mistake that was found, each with its place.
     pub fn read(places: &Places) -> Result<Self, Error> {
-        let mut reader = Reader::new(places.root.clone());
+        let machine = Machine::new(&places.root);
+        let mut reader = Reader::new(&machine);
         let (findings, options) = gather(places, &mut reader);
         if !reader.problems.is_empty() {
             return Err(Error::Malformed {
@@ -198,7 +199,7 @@ impl Network {
 }
 
 /// Reads the sources in the order of precedence.
-fn gather(places: &Places, reader: &mut Reader) -> (Vec<Findings>, Options) {
+fn gather(places: &Places, reader: &mut Reader<'_>) -> (Vec<Findings>, Options) {
     let environment = &places.environment;
     let config_home = places.config_home();
     let config_home = config_home.as_deref();
@@ -247,7 +248,7 @@ fn gather(places: &Places, reader: &mut Reader) -> (Vec<Findings>, Options) {
 }
 
 /// Reads Docker's files; its daemon.json is left out where another one is named.
-fn docker(places: &Places, other_daemon_json: bool, reader: &mut Reader) -> Vec<Findings> {
+fn docker(places: &Places, other_daemon_json: bool, reader: &mut Reader<'_>) -> Vec<Findings> {
     let (home, config_home) = (places.home(), places.config_home());
     let (home, config_home) = (home.as_deref(), config_home.as_deref());
     let mut findings = Vec::new();

@@ -1,10 +1,10 @@
 //! Mirrors and origins as configurations write them: a URL, or a host with a path.
 
+use sealift_config::{Place, Reader, Sourced};
+
 use super::endpoint::{Endpoint, Scheme};
 use super::findings::Candidate;
 use super::host::Host;
-use super::provenance::{Place, Sourced};
-use super::reader::Reader;
 
 /// A host and a path, and the scheme where one is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Location {
 }
 
 /// Parses the URL of a mirror, noting a mistake where it is none.
-pub fn mirror(reader: &mut Reader, name: &str, text: &Sourced<String>) -> Option<Candidate> {
+pub fn mirror(reader: &mut Reader<'_>, name: &str, text: &Sourced<String>) -> Option<Candidate> {
     match Location::parse(&text.value) {
         Ok(location) => Some(location.mirror(text.from.clone())),
         Err(error) => {

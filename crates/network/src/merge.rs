@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use sealift_transport::proxy::NoProxy;
 
+use sealift_config::{Conflict, Ignored, Place, Sourced};
+
 use super::endpoint::{Endpoint, HostRule, Scheme, Scope, Serves};
-use super::error::{Conflict, Ignored};
 use super::findings::{Candidate, Findings, Rule};
 use super::host::{Block, HUB, HUB_SERVER, Host};
-use super::provenance::{Place, Sourced};
 use super::proxy::{Proxies, ProxyUrl};
 use super::source::sealift::DirectMirrors;
 use super::{Gathered, Network, Registry};

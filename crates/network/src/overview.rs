@@ -7,12 +7,13 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use sealift_config::{Conflict, Ignored, Place, Sourced};
+
 use super::Network;
 use super::endpoint::{Endpoint, KeyPair, Scheme, Scope, Serves};
-use super::error::{Conflict, Ignored};
 use super::findings::{Account, Keeping};
 use super::host::{Block, HUB, Host};
-use super::provenance::{Place, Sourced};
+use super::pem::Pem;
 use super::proxy::Proxies;
 
 /// The model with everything worked out.
@@ -71,7 +72,7 @@ pub struct TlsView {
     /// Whether certificates are checked.
     pub verify: bool,
     /// Authorities besides the system's.
-    pub ca: Vec<Sourced<PathBuf>>,
+    pub ca: Vec<Sourced<Pem>>,
     /// Client certificates.
     pub client: Vec<Sourced<KeyPair>>,
 }
@@ -193,13 +194,9 @@ impl TlsView {
         if !self.verify {
             parts.push("certificates not checked".to_owned());
         }
-        parts.extend(
-            self.ca
-                .iter()
-                .map(|ca| format!("CA {}", ca.value.display())),
-        );
+        parts.extend(self.ca.iter().map(|ca| format!("CA {}", ca.value)));
         let client = self.client.iter();
-        parts.extend(client.map(|pair| format!("shows {}", pair.value.cert.display())));
+        parts.extend(client.map(|pair| format!("shows {}", pair.value.cert)));
         parts.join(", ")
     }
 }
@@ -228,14 +225,9 @@ impl View {
         if !self.tls.verify {
             parts.push("certificates not checked".to_owned());
         }
-        parts.extend(
-            self.tls
-                .ca
-                .iter()
-                .map(|ca| format!("CA {}", ca.value.display())),
-        );
+        parts.extend(self.tls.ca.iter().map(|ca| format!("CA {}", ca.value)));
         let client = self.tls.client.iter();
-        parts.extend(client.map(|pair| format!("shows {}", pair.value.cert.display())));
+        parts.extend(client.map(|pair| format!("shows {}", pair.value.cert)));
         parts.join(", ")
     }
 

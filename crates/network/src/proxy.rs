@@ -5,8 +5,9 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use url::Url;
 
+use sealift_config::{Reader, Sourced};
+
 use super::host::Host;
-use super::provenance::Sourced;
 
 /// The address of a proxy. Its password prints as `***`, and so does a name that stands alone: it
 /// may be a token.
@@ -52,6 +53,24 @@ impl ProxyUrl {
             return Err(ProxyUrlError::Path);
         }
         Ok(Self(url))
+    }
+
+    /// Parses the address of a key or variable, noting a mistake where it is none. Empty means none.
+    pub(crate) fn read(
+        reader: &mut Reader<'_>,
+        name: &str,
+        text: Sourced<String>,
+    ) -> Option<Sourced<Self>> {
+        if text.value.trim().is_empty() {
+            return None;
+        }
+        match Self::parse(&text.value) {
+            Ok(proxy) => Some(Sourced::new(proxy, text.from)),
+            Err(error) => {
+                reader.problem(text.from, format!("{name}: {error}"));
+                None
+            }
+        }
     }
 
     /// Returns the address with its password, for the process or the socket that needs it.
@@ -150,6 +169,15 @@ impl Proxies {
             .collect();
         entries.join(",")
     }
+}
+
+/// Splits the value of a NO_PROXY variable or key into its entries.
+pub(crate) fn no_proxy_entries(text: &Sourced<String>) -> Vec<Sourced<String>> {
+    let entries = text.value.split(',').map(str::trim);
+    let filled = entries.filter(|entry| !entry.is_empty());
+    filled
+        .map(|entry| Sourced::new(entry.to_owned(), text.from.clone()))
+        .collect()
 }
 
 #[cfg(test)]

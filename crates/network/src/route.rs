@@ -1,6 +1,6 @@
 //! Which endpoints an image is asked from, and how each of them is reached.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use sealift_oci::Reference;
 use sealift_transport::proxy::NoProxy;
@@ -10,9 +10,9 @@ use super::error::Error;
 use super::findings::{Account, Keeping};
 use super::host::{HUB, HUB_SERVER, Host};
 use super::merge::Known;
-use super::provenance::Sourced;
 use super::proxy::ProxyUrl;
 use super::{Network, Registry};
+use sealift_config::Sourced;
 
 /// The endpoints of an image in the order in which they are asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,8 +193,8 @@ fn host_of(registry: &str) -> Result<Host, Error> {
     })
 }
 
-fn is_in(account: &Account, file: &PathBuf) -> bool {
-    matches!(&account.from, super::Place::File { path, .. } if path == file)
+fn is_in(account: &Account, file: &Path) -> bool {
+    account.from.path() == Some(file)
 }
 
 /// Takes the scheme and the API's version off a key: `https://index.docker.io/v1/`.

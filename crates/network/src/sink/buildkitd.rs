@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::endpoint::{Endpoint, Scheme, Scope, Serves};
 use crate::host::{HUB, HUB_SERVER, Host};
-use crate::provenance::{Place, Sourced};
 use crate::{Network, Registry};
+use sealift_config::{Place, Sourced};
 
 use super::{Caveat, Sight};
 
@@ -226,14 +226,14 @@ impl Writer<'_> {
             let items: Vec<_> = rule
                 .ca
                 .iter()
-                .map(|ca| (self.file(host, &ca.value), &ca.from))
+                .map(|ca| (self.file(host, ca.value.path()), &ca.from))
                 .collect();
             out.push_str(&list("ca", items));
         }
         for pair in &rule.client {
             let Sourced { value, from } = pair;
-            let cert = self.file(host, &value.cert);
-            let key = self.file(host, &value.key);
+            let cert = self.file(host, value.cert.path());
+            let key = self.file(host, value.key.path());
             let table = quoted(host.as_str());
             let from = comment(from);
             let _ = write!(

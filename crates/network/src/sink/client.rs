@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderName, HeaderValue};
+use sealift_config::Place;
 use sealift_oci::{Reference, Repository};
 use sealift_registry::credentials::Helpers;
 use sealift_registry::{CredentialFile, Credentials, RouteAnswer, Routes};
@@ -16,22 +16,12 @@ use sealift_transport::{self as transport, Route, Tls};
 
 use crate::endpoint::{Endpoint, HostRule, Scheme};
 use crate::host::Host;
-use crate::provenance::Place;
+use crate::pem::Pem;
 use crate::{Error as NetworkError, Network};
 
 /// Why the client cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A certificate or key that cannot be read.
-    #[error("{from}: cannot read {}", .path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The entry that names it.
-        from: Place,
-        /// What the system says.
-        source: std::io::Error,
-    },
     /// An endpoint that the transport does not take.
     #[error("{from}: {endpoint} is no address")]
     Endpoint {
@@ -71,10 +61,10 @@ pub enum Error {
 /// Puts proxies and transport security into the transport's settings.
 ///
 /// # Errors
-/// [`Error::File`] and [`Error::Proxy`].
+/// [`Error::Proxy`].
 pub fn apply(network: &Network, settings: &mut transport::Settings) -> Result<(), Error> {
     settings.proxies = proxies(network)?;
-    settings.hosts = hosts(network)?;
+    settings.hosts = hosts(network);
     Ok(())
 }
 
@@ -103,53 +93,30 @@ fn proxies(network: &Network) -> Result<Proxies, Error> {
 
 /// The settings of every host that has rules, token services on it included. A name without a port
 /// means the port of HTTPS, and no other.
-fn hosts(network: &Network) -> Result<HashMap<String, HostSettings>, Error> {
-    let mut settings = HashMap::new();
-    for host in network.hosts.keys() {
-        let rule = network.host_rule(host);
+fn hosts(network: &Network) -> HashMap<String, HostSettings> {
+    let of = |host: &Host| {
         let server = host.server();
         let key = match server.port() {
             Some(_) => server.to_string(),
             None => format!("{server}:443"),
         };
-        settings.insert(
-            key,
-            HostSettings {
-                tls: tls(&rule)?,
-                proxy: None,
-            },
-        );
-    }
-    Ok(settings)
-}
-
-fn tls(rule: &HostRule) -> Result<Tls, Error> {
-    let mut authorities = Vec::new();
-    for ca in &rule.ca {
-        authorities.push(read(&ca.value, &ca.from)?);
-    }
-    // A server that asks for a certificate is shown the first pair; the transport holds one.
-    let identity = match rule.client.first() {
-        Some(pair) => Some(Identity {
-            certificates: read(&pair.value.cert, &pair.from)?,
-            key: read(&pair.value.key, &pair.from)?,
-        }),
-        None => None,
+        let tls = tls(&network.host_rule(host));
+        (key, HostSettings { tls, proxy: None })
     };
-    let skip_verify = rule.verify.as_ref().is_some_and(|verify| !verify.value);
-    Ok(Tls {
-        authorities,
-        identity,
-        skip_verify,
-    })
+    network.hosts.keys().map(of).collect()
 }
 
-fn read(path: &Path, from: &Place) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|source| Error::File {
-        path: path.to_owned(),
-        from: from.clone(),
-        source,
-    })
+fn tls(rule: &HostRule) -> Tls {
+    let content = |pem: &Pem| pem.content().to_vec();
+    Tls {
+        authorities: rule.ca.iter().map(|ca| content(&ca.value)).collect(),
+        // A server that asks for a certificate is shown the first pair; the transport holds one.
+        identity: rule.client.first().map(|pair| Identity {
+            certificates: content(&pair.value.cert),
+            key: content(&pair.value.key),
+        }),
+        skip_verify: rule.verify.as_ref().is_some_and(|verify| !verify.value),
+    }
 }
 
 /// Reads the credential files, those with precedence first.
@@ -206,7 +173,7 @@ impl Router {
     /// Returns the route on which a reference is resolved.
     ///
     /// # Errors
-    /// [`Error::Network`] for an image that is forbidden, [`Error::Endpoint`], [`Error::File`].
+    /// [`Error::Network`] for an image that is forbidden, [`Error::Endpoint`].
     pub fn resolving(&self, reference: &Reference) -> Result<Route, Error> {
         let network = self.network(reference.registry());
         let hops = network.hops(reference)?;
@@ -295,5 +262,5 @@ fn convert(
         };
         made = made.with_header(header, value);
     }
-    Ok(made.with_tls(tls(&network.host_rule(&endpoint.host))?))
+    Ok(made.with_tls(tls(&network.host_rule(&endpoint.host))))
 }

@@ -10,8 +10,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::provenance::{Place, Sourced};
 use super::proxy::{Proxies, ProxyUrl};
+use sealift_config::{Place, Sourced};
 
 /// The variables that set proxies, in capitals.
 const NAMES: [&str; 5] = [

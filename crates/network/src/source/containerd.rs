@@ -4,13 +4,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::document::{Entry, Node, Value};
+use sealift_config::{Entry, Node, Place, Reader, Sourced, Value, toml};
+
 use crate::endpoint::{Endpoint, HeaderValue, KeyPair, Scheme, Scope, Serves};
 use crate::findings::{Candidate, Findings, Rule};
 use crate::host::Host;
 use crate::location::Location;
-use crate::provenance::{Place, Sourced};
-use crate::reader::{Document, Reader};
 
 use super::docker_certs;
 
@@ -24,7 +23,7 @@ pub fn places(config_home: Option<&Path>) -> Vec<PathBuf> {
 }
 
 /// Reads all hosts' folders.
-pub fn read(folder: &Path, reader: &mut Reader) -> Findings {
+pub fn read(folder: &Path, reader: &mut Reader<'_>) -> Findings {
     let mut findings = Findings::default();
     for (name, path) in reader.entries(folder) {
         let Some(scope) = scope(&name) else {
@@ -36,7 +35,7 @@ pub fn read(folder: &Path, reader: &mut Reader) -> Findings {
             if let Scope::Host(host) = &scope {
                 docker_certs::read_host(host, &path, &mut findings, reader);
             }
-        } else if let Some(document) = reader.parse(found, Node::toml) {
+        } else if let Some(document) = reader.parse(found, toml::parse) {
             let rule = hosts(&document, scope, &mut findings, reader);
             findings.rules.push(rule);
         }
@@ -56,44 +55,38 @@ fn scope(name: &str) -> Option<Scope> {
     ported.or_else(|| Host::parse(name)).map(Scope::Host)
 }
 
-fn hosts(document: &Document, scope: Scope, findings: &mut Findings, reader: &mut Reader) -> Rule {
+fn hosts(document: &Node, scope: Scope, findings: &mut Findings, reader: &mut Reader<'_>) -> Rule {
     let mut rule = Rule::mirrors(scope, Vec::new());
-    let root = document.node.entries();
-    let server = root.iter().find(|entry| entry.key == "server");
-    if let Some(text) = server.and_then(|entry| reader.string(document, entry)) {
-        rule.origin = endpoint(&text, root, document, reader);
+    let root = document.entries();
+    let server = document.entry("server");
+    if let Some(text) = server.and_then(|entry| reader.string(entry)) {
+        rule.origin = endpoint(&text, root, reader);
         if let Some(candidate) = &rule.origin {
-            secure(
-                &candidate.endpoint.host.clone(),
-                root,
-                document,
-                findings,
-                reader,
-            );
+            secure(&candidate.endpoint.host, root, findings, reader);
         }
-    } else if let Scope::Host(host) = rule.scope.clone() {
-        secure(&host, root, document, findings, reader);
+    } else if let Scope::Host(host) = &rule.scope {
+        secure(host, root, findings, reader);
     }
-    for entry in root.iter().filter(|entry| !is_setting(&entry.key)) {
-        if entry.key != "server" && entry.key != "host" {
-            let why = "containerd's hosts.toml has no such key";
-            reader.warn(&entry.key, why, document.at(entry.line));
+    for entry in root {
+        if !SETTINGS.contains(&entry.key.as_str()) && entry.key != "server" && entry.key != "host" {
+            reader.foreign("containerd's hosts.toml", entry, &SETTINGS);
         }
     }
-    let Some(tables) = root.iter().find(|entry| entry.key == "host") else {
+    let Some(tables) = document.entry("host") else {
         return rule;
     };
-    for entry in reader.table(document, tables) {
-        let settings = reader.table(document, entry);
-        let text = Sourced::new(entry.key.clone(), document.at(entry.line));
-        let Some(candidate) = endpoint(&text, settings, document, reader) else {
+    for entry in reader.table(tables) {
+        let settings = reader.table(entry);
+        let text = Sourced::new(entry.key.clone(), entry.at.clone());
+        let Some(candidate) = endpoint(&text, settings, reader) else {
             continue;
         };
         let host = candidate.endpoint.host.clone();
-        secure(&host, settings, document, findings, reader);
-        for unknown in settings.iter().filter(|entry| !is_setting(&entry.key)) {
-            let why = "containerd's hosts.toml has no such key";
-            reader.warn(&unknown.key, why, document.at(unknown.line));
+        secure(&host, settings, findings, reader);
+        for entry in settings {
+            if !SETTINGS.contains(&entry.key.as_str()) {
+                reader.foreign("containerd's hosts.toml", entry, &SETTINGS);
+            }
         }
         let serves = candidate.endpoint.serves;
         if serves.tags || serves.digests {
@@ -106,25 +99,23 @@ fn hosts(document: &Document, scope: Scope, findings: &mut Findings, reader: &mu
     rule
 }
 
-fn is_setting(key: &str) -> bool {
-    matches!(
-        key,
-        "capabilities"
-            | "ca"
-            | "client"
-            | "skip_verify"
-            | "override_path"
-            | "header"
-            | "dial_timeout"
-    )
-}
+/// The keys of a host table, which may also stand at the top for `server`.
+const SETTINGS: [&str; 7] = [
+    "capabilities",
+    "ca",
+    "client",
+    "skip_verify",
+    "override_path",
+    "header",
+    "dial_timeout",
+];
 
 /// Makes the endpoint of a host table or of `server`.
 fn endpoint(
     text: &Sourced<String>,
     settings: &[Entry],
-    document: &Document,
-    reader: &mut Reader,
+
+    reader: &mut Reader<'_>,
 ) -> Option<Candidate> {
     let location = match Location::parse(&text.value) {
         Ok(location) => location,
@@ -139,15 +130,13 @@ fn endpoint(
     for entry in settings {
         match entry.key.as_str() {
             "override_path" => {
-                as_written = reader
-                    .boolean(document, entry)
-                    .is_some_and(|flag| flag.value);
+                as_written = reader.boolean(entry).is_some_and(|flag| flag.value);
             }
-            "capabilities" => endpoint.serves = capabilities(document, entry, reader),
-            "header" => headers(document, entry, &mut endpoint, reader),
+            "capabilities" => endpoint.serves = capabilities(entry, reader),
+            "header" => headers(entry, &mut endpoint, reader),
             "dial_timeout" => {
                 let why = "sealift's own time-outs adapt to what it measures";
-                reader.ignore("dial_timeout", why, document.at(entry.line));
+                reader.ignore("dial_timeout", why, entry.at.clone());
             }
             _ => {}
         }
@@ -166,14 +155,14 @@ fn endpoint(
     })
 }
 
-fn capabilities(document: &Document, entry: &Entry, reader: &mut Reader) -> Serves {
+fn capabilities(entry: &Entry, reader: &mut Reader<'_>) -> Serves {
     let mut serves = Serves {
         tags: false,
         digests: false,
         content: false,
         push: false,
     };
-    for text in reader.strings(document, entry) {
+    for text in reader.strings(entry) {
         match text.value.to_ascii_lowercase().as_str() {
             "pull" => (serves.digests, serves.content) = (true, true),
             "resolve" => serves.tags = true,
@@ -185,13 +174,9 @@ fn capabilities(document: &Document, entry: &Entry, reader: &mut Reader) -> Serv
     serves
 }
 
-fn headers(document: &Document, entry: &Entry, endpoint: &mut Endpoint, reader: &mut Reader) {
-    for entry in reader.table(document, entry) {
-        let values = match entry.value.value {
-            Value::List(_) => reader.strings(document, entry),
-            _ => reader.string(document, entry).into_iter().collect(),
-        };
-        for value in values {
+fn headers(entry: &Entry, endpoint: &mut Endpoint, reader: &mut Reader<'_>) {
+    for entry in reader.table(entry) {
+        for value in reader.string_or_strings(entry) {
             endpoint
                 .headers
                 .push((entry.key.clone(), HeaderValue::new(value.value)));
@@ -200,89 +185,56 @@ fn headers(document: &Document, entry: &Entry, endpoint: &mut Endpoint, reader: 
 }
 
 /// Reads what a table says of its host's TLS.
-fn secure(
-    host: &Host,
-    settings: &[Entry],
-    document: &Document,
-    findings: &mut Findings,
-    reader: &mut Reader,
-) {
+fn secure(host: &Host, settings: &[Entry], findings: &mut Findings, reader: &mut Reader<'_>) {
     for entry in settings {
         match entry.key.as_str() {
             "skip_verify" => {
-                if let Some(skip) = reader.boolean(document, entry) {
+                if let Some(skip) = reader.boolean(entry) {
                     findings.host(host).verify = Some(skip.map(|skip| !skip));
                 }
             }
             "ca" => {
-                let files = match entry.value.value {
-                    Value::List(_) => reader.strings(document, entry),
-                    _ => reader.string(document, entry).into_iter().collect(),
-                };
-                for file in files {
-                    let path = reader.beside(document, &file.value);
-                    if reader.readable(&path, &file.from) {
-                        findings.add_ca(host, path, file.from);
-                    }
+                for file in reader.string_or_strings(entry) {
+                    let path = reader.beside(&file);
+                    findings.add_ca(host, Sourced::new(&path, file.from), reader);
                 }
             }
-            "client" => {
-                for (pair, from) in pairs(document, entry, reader) {
-                    let readable = reader.readable(&pair.cert, &from);
-                    if readable && reader.readable(&pair.key, &from) {
-                        findings.add_client(host, pair, from);
-                    }
-                }
-            }
+            "client" => clients(host, entry, findings, reader),
             _ => {}
         }
     }
 }
 
 /// `client` is one file with both, a list of such files, or a list of `[certificate, key]`.
-fn pairs(document: &Document, entry: &Entry, reader: &mut Reader) -> Vec<(KeyPair, Place)> {
+fn clients(host: &Host, entry: &Entry, findings: &mut Findings, reader: &mut Reader<'_>) {
     let items = match &entry.value.value {
         Value::List(items) => items.as_slice(),
         _ => std::slice::from_ref(&entry.value),
     };
-    let mut pairs = Vec::new();
     for item in items {
-        let from = document.at(item.line);
-        let (cert, key) = match &item.value {
-            Value::Text(both) => (both, both),
+        let names = match &item.value {
+            Value::Text(both) => Some((both.as_str(), both.as_str())),
             Value::List(pair) => match pair.as_slice() {
-                [
-                    Node {
-                        value: Value::Text(cert),
-                        ..
-                    },
-                ] => (cert, cert),
-                [
-                    Node {
-                        value: Value::Text(cert),
-                        ..
-                    },
-                    Node {
-                        value: Value::Text(key),
-                        ..
-                    },
-                ] => (cert, if key.is_empty() { cert } else { key }),
-                _ => {
-                    reader.problem(from, "client: expected [certificate, key]");
-                    continue;
-                }
+                [cert] => cert.text().map(|cert| (cert, cert)),
+                [cert, key] => cert.text().zip(key.text()),
+                _ => None,
             },
-            _ => {
-                reader.problem(
-                    from,
-                    "client: expected a file, or a list of [certificate, key]",
-                );
-                continue;
-            }
+            _ => None,
         };
-        let cert = reader.beside(document, cert);
-        let key = reader.beside(document, key);
-        pairs.push((KeyPair { cert, key }, from));
+        let from = item.at.clone();
+        let Some((cert, key)) = names else {
+            let reason = "client: expected a file, or a list of [certificate, key]";
+            reader.problem(from, reason);
+            continue;
+        };
+        let beside = |name: &str| reader.beside(&Sourced::new(name.to_owned(), from.clone()));
+        let cert_path = beside(cert);
+        let key_path = if key.is_empty() {
+            cert_path.clone()
+        } else {
+            beside(key)
+        };
+        let pair = KeyPair::read(reader, &cert_path, &key_path, &from);
+        findings.add_client(host, pair, from);
     }
-    pairs
 }

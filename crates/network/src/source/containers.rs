@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::document::Node;
+use sealift_config::{Place, Reader, json};
+
 use crate::findings::Findings;
-use crate::provenance::Place;
-use crate::reader::Reader;
 
 use super::{docker_certs, docker_config};
 
@@ -15,7 +14,7 @@ use super::{docker_certs, docker_config};
 pub fn read_accounts(
     environment: &BTreeMap<String, String>,
     config_home: Option<&Path>,
-    reader: &mut Reader,
+    reader: &mut Reader<'_>,
 ) -> Findings {
     let mut findings = Findings::default();
     let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty());
@@ -33,18 +32,20 @@ pub fn read_accounts(
         }
     }
     for found in found {
-        if let Some(document) = reader.parse(found, Node::json) {
+        if let Some(document) = reader.parse(found, json::parse) {
             findings
                 .accounts
                 .extend(docker_config::accounts(&document, reader));
-            findings.account_files.push(document.path);
+            findings
+                .account_files
+                .extend(document.at.path().map(Path::to_owned));
         }
     }
     findings
 }
 
 /// Reads certificates: `~/.config/containers/certs.d`, then `/etc/containers/certs.d`.
-pub fn read_certificates(config_home: Option<&Path>, reader: &mut Reader) -> Vec<Findings> {
+pub fn read_certificates(config_home: Option<&Path>, reader: &mut Reader<'_>) -> Vec<Findings> {
     let user = config_home.map(|folder| folder.join("containers/certs.d"));
     let system = PathBuf::from("/etc/containers/certs.d");
     let folders = user.into_iter().chain([system]);

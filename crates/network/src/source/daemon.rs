@@ -6,14 +6,13 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use crate::document::{Entry, Node};
-use crate::error::Conflict;
+use sealift_config::{Conflict, Entry, Node, Place, Reader, Sourced, json, nearest};
+
 use crate::findings::Findings;
 use crate::host::{Block, HUB, Host};
 use crate::location;
-use crate::provenance::{Place, Sourced};
+use crate::proxy::no_proxy_entries;
 use crate::proxy::{Proxies, ProxyUrl};
-use crate::reader::{Document, Reader, no_proxy_entries};
 
 use super::flags;
 
@@ -31,52 +30,53 @@ pub fn places(home: Option<&Path>, config_home: Option<&Path>) -> Vec<PathBuf> {
 }
 
 /// Reads one daemon.json that may be absent.
-pub fn read(path: &Path, reader: &mut Reader) -> Findings {
+pub fn read(path: &Path, reader: &mut Reader<'_>) -> Findings {
     let found = reader.text(path);
-    let document = reader.parse(found, Node::json);
+    let document = reader.parse(found, json::parse);
     document
         .map(|document| collect(&document, reader))
         .unwrap_or_default()
 }
 
 /// Reads the daemon.json that an option or a file names.
-pub fn read_named(path: &Path, named: &Place, reader: &mut Reader) -> Findings {
+pub fn read_named(path: &Path, named: &Place, reader: &mut Reader<'_>) -> Findings {
     let found = reader.named_text(path, named);
-    let document = reader.parse(found, Node::json);
+    let document = reader.parse(found, json::parse);
     document
         .map(|document| collect(&document, reader))
         .unwrap_or_default()
 }
 
-fn collect(document: &Document, reader: &mut Reader) -> Findings {
+fn collect(document: &Node, reader: &mut Reader<'_>) -> Findings {
     let mut findings = Findings::default();
     let mut flat = Proxies::default();
     let mut nested = Proxies::default();
-    for entry in document.node.entries() {
+    for entry in document.entries() {
         match entry.key.as_str() {
-            "registry-mirrors" => mirrors(document, entry, reader, &mut findings),
-            "insecure-registries" => insecure(document, entry, reader, &mut findings),
-            "dns" => name_servers(document, entry, reader, &mut findings),
+            "registry-mirrors" => mirrors(entry, reader, &mut findings),
+            "insecure-registries" => insecure(entry, reader, &mut findings),
+            "dns" => name_servers(entry, reader, &mut findings),
             "proxies" => {
-                for entry in reader.table(document, entry) {
+                for entry in reader.table(entry) {
                     // Docker's config.json has the same keys one level deeper, under "default",
                     // and people copy it from there.
                     if entry.key == "default" {
-                        for entry in reader.table(document, entry) {
-                            proxy(document, entry, reader, &mut nested);
+                        for entry in reader.table(entry) {
+                            proxy(entry, reader, &mut nested);
                         }
-                    } else if !proxy(document, entry, reader, &mut nested) {
+                    } else if !proxy(entry, reader, &mut nested) {
                         let why = "dockerd knows http-proxy, https-proxy and no-proxy";
-                        reader.warn(
-                            format!("proxies.{}", entry.key),
-                            why,
-                            document.at(entry.line),
-                        );
+                        reader.warn(format!("proxies.{}", entry.key), why, entry.at.clone());
                     }
                 }
             }
-            _ => {
-                proxy(document, entry, reader, &mut flat);
+            // dockerd has many more keys; a slip in one of these would go unnoticed until it fails.
+            _ if proxy(entry, reader, &mut flat) => {}
+            key => {
+                if let Some(near) = nearest(key, &KEYS) {
+                    let why = format!("dockerd has no such key; did you mean {near}?");
+                    reader.warn(key, why, entry.at.clone());
+                }
             }
         }
     }
@@ -84,26 +84,37 @@ fn collect(document: &Document, reader: &mut Reader) -> Findings {
     findings
 }
 
-fn mirrors(document: &Document, entry: &Entry, reader: &mut Reader, findings: &mut Findings) {
-    for text in reader.strings(document, entry) {
+/// The keys of daemon.json that say how registries are reached.
+const KEYS: [&str; 7] = [
+    "registry-mirrors",
+    "insecure-registries",
+    "proxies",
+    "http-proxy",
+    "https-proxy",
+    "no-proxy",
+    "dns",
+];
+
+fn mirrors(entry: &Entry, reader: &mut Reader<'_>, findings: &mut Findings) {
+    for text in reader.strings(entry) {
         add_mirror(text, reader, findings);
     }
 }
 
-fn insecure(document: &Document, entry: &Entry, reader: &mut Reader, findings: &mut Findings) {
-    for text in reader.strings(document, entry) {
+fn insecure(entry: &Entry, reader: &mut Reader<'_>, findings: &mut Findings) {
+    for text in reader.strings(entry) {
         add_insecure(text, reader, findings);
     }
 }
 
-fn name_servers(document: &Document, entry: &Entry, reader: &mut Reader, findings: &mut Findings) {
-    for text in reader.strings(document, entry) {
+fn name_servers(entry: &Entry, reader: &mut Reader<'_>, findings: &mut Findings) {
+    for text in reader.strings(entry) {
         add_name_server(text, reader, findings);
     }
 }
 
 /// Adds a mirror of Docker Hub, as dockerd takes it.
-pub(super) fn add_mirror(text: Sourced<String>, reader: &mut Reader, findings: &mut Findings) {
+pub(super) fn add_mirror(text: Sourced<String>, reader: &mut Reader<'_>, findings: &mut Findings) {
     if !text.value.contains("://") {
         let reason = "registry-mirrors: a mirror begins with https:// or http://";
         reader.problem(text.from, reason);
@@ -116,7 +127,11 @@ pub(super) fn add_mirror(text: Sourced<String>, reader: &mut Reader, findings: &
 }
 
 /// Adds an insecure registry or a network of them, as dockerd takes it.
-pub(super) fn add_insecure(text: Sourced<String>, reader: &mut Reader, findings: &mut Findings) {
+pub(super) fn add_insecure(
+    text: Sourced<String>,
+    reader: &mut Reader<'_>,
+    findings: &mut Findings,
+) {
     if let Some(block) = Block::parse(&text.value) {
         findings.insecure.push(Sourced::new(block, text.from));
         return;
@@ -127,13 +142,17 @@ pub(super) fn add_insecure(text: Sourced<String>, reader: &mut Reader, findings:
         .trim_start_matches("https://")
         .trim_start_matches("http://");
     let bare = Sourced::new(bare.trim_end_matches('/').to_owned(), text.from.clone());
-    if let Some(host) = reader.host("insecure-registries", &bare) {
+    if let Some(host) = Host::read(reader, "insecure-registries", &bare) {
         findings.mark_insecure(&host, &text.from);
     }
 }
 
 /// Adds a name server.
-pub(super) fn add_name_server(text: Sourced<String>, reader: &mut Reader, findings: &mut Findings) {
+pub(super) fn add_name_server(
+    text: Sourced<String>,
+    reader: &mut Reader<'_>,
+    findings: &mut Findings,
+) {
     match text.value.parse::<IpAddr>() {
         Ok(address) => findings.dns.push(Sourced::new(address, text.from)),
         Err(_) => reader.problem(text.from, "dns: expected an IP address"),
@@ -141,26 +160,26 @@ pub(super) fn add_name_server(text: Sourced<String>, reader: &mut Reader, findin
 }
 
 /// Takes an entry that sets a proxy, in any of the spellings; tells whether it was one.
-fn proxy(document: &Document, entry: &Entry, reader: &mut Reader, proxies: &mut Proxies) -> bool {
+fn proxy(entry: &Entry, reader: &mut Reader<'_>, proxies: &mut Proxies) -> bool {
     let slot = match entry.key.as_str() {
         "http-proxy" | "httpProxy" => &mut proxies.http,
         "https-proxy" | "httpsProxy" => &mut proxies.https,
         "no-proxy" | "noProxy" => {
-            if let Some(text) = reader.string(document, entry) {
+            if let Some(text) = reader.string(entry) {
                 proxies.no_proxy = no_proxy_entries(&text);
             }
             return true;
         }
         _ => return false,
     };
-    if let Some(text) = reader.string(document, entry) {
-        *slot = reader.proxy(&entry.key, text);
+    if let Some(text) = reader.string(entry) {
+        *slot = ProxyUrl::read(reader, &entry.key, text);
     }
     true
 }
 
 /// The object `proxies` counts before the older keys beside it.
-fn prefer(nested: Proxies, flat: Proxies, reader: &mut Reader) -> Proxies {
+fn prefer(nested: Proxies, flat: Proxies, reader: &mut Reader<'_>) -> Proxies {
     let mut pick =
         |what: &str, nested: Option<Sourced<ProxyUrl>>, flat: Option<Sourced<ProxyUrl>>| {
             if let (Some(used), Some(unused)) = (&nested, &flat)

@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use sealift_config::{Place, Reader, Sourced};
+
 use crate::endpoint::KeyPair;
 use crate::findings::Findings;
 use crate::host::Host;
-use crate::provenance::Place;
-use crate::reader::Reader;
 
 /// Returns the places of such folders, the user's first.
 #[must_use]
@@ -22,7 +22,7 @@ pub fn places(home: Option<&Path>, config_home: Option<&Path>) -> Vec<PathBuf> {
 }
 
 /// Reads all hosts' folders of one `certs.d`.
-pub fn read(folder: &Path, reader: &mut Reader) -> Findings {
+pub fn read(folder: &Path, reader: &mut Reader<'_>) -> Findings {
     let mut findings = Findings::default();
     for (name, path) in reader.entries(folder) {
         let from = Place::file(&path);
@@ -39,35 +39,28 @@ pub fn read(folder: &Path, reader: &mut Reader) -> Findings {
 }
 
 /// Reads one host's folder.
-pub(super) fn read_host(host: &Host, folder: &Path, findings: &mut Findings, reader: &mut Reader) {
+pub(super) fn read_host(
+    host: &Host,
+    folder: &Path,
+    findings: &mut Findings,
+    reader: &mut Reader<'_>,
+) {
     let files = reader.folder(folder);
     for file in &files {
         let from = Place::file(file);
         match file.extension().and_then(|extension| extension.to_str()) {
-            Some("crt") if reader.readable(file, &from) => {
-                findings.add_ca(host, file.clone(), from);
-            }
+            Some("crt") => findings.add_ca(host, Sourced::new(file, from), reader),
             Some("cert") => {
                 let key = file.with_extension("key");
-                if !files.contains(&key) {
-                    let name = key
-                        .file_name()
-                        .unwrap_or_default()
-                        .to_string_lossy()
-                        .into_owned();
+                if files.contains(&key) {
+                    let pair = KeyPair::read(reader, file, &key, &from);
+                    findings.add_client(host, pair, from);
+                } else {
+                    let name = key.file_name().unwrap_or_default().to_string_lossy();
                     let reason = format!(
                         "a client certificate without its key {name}; an authority's name ends in .crt"
                     );
                     reader.problem(from, reason);
-                } else if reader.readable(file, &from) && reader.readable(&key, &from) {
-                    findings.add_client(
-                        host,
-                        KeyPair {
-                            cert: file.clone(),
-                            key,
-                        },
-                        from,
-                    );
                 }
             }
             Some("key") if !files.contains(&file.with_extension("cert")) => {

@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::document::{Entry, Node};
+use sealift_config::{Entry, Node, Place, Reader, Sourced, json};
+
 use crate::findings::{Account, Findings, Keeping};
-use crate::provenance::{Place, Sourced};
-use crate::proxy::Proxies;
-use crate::reader::{Document, Reader, no_proxy_entries};
+use crate::proxy::no_proxy_entries;
+use crate::proxy::{Proxies, ProxyUrl};
 
 /// Reads `config.json` of a folder: `$DOCKER_CONFIG`, else `~/.docker`.
 pub fn read(
     folder: &Path,
     environment: &BTreeMap<String, String>,
-    reader: &mut Reader,
+    reader: &mut Reader<'_>,
 ) -> Findings {
     let mut findings = Findings::default();
     let found = reader.text(&folder.join("config.json"));
-    let document = reader.parse(found, Node::json);
+    let document = reader.parse(found, json::parse);
     findings.docker_host = daemon(folder, document.as_ref(), environment, reader);
     if environment
         .get("DOCKER_AUTH_CONFIG")
@@ -34,7 +34,9 @@ pub fn read(
         );
     }
     if let Some(document) = &document {
-        findings.account_files.push(document.path.clone());
+        findings
+            .account_files
+            .extend(document.at.path().map(Path::to_owned));
         findings.accounts = accounts(document, reader);
         let host = findings
             .docker_host
@@ -48,28 +50,20 @@ pub fn read(
 /// Finds the daemon: DOCKER_HOST, else the context of DOCKER_CONTEXT or `currentContext`.
 fn daemon(
     folder: &Path,
-    document: Option<&Document>,
+    document: Option<&Node>,
     environment: &BTreeMap<String, String>,
-    reader: &mut Reader,
+    reader: &mut Reader<'_>,
 ) -> Option<Sourced<String>> {
     let variable = |name: &str| {
         let value = environment.get(name).filter(|value| !value.is_empty())?;
-        Some(Sourced::new(
-            value.clone(),
-            Place::Variable(name.to_owned()),
-        ))
+        Some(Sourced::new(value.clone(), Place::variable(name)))
     };
     if let Some(host) = variable("DOCKER_HOST") {
         return Some(host);
     }
     let context = variable("DOCKER_CONTEXT").or_else(|| {
-        let document = document?;
-        let entry = document
-            .node
-            .entries()
-            .iter()
-            .find(|entry| entry.key == "currentContext")?;
-        reader.string(document, entry)
+        let entry = document?.entry("currentContext")?;
+        reader.string(entry)
     })?;
     if matches!(context.value.as_str(), "" | "default") {
         return None;
@@ -80,21 +74,16 @@ fn daemon(
             .join(meta.file_name()?)
             .join("meta.json");
         let found = reader.text(&path);
-        let Some(document) = reader.parse(found, Node::json) else {
+        let Some(document) = reader.parse(found, json::parse) else {
             continue;
         };
-        if document
-            .node
-            .get("Name")
-            .is_some_and(|name| is_text(name, &context.value))
-        {
+        let name = document.get("Name").and_then(Node::text);
+        if name == Some(&context.value) {
             let endpoint = document
-                .node
                 .get("Endpoints")
                 .and_then(|node| node.get("docker"));
-            let entries = endpoint.map_or(&[][..], Node::entries);
-            let entry = entries.iter().find(|entry| entry.key == "Host")?;
-            return reader.string(&document, entry);
+            let entry = endpoint?.entry("Host")?;
+            return reader.string(entry);
         }
     }
     reader.warn(
@@ -105,20 +94,11 @@ fn daemon(
     None
 }
 
-fn is_text(node: &Node, text: &str) -> bool {
-    matches!(&node.value, crate::document::Value::Text(found) if found == text)
-}
-
-fn step_proxies(document: &Document, host: Option<&str>, reader: &mut Reader) -> Proxies {
-    let Some(entry) = document
-        .node
-        .entries()
-        .iter()
-        .find(|entry| entry.key == "proxies")
-    else {
+fn step_proxies(document: &Node, host: Option<&str>, reader: &mut Reader<'_>) -> Proxies {
+    let Some(entry) = document.entry("proxies") else {
         return Proxies::default();
     };
-    let sets = reader.table(document, entry);
+    let sets = reader.table(entry);
     let of_host = host.and_then(|host| sets.iter().find(|set| set.key == host));
     let default = sets.iter().find(|set| set.key == "default");
     let chosen = of_host.or(default);
@@ -128,64 +108,52 @@ fn step_proxies(document: &Document, host: Option<&str>, reader: &mut Reader) ->
                 Some(host) => format!("the daemon is {host}"),
                 None => "no DOCKER_HOST and no context names that daemon".to_owned(),
             };
-            reader.ignore(
-                format!("proxies of {}", set.key),
-                why,
-                document.at(set.line),
-            );
+            reader.ignore(format!("proxies of {}", set.key), why, set.at.clone());
         }
     }
     let mut proxies = Proxies::default();
-    for entry in chosen.map_or(&[][..], |set| reader.table(document, set)) {
+    for entry in chosen.map_or(&[][..], |set| reader.table(set)) {
         let slot = match entry.key.as_str() {
             "httpProxy" => &mut proxies.http,
             "httpsProxy" => &mut proxies.https,
             "ftpProxy" => &mut proxies.ftp,
             "allProxy" => &mut proxies.all,
             "noProxy" => {
-                if let Some(text) = reader.string(document, entry) {
+                if let Some(text) = reader.string(entry) {
                     proxies.no_proxy = no_proxy_entries(&text);
                 }
                 continue;
             }
             _ => {
                 let why = "Docker knows httpProxy, httpsProxy, ftpProxy, allProxy and noProxy";
-                reader.warn(
-                    format!("proxies: {}", entry.key),
-                    why,
-                    document.at(entry.line),
-                );
+                reader.warn(format!("proxies: {}", entry.key), why, entry.at.clone());
                 continue;
             }
         };
-        if let Some(text) = reader.string(document, entry) {
-            *slot = reader.proxy(&entry.key, text);
+        if let Some(text) = reader.string(entry) {
+            *slot = ProxyUrl::read(reader, &entry.key, text);
         }
     }
     proxies
 }
 
 /// Reads accounts, by name alone, from a file in the format of config.json; auth.json has it too.
-pub(super) fn accounts(document: &Document, reader: &mut Reader) -> Vec<Account> {
+pub(super) fn accounts(document: &Node, reader: &mut Reader<'_>) -> Vec<Account> {
     let mut accounts = Vec::new();
-    let store = document
-        .node
-        .entries()
-        .iter()
-        .find(|entry| entry.key == "credsStore");
-    let store = store.and_then(|entry| reader.string(document, entry));
+    let store = document.entry("credsStore");
+    let store = store.and_then(|entry| reader.string(entry));
     let store = store.filter(|store| !store.value.is_empty());
-    for entry in document.node.entries() {
+    for entry in document.entries() {
         match entry.key.as_str() {
             "auths" => {
-                for entry in reader.table(document, entry) {
+                for entry in reader.table(entry) {
                     let helper = store.as_ref().map(|store| store.value.as_str());
-                    accounts.extend(account(document, entry, helper, reader));
+                    accounts.extend(account(entry, helper, reader));
                 }
             }
             "credHelpers" => {
-                for entry in reader.table(document, entry) {
-                    if let Some(helper) = reader.string(document, entry) {
+                for entry in reader.table(entry) {
+                    if let Some(helper) = reader.string(entry) {
                         accounts.push(Account {
                             key: entry.key.clone(),
                             name: None,
@@ -207,25 +175,15 @@ pub(super) fn accounts(document: &Document, reader: &mut Reader) -> Vec<Account>
     accounts
 }
 
-fn account(
-    document: &Document,
-    entry: &Entry,
-    store: Option<&str>,
-    reader: &mut Reader,
-) -> Option<Account> {
-    let at = document.at(entry.line);
+fn account(entry: &Entry, store: Option<&str>, reader: &mut Reader<'_>) -> Option<Account> {
+    let at = entry.at.clone();
     let mut name = None;
     let mut stored = false;
-    for field in reader.table(document, entry) {
+    for field in reader.table(entry) {
         match field.key.as_str() {
-            "username" => {
-                name = reader
-                    .string(document, field)
-                    .map(|text| text.value)
-                    .or(name)
-            }
+            "username" => name = reader.string(field).map(|text| text.value).or(name),
             "auth" => {
-                let Some(text) = reader.string(document, field) else {
+                let Some(text) = reader.string(field) else {
                     continue;
                 };
                 if text.value.is_empty() {
@@ -241,7 +199,7 @@ fn account(
             }
             "password" | "identitytoken" | "registrytoken" => {
                 stored |= reader
-                    .string(document, field)
+                    .string(field)
                     .is_some_and(|text| !text.value.is_empty());
             }
             _ => {}

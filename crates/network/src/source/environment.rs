@@ -5,20 +5,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::Conflict;
+use sealift_config::{Conflict, Place, Reader, Sourced};
+
 use crate::findings::Findings;
-use crate::provenance::{Place, Sourced};
+use crate::proxy::no_proxy_entries;
 use crate::proxy::{Proxies, ProxyUrl};
-use crate::reader::{Reader, no_proxy_entries};
 
 /// Reads the environment, which is given as a value.
-pub fn read(environment: &BTreeMap<String, String>, reader: &mut Reader) -> Findings {
+pub fn read(environment: &BTreeMap<String, String>, reader: &mut Reader<'_>) -> Findings {
     let lookup = |name: &str| {
         let value = environment.get(name)?;
-        Some(Sourced::new(
-            value.clone(),
-            Place::Variable(name.to_owned()),
-        ))
+        Some(Sourced::new(value.clone(), Place::variable(name)))
     };
     Findings {
         proxies: proxies(lookup, reader),
@@ -29,11 +26,11 @@ pub fn read(environment: &BTreeMap<String, String>, reader: &mut Reader) -> Find
 /// Reads the five variables from wherever variables are set: the shell, a systemd unit.
 pub(super) fn proxies(
     lookup: impl Fn(&str) -> Option<Sourced<String>>,
-    reader: &mut Reader,
+    reader: &mut Reader<'_>,
 ) -> Proxies {
     let mut one = |name: &str| {
         let text = both_cases(name, &lookup, reader)?;
-        reader.proxy(name, text)
+        ProxyUrl::read(reader, name, text)
     };
     Proxies {
         http: one("HTTP_PROXY"),
@@ -49,7 +46,7 @@ pub(super) fn proxies(
 fn both_cases(
     name: &str,
     lookup: &impl Fn(&str) -> Option<Sourced<String>>,
-    reader: &mut Reader,
+    reader: &mut Reader<'_>,
 ) -> Option<Sourced<String>> {
     let find = |name: &str| lookup(name).filter(|text| !text.value.trim().is_empty());
     match (find(name), find(&name.to_ascii_lowercase())) {

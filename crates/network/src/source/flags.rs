@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use sealift_config::{Place, Reader, Sourced};
+
 use crate::endpoint::Scope;
 use crate::findings::{Findings, Rule};
 use crate::host::Host;
 use crate::location;
-use crate::provenance::{Place, Sourced};
-use crate::reader::Reader;
+use crate::proxy::ProxyUrl;
 
 /// The options, as they are given.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +22,7 @@ pub struct Flags {
 }
 
 /// Reads the options.
-pub fn read(flags: &Flags, reader: &mut Reader) -> Findings {
+pub fn read(flags: &Flags, reader: &mut Reader<'_>) -> Findings {
     let mut findings = Findings::default();
     let from = Place::Flag("--mirror".to_owned());
     for text in &flags.mirrors {
@@ -34,7 +35,7 @@ pub fn read(flags: &Flags, reader: &mut Reader) -> Findings {
         };
         let registry = Sourced::new(registry.trim().to_owned(), from.clone());
         let url = Sourced::new(url.to_owned(), from.clone());
-        let host = reader.host("the registry", &registry);
+        let host = Host::read(reader, "the registry", &registry);
         let mirror = location::mirror(reader, "the mirror", &url);
         if let (Some(host), Some(mirror)) = (host, mirror) {
             add(&mut findings, host, mirror);
@@ -59,13 +60,13 @@ pub(super) fn add(findings: &mut Findings, host: Host, mirror: crate::findings::
 /// Sets one proxy for all traffic, or with `none` forbids all of them.
 pub(super) fn set_proxy(
     findings: &mut Findings,
-    reader: &mut Reader,
+    reader: &mut Reader<'_>,
     name: &str,
     text: Sourced<String>,
 ) {
     if text.value.trim() == "none" {
         findings.direct = Some(text.from);
-    } else if let Some(proxy) = reader.proxy(name, text) {
+    } else if let Some(proxy) = ProxyUrl::read(reader, name, text) {
         findings.proxies.all = Some(proxy);
     }
 }

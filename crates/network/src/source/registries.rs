@@ -8,26 +8,26 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::document::{Entry, Node, Value};
+use sealift_config::{Node, Place, Reader, Sourced, toml};
+
 use crate::endpoint::{Scope, Serves};
 use crate::findings::{Candidate, Findings, Rule};
+use crate::host::Host;
 use crate::location::Location;
-use crate::provenance::{Place, Sourced};
-use crate::reader::{Document, Reader};
 
 /// Reads the files.
 pub fn read(
     environment: &BTreeMap<String, String>,
     config_home: Option<&Path>,
-    reader: &mut Reader,
+    reader: &mut Reader<'_>,
 ) -> Findings {
     let mut entries: Vec<Read> = Vec::new();
-    let mut documents: Vec<Document> = main_file(environment, config_home, reader)
+    let mut documents: Vec<Node> = main_file(environment, config_home, reader)
         .into_iter()
         .collect();
     for path in drop_ins(config_home, reader) {
         let found = reader.text(&path);
-        documents.extend(reader.parse(found, Node::toml));
+        documents.extend(reader.parse(found, toml::parse));
     }
     for document in &documents {
         for read in entries_of(document, reader) {
@@ -61,20 +61,20 @@ struct Read {
 fn main_file(
     environment: &BTreeMap<String, String>,
     config_home: Option<&Path>,
-    reader: &mut Reader,
-) -> Option<Document> {
+    reader: &mut Reader<'_>,
+) -> Option<Node> {
     const VARIABLE: &str = "CONTAINERS_REGISTRIES_CONF";
     if let Some(path) = environment.get(VARIABLE).filter(|path| !path.is_empty()) {
         let found = reader.named_text(Path::new(path), &Place::Variable(VARIABLE.to_owned()));
-        return reader.parse(found, Node::toml);
+        return reader.parse(found, toml::parse);
     }
     let user = config_home.map(|folder| folder.join("containers/registries.conf"));
     let found = user.and_then(|path| reader.text(&path));
     let found = found.or_else(|| reader.text(Path::new("/etc/containers/registries.conf")));
-    reader.parse(found, Node::toml)
+    reader.parse(found, toml::parse)
 }
 
-fn drop_ins(config_home: Option<&Path>, reader: &mut Reader) -> Vec<PathBuf> {
+fn drop_ins(config_home: Option<&Path>, reader: &mut Reader<'_>) -> Vec<PathBuf> {
     let user = config_home.map(|folder| folder.join("containers/registries.conf.d"));
     let system = PathBuf::from("/etc/containers/registries.conf.d");
     let mut files = Vec::new();
@@ -85,19 +85,19 @@ fn drop_ins(config_home: Option<&Path>, reader: &mut Reader) -> Vec<PathBuf> {
     files
 }
 
-fn entries_of(document: &Document, reader: &mut Reader) -> Vec<Read> {
+fn entries_of(document: &Node, reader: &mut Reader<'_>) -> Vec<Read> {
     let mut entries = Vec::new();
-    for entry in document.node.entries() {
-        let at = document.at(entry.line);
+    for entry in document.entries() {
+        let at = entry.at.clone();
         match entry.key.as_str() {
             "registry" => {
-                for table in tables(document, entry, reader) {
-                    entries.extend(registry(document, table, reader));
+                for table in reader.list(entry, "a list of tables") {
+                    entries.extend(registry(table, reader));
                 }
             }
             "registries" => {
-                let reason = "this is version 1 of the format, which its own tools no longer read";
-                reader.problem(at, reason);
+                let why = "this is version 1 of the format, which its own tools no longer read";
+                reader.warn("[registries]", why, at);
             }
             "unqualified-search-registries" => {
                 let why = "a name without a host is Docker Hub's, as in every Dockerfile";
@@ -111,22 +111,25 @@ fn entries_of(document: &Document, reader: &mut Reader) -> Vec<Read> {
                 let why = "helpers are taken from auth.json and config.json";
                 reader.ignore(&entry.key, why, at);
             }
-            _ => reader.warn(&entry.key, "registries.conf has no such key", at),
+            _ => reader.foreign("registries.conf", entry, &KEYS),
         }
     }
     entries
 }
 
-fn tables<'a>(document: &Document, entry: &'a Entry, reader: &mut Reader) -> &'a [Node] {
-    match &entry.value.value {
-        Value::List(items) => items,
-        _ => {
-            let reason = format!("expected [[{}]], found {}", entry.key, entry.value.kind());
-            reader.problem(document.at(entry.value.line), reason);
-            &[]
-        }
-    }
-}
+/// The keys of the file that concern where images come from.
+const KEYS: [&str; 2] = ["registry", "unqualified-search-registries"];
+
+/// The keys of `[[registry]]` and of its mirrors.
+const REGISTRY_KEYS: [&str; 7] = [
+    "prefix",
+    "location",
+    "insecure",
+    "blocked",
+    "mirror-by-digest-only",
+    "pull-from-mirror",
+    "mirror",
+];
 
 #[derive(Default)]
 struct Fields {
@@ -138,21 +141,18 @@ struct Fields {
     from_mirror: Option<Sourced<String>>,
 }
 
-fn fields(document: &Document, table: &Node, reader: &mut Reader) -> Fields {
+fn fields(table: &Node, reader: &mut Reader<'_>) -> Fields {
     let mut fields = Fields::default();
     for entry in table.entries() {
         match entry.key.as_str() {
-            "prefix" => fields.prefix = reader.string(document, entry),
-            "location" => fields.location = reader.string(document, entry),
-            "insecure" => fields.insecure = reader.boolean(document, entry),
-            "blocked" => fields.blocked = reader.boolean(document, entry),
-            "mirror-by-digest-only" => fields.digest_only = reader.boolean(document, entry),
-            "pull-from-mirror" => fields.from_mirror = reader.string(document, entry),
+            "prefix" => fields.prefix = reader.string(entry),
+            "location" => fields.location = reader.string(entry),
+            "insecure" => fields.insecure = reader.boolean(entry),
+            "blocked" => fields.blocked = reader.boolean(entry),
+            "mirror-by-digest-only" => fields.digest_only = reader.boolean(entry),
+            "pull-from-mirror" => fields.from_mirror = reader.string(entry),
             "mirror" => {}
-            _ => {
-                let why = "registries.conf has no such key";
-                reader.warn(&entry.key, why, document.at(entry.line));
-            }
+            _ => reader.foreign("registries.conf", entry, &REGISTRY_KEYS),
         }
     }
     let filled = |text: &Sourced<String>| !text.value.is_empty();
@@ -161,9 +161,9 @@ fn fields(document: &Document, table: &Node, reader: &mut Reader) -> Fields {
     fields
 }
 
-fn registry(document: &Document, table: &Node, reader: &mut Reader) -> Option<Read> {
-    let fields = fields(document, table, reader);
-    let from = document.at(table.line);
+fn registry(table: &Node, reader: &mut Reader<'_>) -> Option<Read> {
+    let fields = fields(table, reader);
+    let from = table.at.clone();
     let Some(name) = fields.prefix.as_ref().or(fields.location.as_ref()) else {
         reader.problem(from, "[[registry]] needs a prefix or a location");
         return None;
@@ -198,26 +198,17 @@ fn registry(document: &Document, table: &Node, reader: &mut Reader) -> Option<Re
         .map(|flag| flag.from);
     let digest_only = fields.digest_only.is_some_and(|flag| flag.value);
     for entry in table.entries().iter().filter(|entry| entry.key == "mirror") {
-        for table in tables(document, entry, reader) {
-            mirror(document, table, digest_only, &mut read, reader);
+        for table in reader.list(entry, "a list of tables") {
+            mirror(table, digest_only, &mut read, reader);
         }
     }
     Some(read)
 }
 
-fn mirror(
-    document: &Document,
-    table: &Node,
-    digest_only: bool,
-    read: &mut Read,
-    reader: &mut Reader,
-) {
-    let fields = fields(document, table, reader);
+fn mirror(table: &Node, digest_only: bool, read: &mut Read, reader: &mut Reader<'_>) {
+    let fields = fields(table, reader);
     let Some(text) = fields.location else {
-        reader.problem(
-            document.at(table.line),
-            "[[registry.mirror]] needs a location",
-        );
+        reader.problem(table.at.clone(), "[[registry.mirror]] needs a location");
         return;
     };
     let Some(mut candidate) = place(&text, &read.rule.scope, reader) else {
@@ -245,9 +236,9 @@ fn mirror(
     read.rule.mirrors.push(candidate);
 }
 
-fn scope(text: &Sourced<String>, reader: &mut Reader) -> Option<Scope> {
+fn scope(text: &Sourced<String>, reader: &mut Reader<'_>) -> Option<Scope> {
     if let Some(domain) = text.value.strip_prefix("*.") {
-        let valid = crate::host::Host::parse(domain).is_some();
+        let valid = Host::parse(domain).is_some();
         if !valid {
             reader.problem(text.from.clone(), "expected *.DOMAIN");
         }
@@ -262,7 +253,7 @@ fn scope(text: &Sourced<String>, reader: &mut Reader) -> Option<Scope> {
     })
 }
 
-fn place(text: &Sourced<String>, scope: &Scope, reader: &mut Reader) -> Option<Candidate> {
+fn place(text: &Sourced<String>, scope: &Scope, reader: &mut Reader<'_>) -> Option<Candidate> {
     let mut candidate = parse(text, reader)?.mirror(text.from.clone());
     if let Scope::Path(_, path) = scope {
         candidate.endpoint.strip.clone_from(path);
@@ -270,7 +261,7 @@ fn place(text: &Sourced<String>, scope: &Scope, reader: &mut Reader) -> Option<C
     Some(candidate)
 }
 
-fn parse(text: &Sourced<String>, reader: &mut Reader) -> Option<Location> {
+fn parse(text: &Sourced<String>, reader: &mut Reader<'_>) -> Option<Location> {
     let reason = match Location::parse(&text.value) {
         Ok(location) if location.scheme.is_none() => return Some(location),
         Ok(_) => "a location is written without a scheme".to_owned(),

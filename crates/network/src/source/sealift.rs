@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::document::{Entry, Node, Value};
+use sealift_config::{Entry, Reader, Sourced, toml};
+
 use crate::endpoint::{KeyPair, Scheme};
 use crate::findings::{Family, Findings};
 use crate::host::Host;
 use crate::location;
-use crate::provenance::{Place, Sourced};
-use crate::reader::{Document, Reader, no_proxy_entries};
+use crate::proxy::{ProxyUrl, no_proxy_entries};
 
-use super::flags;
+use super::{daemon, flags};
 
 /// Which mirrors are reached without a proxy although a proxy is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,31 +50,27 @@ impl Options {
 }
 
 /// Reads one sealift.toml that may be absent. Other tables than `[network]` are left to others.
-pub fn read(path: &Path, reader: &mut Reader) -> (Findings, Options) {
+pub fn read(path: &Path, reader: &mut Reader<'_>) -> (Findings, Options) {
     let mut findings = Findings::default();
     let mut options = Options::default();
     let found = reader.text(path);
-    let Some(document) = reader.parse(found, Node::toml) else {
+    let Some(document) = reader.parse(found, toml::parse) else {
         return (findings, options);
     };
-    let entry = document
-        .node
-        .entries()
-        .iter()
-        .find(|entry| entry.key == "network");
-    for entry in entry.map_or(&[][..], |entry| reader.table(&document, entry)) {
-        if !option(&document, entry, &mut options, reader) {
-            finding(&document, entry, &mut findings, reader);
+    let table = document.entry("network");
+    for entry in table.map_or(&[][..], |entry| reader.table(entry)) {
+        if !option(entry, &mut options, reader) {
+            finding(entry, &mut findings, reader);
         }
     }
     (findings, options)
 }
 
-fn option(document: &Document, entry: &Entry, options: &mut Options, reader: &mut Reader) -> bool {
+fn option(entry: &Entry, options: &mut Options, reader: &mut Reader<'_>) -> bool {
     match entry.key.as_str() {
         "sources" => {
             let mut families = Vec::new();
-            for text in reader.strings(document, entry) {
+            for text in reader.strings(entry) {
                 match Family::parse(&text.value) {
                     Some(family) => families.push(family),
                     None => reader.problem(
@@ -83,15 +79,18 @@ fn option(document: &Document, entry: &Entry, options: &mut Options, reader: &mu
                     ),
                 }
             }
-            options.sources = Some(Sourced::new(families, document.at(entry.line)));
+            options.sources = Some(Sourced::new(families, entry.at.clone()));
         }
         "daemon-json" => {
-            let path = reader.string(document, entry);
-            options.daemon_json = path.map(|text| text.map(|text| reader.beside(document, &text)));
+            let name = reader.string(entry);
+            options.daemon_json = name.map(|name| {
+                let path = reader.beside(&name);
+                name.map(|_| path)
+            });
         }
-        "build-proxy" => options.build_proxy = reader.boolean(document, entry),
+        "build-proxy" => options.build_proxy = reader.boolean(entry),
         "direct-mirrors" => {
-            let Some(text) = reader.string(document, entry) else {
+            let Some(text) = reader.string(entry) else {
                 return true;
             };
             let choice = match text.value.as_str() {
@@ -110,66 +109,68 @@ fn option(document: &Document, entry: &Entry, options: &mut Options, reader: &mu
     true
 }
 
-fn finding(document: &Document, entry: &Entry, findings: &mut Findings, reader: &mut Reader) {
+fn finding(entry: &Entry, findings: &mut Findings, reader: &mut Reader<'_>) {
     match entry.key.as_str() {
-        "mirrors" => mirrors(document, entry, findings, reader),
+        "mirrors" => mirrors(entry, findings, reader),
         "registries" => {
-            for entry in reader.table(document, entry) {
-                registry(document, entry, findings, reader);
+            for entry in reader.table(entry) {
+                registry(entry, findings, reader);
             }
         }
         "proxy" => {
-            if let Some(text) = reader.string(document, entry) {
+            if let Some(text) = reader.string(entry) {
                 flags::set_proxy(findings, reader, "proxy", text);
             }
         }
         "http-proxy" | "https-proxy" => {
-            let text = reader.string(document, entry);
-            let proxy = text.and_then(|text| reader.proxy(&entry.key, text));
+            let text = reader.string(entry);
+            let proxy = text.and_then(|text| ProxyUrl::read(reader, &entry.key, text));
             match entry.key.as_str() {
                 "http-proxy" => findings.proxies.http = proxy,
                 _ => findings.proxies.https = proxy,
             }
         }
         "no-proxy" => {
-            findings.proxies.no_proxy = list(document, entry, reader)
+            findings.proxies.no_proxy = reader
+                .string_or_strings(entry)
                 .iter()
                 .flat_map(no_proxy_entries)
                 .collect();
         }
         "dns" => {
-            for text in reader.strings(document, entry) {
-                match text.value.parse() {
-                    Ok(address) => findings.dns.push(Sourced::new(address, text.from)),
-                    Err(_) => reader.problem(text.from, "dns: expected an IP address"),
-                }
+            for text in reader.strings(entry) {
+                daemon::add_name_server(text, reader, findings);
             }
         }
-        key => {
-            let reason = format!(
-                "[network] has no key {key}; it has mirrors, registries, proxy, http-proxy, \
-                 https-proxy, no-proxy, dns, sources, daemon-json, build-proxy and direct-mirrors"
-            );
-            reader.problem(document.at(entry.line), reason);
-        }
+        _ => reader.unknown("[network]", entry, &KEYS),
     }
 }
 
-/// A list of strings, or one string.
-fn list(document: &Document, entry: &Entry, reader: &mut Reader) -> Vec<Sourced<String>> {
-    match entry.value.value {
-        Value::Text(_) => reader.string(document, entry).into_iter().collect(),
-        _ => reader.strings(document, entry),
-    }
-}
+/// The keys of `[network]`.
+const KEYS: [&str; 11] = [
+    "mirrors",
+    "registries",
+    "proxy",
+    "http-proxy",
+    "https-proxy",
+    "no-proxy",
+    "dns",
+    "sources",
+    "daemon-json",
+    "build-proxy",
+    "direct-mirrors",
+];
 
-fn mirrors(document: &Document, entry: &Entry, findings: &mut Findings, reader: &mut Reader) {
-    for entry in reader.table(document, entry) {
-        let name = Sourced::new(entry.key.clone(), document.at(entry.line));
-        let Some(host) = reader.host("mirrors", &name) else {
+/// The keys of `[network.registries."HOST"]`.
+const REGISTRY_KEYS: [&str; 5] = ["plain-http", "insecure", "ca", "client-cert", "client-key"];
+
+fn mirrors(entry: &Entry, findings: &mut Findings, reader: &mut Reader<'_>) {
+    for entry in reader.table(entry) {
+        let name = Sourced::new(entry.key.clone(), entry.at.clone());
+        let Some(host) = Host::read(reader, "mirrors", &name) else {
             continue;
         };
-        for text in list(document, entry, reader) {
+        for text in reader.string_or_strings(entry) {
             if let Some(mirror) = location::mirror(reader, "mirrors", &text) {
                 flags::add(findings, host.clone(), mirror);
             }
@@ -177,18 +178,18 @@ fn mirrors(document: &Document, entry: &Entry, findings: &mut Findings, reader: 
     }
 }
 
-fn registry(document: &Document, entry: &Entry, findings: &mut Findings, reader: &mut Reader) {
-    let at = document.at(entry.line);
+fn registry(entry: &Entry, findings: &mut Findings, reader: &mut Reader<'_>) {
+    let at = entry.at.clone();
     let name = Sourced::new(entry.key.clone(), at.clone());
-    let Some(host) = reader.host("registries", &name) else {
+    let Some(host) = Host::read(reader, "registries", &name) else {
         return;
     };
     let mut cert = None;
     let mut key = None;
-    for field in reader.table(document, entry) {
+    for field in reader.table(entry) {
         match field.key.as_str() {
             "plain-http" => {
-                if let Some(plain) = reader.boolean(document, field) {
+                if let Some(plain) = reader.boolean(field) {
                     let scheme = if plain.value {
                         Scheme::Http
                     } else {
@@ -198,7 +199,7 @@ fn registry(document: &Document, entry: &Entry, findings: &mut Findings, reader:
                 }
             }
             "insecure" => {
-                if let Some(flag) = reader.boolean(document, field) {
+                if let Some(flag) = reader.boolean(field) {
                     if flag.value {
                         findings.mark_insecure(&host, &flag.from);
                     } else {
@@ -209,49 +210,21 @@ fn registry(document: &Document, entry: &Entry, findings: &mut Findings, reader:
                 }
             }
             "ca" => {
-                for file in list(document, field, reader) {
-                    let path = reader.beside(document, &file.value);
-                    if reader.readable(&path, &file.from) {
-                        findings.add_ca(&host, path, file.from);
-                    }
+                for file in reader.string_or_strings(field) {
+                    let path = reader.beside(&file);
+                    findings.add_ca(&host, Sourced::new(&path, file.from), reader);
                 }
             }
-            "client-cert" => cert = reader.string(document, field),
-            "client-key" => key = reader.string(document, field),
-            name => {
-                let reason = format!(
-                    "a registry has no key {name}; it has plain-http, insecure, ca, client-cert \
-                     and client-key"
-                );
-                reader.problem(document.at(field.line), reason);
-            }
+            "client-cert" => cert = reader.string(field),
+            "client-key" => key = reader.string(field),
+            _ => reader.unknown("a registry", field, &REGISTRY_KEYS),
         }
     }
-    client(document, &host, (cert, key), at, findings, reader);
-}
-
-#[allow(
-    clippy::too_many_arguments,
-    reason = "the place and the two sinks of one small step"
-)]
-fn client(
-    document: &Document,
-    host: &Host,
-    pair: (Option<Sourced<String>>, Option<Sourced<String>>),
-    at: Place,
-    findings: &mut Findings,
-    reader: &mut Reader,
-) {
-    match pair {
+    match (cert, key) {
         (Some(cert), Some(key)) => {
-            let pair = KeyPair {
-                cert: reader.beside(document, &cert.value),
-                key: reader.beside(document, &key.value),
-            };
-            let readable = reader.readable(&pair.cert, &cert.from);
-            if reader.readable(&pair.key, &key.from) && readable {
-                findings.add_client(host, pair, cert.from);
-            }
+            let (cert_path, key_path) = (reader.beside(&cert), reader.beside(&key));
+            let pair = KeyPair::read(reader, &cert_path, &key_path, &cert.from);
+            findings.add_client(&host, pair, cert.from);
         }
         (None, None) => {}
         _ => reader.problem(at, "client-cert and client-key go together"),

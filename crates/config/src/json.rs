@@ -1,56 +1,72 @@
-//! JSON (RFC 8259) with the line of every value. serde_json tells lines for errors alone, and its
+//! JSON (RFC 8259) with the place of every value. serde_json tells lines for errors alone, and its
 //! messages repeat the content, which may be a secret.
 
-use super::document::{Entry, Node, SyntaxError, Value};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::node::{Entry, Node, SyntaxError, Value};
+use crate::place::Place;
 
 /// Deeper nesting than any configuration has, and shallower than the stack.
 const DEPTH: usize = 128;
 
-/// Parses one JSON text. A byte order mark before it is skipped.
-pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
+/// Parses the text of a JSON file. A byte order mark before it is skipped.
+///
+/// # Errors
+/// [`SyntaxError`] at the first breach of RFC 8259.
+pub fn parse(path: &Path, text: &str) -> Result<Node, SyntaxError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut parser = Parser {
+        path: path.into(),
         text,
-        at: 0,
+        offset: 0,
         line: 1,
     };
     parser.space();
     let node = parser.value(0)?;
     parser.space();
-    if parser.at < text.len() {
+    if parser.offset < text.len() {
         return parser.fail("the file goes on after its JSON value");
     }
     Ok(node)
 }
 
 struct Parser<'a> {
+    path: Arc<Path>,
     text: &'a str,
-    at: usize,
+    offset: usize,
     line: usize,
 }
 
 impl Parser<'_> {
+    fn place(&self) -> Place {
+        Place::File {
+            path: Arc::clone(&self.path),
+            line: Some(self.line),
+        }
+    }
+
     fn fail<T>(&self, reason: &str) -> Result<T, SyntaxError> {
         Err(SyntaxError {
-            line: self.line,
+            at: self.place(),
             reason: reason.to_owned(),
         })
     }
 
     fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+        self.text.as_bytes().get(self.offset).copied()
     }
 
     fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
+        self.offset += usize::from(found);
         found
     }
 
     fn space(&mut self) {
         while let Some(byte @ (b' ' | b'\t' | b'\r' | b'\n')) = self.peek() {
             self.line += usize::from(byte == b'\n');
-            self.at += 1;
+            self.offset += 1;
         }
     }
 
@@ -58,7 +74,7 @@ impl Parser<'_> {
         if depth > DEPTH {
             return self.fail("values are nested too deeply");
         }
-        let line = self.line;
+        let at = self.place();
         let value = match self.peek() {
             Some(b'{') => self.table(depth)?,
             Some(b'[') => self.list(depth)?,
@@ -70,11 +86,11 @@ impl Parser<'_> {
             Some(_) => return self.fail("expected a value"),
             None => return self.fail("the file ends where a value is expected"),
         };
-        Ok(Node { value, line })
+        Ok(Node { value, at })
     }
 
     fn table(&mut self, depth: usize) -> Result<Value, SyntaxError> {
-        self.at += 1;
+        self.offset += 1;
         let mut entries = Vec::new();
         self.space();
         if self.take(b'}') {
@@ -82,7 +98,7 @@ impl Parser<'_> {
         }
         loop {
             self.space();
-            let line = self.line;
+            let at = self.place();
             if self.peek() == Some(b'}') {
                 return self.fail("a comma after the last value");
             }
@@ -96,7 +112,7 @@ impl Parser<'_> {
             }
             self.space();
             let value = self.value(depth + 1)?;
-            entries.push(Entry { key, line, value });
+            entries.push(Entry { key, at, value });
             self.space();
             if self.take(b'}') {
                 return Ok(Value::Table(entries));
@@ -108,7 +124,7 @@ impl Parser<'_> {
     }
 
     fn list(&mut self, depth: usize) -> Result<Value, SyntaxError> {
-        self.at += 1;
+        self.offset += 1;
         let mut items = Vec::new();
         self.space();
         if self.take(b']') {
@@ -131,14 +147,14 @@ impl Parser<'_> {
     }
 
     fn string(&mut self) -> Result<String, SyntaxError> {
-        self.at += 1;
+        self.offset += 1;
         let mut out = String::new();
         loop {
-            let rest = &self.text[self.at..];
+            let rest = &self.text[self.offset..];
             let Some(character) = rest.chars().next() else {
                 return self.fail("a string is not closed");
             };
-            self.at += character.len_utf8();
+            self.offset += character.len_utf8();
             match character {
                 '"' => return Ok(out),
                 '\\' => out.push(self.escape()?),
@@ -150,7 +166,7 @@ impl Parser<'_> {
 
     fn escape(&mut self) -> Result<char, SyntaxError> {
         let byte = self.peek();
-        self.at += usize::from(byte.is_some_and(|byte| byte.is_ascii()));
+        self.offset += usize::from(byte.is_some_and(|byte| byte.is_ascii()));
         Ok(match byte {
             Some(b'"') => '"',
             Some(b'\\') => '\\',
@@ -183,17 +199,17 @@ impl Parser<'_> {
     }
 
     fn hex(&mut self) -> Result<u32, SyntaxError> {
-        let digits = self.text.get(self.at..self.at + 4);
+        let digits = self.text.get(self.offset..self.offset + 4);
         let digits = digits.filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let Some(code) = digits.and_then(|text| u32::from_str_radix(text, 16).ok()) else {
             return self.fail("\\u wants four hexadecimal digits");
         };
-        self.at += 4;
+        self.offset += 4;
         Ok(code)
     }
 
     fn number(&mut self) -> Result<String, SyntaxError> {
-        let start = self.at;
+        let start = self.offset;
         let _ = self.take(b'-');
         if !self.take(b'0') && self.digits() == 0 {
             return self.fail("a number without digits");
@@ -207,15 +223,15 @@ impl Parser<'_> {
                 return self.fail("a number without digits in its exponent");
             }
         }
-        Ok(self.text[start..self.at].to_owned())
+        Ok(self.text[start..self.offset].to_owned())
     }
 
     fn digits(&mut self) -> usize {
-        let start = self.at;
+        let start = self.offset;
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.at += 1;
+            self.offset += 1;
         }
-        self.at - start
+        self.offset - start
     }
 
     fn word(&mut self) -> Result<Value, SyntaxError> {
@@ -224,8 +240,8 @@ impl Parser<'_> {
             ("false", Value::Boolean(false)),
             ("null", Value::Null),
         ] {
-            if self.text[self.at..].starts_with(word) {
-                self.at += word.len();
+            if self.text[self.offset..].starts_with(word) {
+                self.offset += word.len();
                 return Ok(value);
             }
         }
@@ -238,6 +254,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn read(text: &str) -> Result<Node, SyntaxError> {
+        parse(Path::new("f"), text)
+    }
+
+    fn line(line: usize) -> Place {
+        Place::line(Path::new("f"), line)
+    }
 
     fn plain(node: &Node) -> serde_json::Value {
         match &node.value {
@@ -255,19 +279,19 @@ mod tests {
 
     #[test]
     fn every_value_has_its_line() {
-        let node = parse("{\n \"a\": [\n  1,\n  \"x\\u00e9\\ud83d\\ude00\"\n ],\n \"b\": null\n}")
-            .unwrap();
+        let node =
+            read("{\n \"a\": [\n  1,\n  \"x\\u00e9\\ud83d\\ude00\"\n ],\n \"b\": null\n}").unwrap();
         let Value::List(items) = &node.get("a").unwrap().value else {
             panic!("no list")
         };
-        assert_eq!((items[0].line, items[1].line), (3, 4));
+        assert_eq!([&items[0].at, &items[1].at], [&line(3), &line(4)]);
         assert_eq!(items[1].value, Value::Text("xé😀".into()));
-        assert_eq!(node.get("b").unwrap().line, 6);
+        assert_eq!(node.get("b").unwrap().at, line(6));
     }
 
     #[test]
     fn breaches_are_named_by_line() {
-        for (text, line, reason) in [
+        for (text, number, reason) in [
             ("", 1, "the file ends where a value is expected"),
             ("{\n \"a\": 1,\n}", 3, "a comma after the last value"),
             ("{\n \"a\" 1}", 2, "expected ':' after the key"),
@@ -285,14 +309,14 @@ mod tests {
             ("\"\\x\"", 1, "an escape that JSON does not know"),
             ("\"\\ud800\"", 1, "half of a surrogate pair"),
         ] {
-            let error = parse(text).unwrap_err();
+            let error = read(text).unwrap_err();
             assert_eq!(
-                (error.line, error.reason.as_str()),
-                (line, reason),
+                (error.at, error.reason.as_str()),
+                (line(number), reason),
                 "{text:?}"
             );
         }
-        assert!(parse(&"[".repeat(100_000)).is_err());
+        assert!(read(&"[".repeat(100_000)).is_err());
     }
 
     proptest! {
@@ -301,15 +325,15 @@ mod tests {
             let theirs = serde_json::from_str::<serde_json::Value>(&text);
             // serde_json refuses numbers beyond f64, which RFC 8259 allows.
             let huge = theirs.as_ref().is_err_and(|e| e.to_string().contains("out of range"));
-            prop_assert!(huge || parse(&text).is_ok() == theirs.is_ok(), "{text:?}: {theirs:?}");
-            if let (Ok(ours), Ok(theirs)) = (parse(&text), theirs) {
+            prop_assert!(huge || read(&text).is_ok() == theirs.is_ok(), "{text:?}: {theirs:?}");
+            if let (Ok(ours), Ok(theirs)) = (read(&text), theirs) {
                 prop_assert_eq!(plain(&ours), theirs);
             }
         }
 
         #[test]
         fn never_panics(text in "\\PC{0,60}") {
-            let _ = parse(&text);
+            let _ = read(&text);
         }
     }
 }

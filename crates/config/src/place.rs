@@ -1,8 +1,9 @@
-//! Where a value of the configuration was found. Every value of the model carries its place, so
-//! that every table, comment and warning can name it.
+//! Where a value of the configuration was found, so that every table, comment and warning can name
+//! it.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
@@ -12,7 +13,7 @@ pub enum Place {
     /// A file, with the line where it is known (the first is 1).
     File {
         /// The file.
-        path: PathBuf,
+        path: Arc<Path>,
         /// The line.
         line: Option<usize>,
     },
@@ -29,7 +30,7 @@ impl Place {
     #[must_use]
     pub fn line(path: &Path, line: usize) -> Self {
         Self::File {
-            path: path.to_owned(),
+            path: path.into(),
             line: Some(line),
         }
     }
@@ -38,8 +39,23 @@ impl Place {
     #[must_use]
     pub fn file(path: &Path) -> Self {
         Self::File {
-            path: path.to_owned(),
+            path: path.into(),
             line: None,
+        }
+    }
+
+    /// Names a variable.
+    #[must_use]
+    pub fn variable(name: &str) -> Self {
+        Self::Variable(name.to_owned())
+    }
+
+    /// Returns the file that the value stands in.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, .. } => Some(path),
+            _ => None,
         }
     }
 }
