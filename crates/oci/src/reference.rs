@@ -158,6 +158,9 @@ fn parse_name(name: &str) -> std::result::Result<Repository, &'static str> {
     if name.is_empty() {
         return Err("it has no repository");
     }
+    if name.len() == 64 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return Err("64 hexadecimal digits are an image's identifier, not a name");
+    }
     let is_host = |part: &str| {
         part.contains('.')
             || part.contains(':')
@@ -181,6 +184,9 @@ fn parse_name(name: &str) -> std::result::Result<Repository, &'static str> {
     };
     if path.len() > NAME_MAX {
         return Err("the repository's name is longer than 255 characters");
+    }
+    if path.split('/').any(str::is_empty) {
+        return Err("a part of the repository's name is empty");
     }
     if !path.split('/').all(is_component) {
         return Err(if path.chars().any(char::is_uppercase) {
@@ -214,9 +220,11 @@ fn check_host(host: &str) -> std::result::Result<(), &'static str> {
             .split_once(':')
             .map_or((host, None), |(name, port)| (name, Some(port))),
     };
+    // Docker takes a host with an underscore only where no port follows.
+    let letter = |c: char| c.is_ascii_alphanumeric() || c == '-' || (c == '_' && port.is_none());
     let label = |part: &str| {
         !part.is_empty()
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            && part.chars().all(letter)
             && !part.starts_with('-')
             && !part.ends_with('-')
     };
@@ -347,6 +355,7 @@ mod tests {
                 "ghcr.io/foo/tool:1",
             ),
             ("library/a/b", "docker.io/library/a/b:latest", "library/a/b"),
+            ("a_b.c/d", "a_b.c/d:latest", "a_b.c/d"),
             (&pinned, &format!("docker.io/library/{pinned}"), &pinned),
             (&by_digest, &by_digest, &by_digest),
         ] {
@@ -361,6 +370,7 @@ mod tests {
     #[test]
     fn refuses_what_is_no_reference() {
         let long = "a".repeat(256);
+        let identifier = "a".repeat(64);
         for text in [
             "",
             ":tag",
@@ -376,11 +386,13 @@ mod tests {
             "a..b",
             "a___b",
             "host.io/",
+            "a_b.c:5000/d",
             "host.io:99999/a",
             "../../etc",
             "http://x/y",
             "a:-b",
             &long,
+            &identifier,
         ] {
             assert!(Reference::parse(text).is_err(), "{text:?}");
         }

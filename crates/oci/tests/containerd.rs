@@ -1,10 +1,10 @@
-//! Platforms against containerd's package `platforms`, which `tools/platform-truth` asks: how they
+//! Platforms against containerd's package `platforms`, which `tools/platform-oracle` asks: how they
 //! are written, and which images' platforms a machine runs, best first.
 
 use fastrand::Rng;
 use proptest::prelude::{prop_assert_eq, proptest};
 use sealift_oci::Platform;
-use sealift_test_support::Truth;
+use sealift_test_support::Oracle;
 use serde::Deserialize;
 
 const SEED: u64 = 0x5ea1_1f7d;
@@ -141,14 +141,14 @@ fn ours(machine: &str, offered: &[Platform]) -> Answer {
 
 #[test]
 fn machines_and_what_they_run_are_containerds() {
-    let mut truth = Truth::start("platform-truth");
+    let mut oracle = Oracle::start("platform-oracle");
     let mut random = Rng::with_seed(SEED);
     let (mut refused, mut several) = (0, 0);
     for _ in 0..CASES {
         let machine = machine(&mut random);
         let offered: Vec<Platform> = (0..30).map(|_| platform(&mut random)).collect();
         let question = serde_json::json!({ "machine": machine, "offered": offered });
-        let theirs: Answer = truth.ask(&question);
+        let theirs: Answer = oracle.ask(&question);
         let ours = ours(&machine, &offered);
         assert_eq!(
             theirs.error.is_empty(),

@@ -1,5 +1,5 @@
 //! Compares what is sent of a folder with what BuildKit's own client would send, as a small Go
-//! program over its `fsutil` reports it (`tools/context-truth`).
+//! program over its `fsutil` reports it (`tools/context-oracle`).
 
 use std::fs;
 use std::io::Write as _;
@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use fastrand::Rng;
-use sealift_test_support::Truth;
+use sealift_test_support::Oracle;
 use serde::{Deserialize, Serialize};
 
 use super::{Selection, Trouble, Wanted, walk};
@@ -162,7 +162,7 @@ fn patterns(random: &mut Rng) -> Vec<String> {
 
 #[test]
 fn sends_what_buildkits_client_sends() {
-    let mut oracle = Truth::start("context-truth");
+    let mut oracle = Oracle::start("context-oracle");
     let mut random = Rng::with_seed(0x5ea1);
     let (mut compared, mut files_in_all, mut refused) = (0, 0, 0);
     for _ in 0..40 {

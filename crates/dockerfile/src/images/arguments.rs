@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::epoch::{self, Epoch};
-use super::resolve::Setting;
+use super::setting::Setting;
 use crate::error::Result;
 use crate::instruction::InstructionKind;
-use crate::reference::Reference;
 use crate::shell::{Lexer, Variables};
 
 /// Arguments by name.
@@ -64,7 +62,7 @@ impl Arguments {
     }
 
     fn predefined(setting: &Setting<'_>) -> Self {
-        let (build, target) = (setting.host, setting.target);
+        let (build, target) = (&setting.host, &setting.target);
         let last = setting.dockerfile.stages.last();
         let stage = match &setting.query.target {
             Some(target) if !target.is_empty() => target.clone(),
@@ -101,29 +99,11 @@ impl Arguments {
         }
     }
 
-    /// Returns all but one.
-    pub(super) fn without(&self, name: &str) -> Self {
-        let mut rest = self.clone();
-        rest.values.remove(name);
-        rest
-    }
-
-    /// Brings `SOURCE_DATE_EPOCH` into its plain form where it is a number. Returns the image that
-    /// its time is taken from, if it is one, with the named context's name.
-    pub(super) fn epoch(&mut self, setting: &Setting<'_>) -> Result<Option<(Reference, String)>> {
-        let given = setting.query.build_args.get(epoch::NAME);
-        let declared = self.value(epoch::NAME).filter(|value| !value.is_empty());
-        let Some(value) = given.map(String::as_str).or(declared) else {
-            return Ok(None);
+    /// Sets a value, or removes the argument.
+    pub(super) fn set(&mut self, name: &str, value: Option<String>) {
+        match value {
+            Some(value) => self.values.insert(name.to_owned(), value),
+            None => self.values.remove(name),
         };
-        let plain = match epoch::read(value, self, setting)? {
-            Epoch::Time(plain) => plain,
-            Epoch::Source => return Ok(None),
-            Epoch::Image(image, context) => return Ok(Some((image, context))),
-        };
-        if self.values.remove(epoch::NAME).is_some() && !plain.is_empty() {
-            self.values.insert(epoch::NAME.to_owned(), plain);
-        }
-        Ok(None)
     }
 }

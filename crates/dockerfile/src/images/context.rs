@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sealift_oci::Platform;
+use sealift_oci::{Platform, Reference};
 
 use crate::error::{Cause, Result};
 use crate::platform;
-use crate::reference::Reference;
 
 /// The named contexts of a build, under the keys that BuildKit looks for.
 pub(super) struct Contexts<'a> {
@@ -33,7 +32,7 @@ impl<'a> Contexts<'a> {
 
     /// Finds the context that stands for a reference: the one for its platform first.
     pub(super) fn find(&self, reference: &Reference, platform: &Platform) -> Option<Context<'a>> {
-        let key = reference.context_key();
+        let key = reference.familiar();
         let specific = format!("{key}::{}", platform.clone().normalized());
         let found = self
             .entries
@@ -50,7 +49,7 @@ fn key(name: &str) -> String {
         None => (name, None),
     };
     let key = match Reference::parse(name) {
-        Ok(reference) => reference.context_key(),
+        Ok(reference) => reference.familiar(),
         Err(_) => name.to_owned(),
     };
     match platform {
@@ -75,7 +74,7 @@ impl Context<'_> {
         let reference = Reference::parse(text).map_err(|_| Cause::Context {
             name: self.name.to_owned(),
             value: self.value.to_owned(),
-            reason: "it is no image reference",
+            reason: "it is not an image reference",
         })?;
         Ok(Some(reference))
     }

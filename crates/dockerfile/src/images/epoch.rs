@@ -1,17 +1,19 @@
 //! `SOURCE_DATE_EPOCH`: a number of seconds, or the name of something that has a time.
 
+use sealift_oci::Reference;
+
 use super::arguments::Arguments;
-use super::resolve::Setting;
+use super::setting::Setting;
 use crate::error::{Cause, Error, Result};
 use crate::instruction::{Instruction, InstructionKind};
-use crate::reference::Reference;
+use crate::reference;
 use crate::shell::Lexer;
 use crate::stage::Stage;
 
-pub(super) const NAME: &str = "SOURCE_DATE_EPOCH";
+const NAME: &str = "SOURCE_DATE_EPOCH";
 
 /// What the argument says.
-pub(super) enum Epoch {
+enum Epoch {
     /// A time, in the plain form that BuildKit hands on; blank where there is none.
     Time(String),
     /// The time of something that has to be fetched first.
@@ -20,8 +22,30 @@ pub(super) enum Epoch {
     Image(Reference, String),
 }
 
-/// Reads the argument's value.
-pub(super) fn read(value: &str, arguments: &Arguments, setting: &Setting<'_>) -> Result<Epoch> {
+/// Brings the argument into its plain form where it is a number. Returns the image that its time is
+/// taken from, if it is one, with the named context's name.
+pub(super) fn settle(
+    arguments: &mut Arguments,
+    setting: &Setting<'_>,
+) -> Result<Option<(Reference, String)>> {
+    let given = setting.query.build_args.get(NAME);
+    let declared = arguments.value(NAME).filter(|value| !value.is_empty());
+    let Some(value) = given.map(String::as_str).or(declared) else {
+        return Ok(None);
+    };
+    match read(value, arguments, setting)? {
+        Epoch::Source => Ok(None),
+        Epoch::Image(image, context) => Ok(Some((image, context))),
+        Epoch::Time(plain) => {
+            if arguments.value(NAME).is_some() {
+                arguments.set(NAME, Some(plain).filter(|plain| !plain.is_empty()));
+            }
+            Ok(None)
+        }
+    }
+}
+
+fn read(value: &str, arguments: &Arguments, setting: &Setting<'_>) -> Result<Epoch> {
     if let Some(seconds) = crate::number::signed(value) {
         return Ok(Epoch::Time(seconds.to_string()));
     }
@@ -31,8 +55,8 @@ pub(super) fn read(value: &str, arguments: &Arguments, setting: &Setting<'_>) ->
     if value == "context" {
         return Ok(Epoch::Source);
     }
-    let name = Reference::parse(value)?;
-    if let Some(context) = setting.contexts.find(&name, setting.host) {
+    let name = reference::parse(value)?;
+    if let Some(context) = setting.contexts.find(&name, &setting.host) {
         let image = context.image()?;
         return Ok(image.map_or(Epoch::Source, |image| {
             Epoch::Image(image, context.name.to_owned())
@@ -52,7 +76,9 @@ pub(super) fn read(value: &str, arguments: &Arguments, setting: &Setting<'_>) ->
         return Err(refused(reason).into());
     };
     let lexer = Lexer::new(setting.dockerfile.escape);
-    let base = lexer.expand(&stage.base, &arguments.without(NAME));
+    let mut rest = arguments.clone();
+    rest.set(NAME, None);
+    let base = lexer.expand(&stage.base, &rest);
     let base = base.map_err(|error| error.at(stage.span))?;
     let reason = if base.text == "scratch" {
         fault(stage)

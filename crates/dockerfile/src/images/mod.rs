@@ -9,58 +9,56 @@ mod graph;
 mod onbuild;
 mod port;
 mod resolve;
+mod setting;
 mod step;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use sealift_oci::Platform;
+use sealift_oci::{Platform, Reference};
 
-use crate::directive::{Syntax, first_word};
-use crate::error::{Cause, Result};
-use crate::platform;
-use crate::reference::Reference;
+use crate::directive::first_word;
+use crate::error::{Cause, Error, Result};
+use crate::reference;
 use crate::source::Span;
 use crate::stage::Dockerfile;
+use arguments::Arguments;
 use context::Contexts;
+use dispatch::Dispatch;
+use resolve::Resolver;
+use setting::Setting;
 
-/// What is built, and with what. Texts are as on a command line.
+/// What is built, and with what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
     /// The stage to build; the last one where there is none.
     pub target: Option<String>,
     /// The platform to build for.
-    pub platform: String,
+    pub platform: Platform,
     /// The platform of the machine that builds: `BUILDPLATFORM`, and the syntax frontend's.
-    pub build_platform: String,
+    pub build_platform: Platform,
     /// Build arguments; `BUILDKIT_SYNTAX` chooses the frontend image.
     pub build_args: BTreeMap<String, String>,
     /// Named contexts (`--build-context`). A name may end in `::os/arch`, for that platform only.
     /// What is `docker-image://…` stays an image; everything else replaces one.
     pub contexts: BTreeMap<String, String>,
-    /// The ONBUILD triggers of images that are known by now, by full reference and platform. An
-    /// image that is not here is taken to have none: ask again once its configuration is there.
-    pub triggers: BTreeMap<(String, String), Vec<String>>,
+    /// The ONBUILD triggers of images whose configuration is known. An image that is not here is
+    /// taken to have none: ask again once its configuration is there.
+    pub triggers: BTreeMap<(Reference, Platform), Vec<String>>,
 }
 
 impl Query {
-    /// Asks for the last stage, for a platform, on a machine of another or the same platform.
+    /// Asks for the last stage.
     #[must_use]
-    pub fn new(platform: &str, build_platform: &str) -> Self {
+    pub fn new(platform: Platform, build_platform: Platform) -> Self {
         Self {
             target: None,
-            platform: platform.to_owned(),
-            build_platform: build_platform.to_owned(),
+            platform,
+            build_platform,
             build_args: BTreeMap::new(),
             contexts: BTreeMap::new(),
             triggers: BTreeMap::new(),
         }
-    }
-
-    /// Notes the ONBUILD triggers of an image, from its configuration.
-    pub fn learn(&mut self, need: &ImageNeed, triggers: Vec<String>) {
-        let key = (need.reference.clone(), need.platform.clone());
-        self.triggers.insert(key, triggers);
     }
 }
 
@@ -103,10 +101,10 @@ impl fmt::Display for Via {
 /// An image that a build needs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageNeed {
-    /// The full reference: `docker.io/library/busybox:1.36`.
-    pub reference: String,
-    /// The platform that it is needed for, normalised: `linux/arm64`.
-    pub platform: String,
+    /// The image.
+    pub reference: Reference,
+    /// The platform that it is needed for, normalised.
+    pub platform: Platform,
     /// Why it is needed; the first reason in the file where there are several.
     pub via: Via,
     /// The line that asks for it; 0 where none does: `BUILDKIT_SYNTAX`, or a context that gives
@@ -116,40 +114,26 @@ pub struct ImageNeed {
     pub context: Option<String>,
 }
 
-/// Returns the images that BuildKit would resolve, each once for a platform and for the name that it
-/// is looked up by, which is a context's where one led to it: the syntax frontend first, then in the order of the file, then those that ONBUILD triggers ask for.
+/// Returns the images that BuildKit would resolve: the syntax frontend first, then in the order of
+/// the file, then those that ONBUILD triggers ask for. An image stands there once for each platform,
+/// and once more for each named context that led to it.
 ///
 /// # Errors
 /// What would make BuildKit refuse the build before any step runs, with its line.
 pub fn images(dockerfile: &Dockerfile, query: &Query) -> Result<Vec<ImageNeed>> {
-    let host = platform::parse(&query.build_platform, None)?.normalized();
-    let target = platform::parse(&query.platform, Some(&host))?.normalized();
-    let contexts = Contexts::new(&query.contexts);
-    let mut needs = Vec::new();
-    if let Some((syntax, span)) = frontend(dockerfile, query) {
-        let name = first_word(&syntax).to_owned();
-        let need = frontend_need(&name, &host, &contexts);
-        let need = match span {
-            Some(span) => need.map_err(|error| error.at(span))?,
-            None => need?,
-        };
-        needs.extend(need.map(|mut need| {
-            need.line = span.map_or(0, |span| span.start);
-            need
-        }));
-    }
+    let setting = Setting {
+        dockerfile,
+        query,
+        contexts: Contexts::new(&query.contexts),
+        host: query.build_platform.clone().normalized(),
+        target: query.platform.clone().normalized(),
+    };
+    let mut needs: Vec<ImageNeed> = frontend(&setting)?.into_iter().collect();
     dockerfile.check.clone()?;
     if dockerfile.stages.is_empty() {
         return Err(Cause::NoStages.into());
     }
-    let setting = resolve::Setting {
-        dockerfile,
-        query,
-        contexts: &contexts,
-        host: &host,
-        target: &target,
-    };
-    for need in resolve::needs(&setting)? {
+    for need in stages(&setting)? {
         let known = |other: &ImageNeed| {
             other.reference == need.reference
                 && other.platform == need.platform
@@ -162,35 +146,66 @@ pub fn images(dockerfile: &Dockerfile, query: &Query) -> Result<Vec<ImageNeed>> 
     Ok(needs)
 }
 
-/// Returns the frontend's command line, and the lines it stands on.
-fn frontend(dockerfile: &Dockerfile, query: &Query) -> Option<(String, Option<Span>)> {
-    if let Some(line) = query.build_args.get("BUILDKIT_SYNTAX") {
-        return Some((line.trim().to_owned(), None));
-    }
-    let Syntax {
-        command_line, line, ..
-    } = dockerfile.syntax.clone()?;
-    Some((command_line, Some(Span::line(line))))
-}
-
-fn frontend_need(
-    name: &str,
-    host: &Platform,
-    contexts: &Contexts<'_>,
-) -> Result<Option<ImageNeed>> {
-    let reference = Reference::parse(name)?;
-    let (reference, context) = match contexts.find(&reference, host) {
-        Some(context) => match context.image()? {
-            Some(image) => (image, Some(context.name.to_owned())),
+/// Finds the image of the frontend, if the build names one and no context replaces it.
+fn frontend(setting: &Setting<'_>) -> Result<Option<ImageNeed>> {
+    let (command_line, line) = match setting.query.build_args.get("BUILDKIT_SYNTAX") {
+        Some(command_line) => (command_line.trim(), 0),
+        None => match &setting.dockerfile.syntax {
+            Some(syntax) => (syntax.command_line.as_str(), syntax.line),
             None => return Ok(None),
         },
-        None => (reference, None),
     };
-    Ok(Some(ImageNeed {
-        reference: reference.full(),
-        platform: host.to_string(),
-        via: Via::Syntax,
+    let need = || {
+        let reference = reference::parse(first_word(command_line))?;
+        let context = setting.contexts.find(&reference, &setting.host);
+        let image = context.map_or(Ok(Some(reference)), |context| context.image())?;
+        Ok(image.map(|reference| ImageNeed {
+            reference,
+            platform: setting.host.clone(),
+            via: Via::Syntax,
+            line,
+            context: context.map(|context| context.name.to_owned()),
+        }))
+    };
+    need().map_err(|error: Error| match line {
+        0 => error,
+        line => error.at(Span::line(line)),
+    })
+}
+
+/// Finds the images of the stages that the target reaches, step by step as BuildKit does.
+fn stages(setting: &Setting<'_>) -> Result<Vec<ImageNeed>> {
+    let mut arguments = Arguments::global(setting)?;
+    let epoch = epoch::settle(&mut arguments, setting)?;
+    let mut resolver = Resolver::new(setting);
+    for stage in &setting.dockerfile.stages {
+        resolver
+            .add_stage(stage, &arguments)
+            .map_err(|error| error.at(stage.span))?;
+    }
+    let target = resolver.target()?;
+    resolver.connect()?;
+    resolver.graph.check_cycles()?;
+    loop {
+        resolver.resolve(target)?;
+        if !onbuild::run(&mut resolver, target)? {
+            break;
+        }
+    }
+    resolver.late(target)?;
+    let dispatch = Dispatch {
+        graph: &resolver.graph,
+        escape: setting.dockerfile.escape,
+        global: &arguments,
+        given: &Arguments::given(setting),
+    };
+    dispatch.check(target)?;
+    let epoch = epoch.map(|(reference, context)| ImageNeed {
+        reference,
+        platform: setting.host.clone(),
+        via: Via::From,
         line: 0,
-        context,
-    }))
+        context: Some(context),
+    });
+    Ok(epoch.into_iter().chain(resolver.needs()).collect())
 }

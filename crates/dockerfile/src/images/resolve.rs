@@ -2,79 +2,23 @@
 
 use std::borrow::Cow;
 
-use sealift_oci::Platform;
+use sealift_oci::{Platform, Reference};
 
 use super::arguments::Arguments;
-use super::context::{Context, Contexts};
-use super::dispatch::Dispatch;
+use super::context::Context;
 use super::graph::{Graph, SCRATCH, State, Step};
-use super::{ImageNeed, Query, Via, onbuild};
+use super::setting::Setting;
+use super::{ImageNeed, Via};
 use crate::error::{Cause, Result};
 use crate::instruction::{Copy, Instruction, InstructionKind, Run};
 use crate::number::signed;
-use crate::platform;
-use crate::reference::Reference;
 use crate::shell::{Lexer, NoVariables};
 use crate::source::Span;
-use crate::stage::{Dockerfile, Stage};
+use crate::stage::Stage;
 use crate::suggestion::nearest;
+use crate::{platform, reference};
 
-/// What a resolution is about.
-pub(super) struct Setting<'a> {
-    pub(super) dockerfile: &'a Dockerfile,
-    pub(super) query: &'a Query,
-    pub(super) contexts: &'a Contexts<'a>,
-    /// The platform of the machine that builds.
-    pub(super) host: &'a Platform,
-    /// The platform that is built for.
-    pub(super) target: &'a Platform,
-}
-
-/// Returns the images that the target needs, in the order of the states.
-pub(super) fn needs(setting: &Setting<'_>) -> Result<Vec<ImageNeed>> {
-    let mut arguments = Arguments::global(setting)?;
-    let epoch = arguments.epoch(setting)?;
-    let mut resolver = Resolver {
-        setting,
-        graph: Graph::default(),
-        triggered: 0,
-        needs: Vec::new(),
-    };
-    for stage in &setting.dockerfile.stages {
-        resolver
-            .add_stage(stage, &arguments)
-            .map_err(|error| error.at(stage.span))?;
-    }
-    let target = resolver.target()?;
-    resolver.connect()?;
-    resolver.graph.check_cycles()?;
-    loop {
-        resolver.resolve(target)?;
-        if !onbuild::run(&mut resolver, target)? {
-            break;
-        }
-    }
-    resolver.late(target)?;
-    let dispatch = Dispatch {
-        graph: &resolver.graph,
-        escape: setting.dockerfile.escape,
-        global: &arguments,
-        given: &Arguments::given(setting),
-    };
-    dispatch.check(target)?;
-    let mut needs = resolver.needs;
-    needs.sort_by_key(|(index, _)| *index);
-    let epoch = epoch.map(|(image, context)| ImageNeed {
-        reference: image.full(),
-        platform: setting.host.to_string(),
-        via: Via::From,
-        line: 0,
-        context: Some(context),
-    });
-    let needs = needs.into_iter().map(|(_, need)| need);
-    Ok(epoch.into_iter().chain(needs).collect())
-}
-
+/// The resolution in progress.
 pub(super) struct Resolver<'a> {
     pub(super) setting: &'a Setting<'a>,
     pub(super) graph: Graph<'a>,
@@ -85,12 +29,27 @@ pub(super) struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
+    pub(super) fn new(setting: &'a Setting<'a>) -> Self {
+        Self {
+            setting,
+            graph: Graph::default(),
+            triggered: 0,
+            needs: Vec::new(),
+        }
+    }
+
+    /// Returns what was found, in the order of the states.
+    pub(super) fn needs(mut self) -> impl Iterator<Item = ImageNeed> {
+        self.needs.sort_by_key(|(index, _)| *index);
+        self.needs.into_iter().map(|(_, need)| need)
+    }
+
     fn lexer(&self) -> Lexer {
         Lexer::new(self.setting.dockerfile.escape)
     }
 
     /// Expands a stage's base and platform, and adds it.
-    fn add_stage(&mut self, stage: &Stage, arguments: &Arguments) -> Result<()> {
+    pub(super) fn add_stage(&mut self, stage: &Stage, arguments: &Arguments) -> Result<()> {
         let suggestion = |unset: &std::collections::BTreeSet<String>| {
             unset
                 .iter()
@@ -111,15 +70,15 @@ impl<'a> Resolver<'a> {
                 let suggestion = suggestion(&platform.unset);
                 return Err(Cause::BlankPlatform { text, suggestion }.into());
             }
-            let parsed = platform::parse(&platform.text, Some(self.setting.host));
+            let parsed = platform::parse(&platform.text, Some(&self.setting.host));
             state.platform = Some(parsed.map_err(|error| error.written_as(text))?);
         }
         state.declared = declared_triggers(&stage.instructions);
         if let Some(name) = stage.name.as_deref()
             && !matches!(name, "scratch" | "context")
         {
-            let reference = Reference::parse(name)?;
-            let platform = state.platform.as_ref().unwrap_or(self.setting.target);
+            let reference = reference::parse(name)?;
+            let platform = state.platform.as_ref().unwrap_or(&self.setting.target);
             state.context = self.setting.contexts.find(&reference, platform);
         }
         let replaced = state.context.is_some();
@@ -130,7 +89,8 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
-    fn target(&self) -> Result<usize> {
+    /// Returns the state that is asked for.
+    pub(super) fn target(&self) -> Result<usize> {
         match self.setting.query.target.as_deref() {
             None | Some("") => Ok(self.graph.states.len() - 1),
             Some(target) => self.graph.by_name(target).ok_or_else(|| {
@@ -142,7 +102,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Finds what the instructions of every stage take files from.
-    fn connect(&mut self) -> Result<()> {
+    pub(super) fn connect(&mut self) -> Result<()> {
         for index in 0..self.graph.states.len() {
             let Some(stage) = self.graph.states[index].stage else {
                 continue;
@@ -226,7 +186,7 @@ impl<'a> Resolver<'a> {
 
     /// Looks up the bases that are images: those of all stages are checked, those of reachable
     /// ones are needed.
-    fn resolve(&mut self, target: usize) -> Result<()> {
+    pub(super) fn resolve(&mut self, target: usize) -> Result<()> {
         let reachable = self.graph.reachable(target);
         for index in 0..self.graph.states.len() {
             let state = &mut self.graph.states[index];
@@ -257,7 +217,7 @@ impl<'a> Resolver<'a> {
 
     fn resolve_base(&mut self, index: usize) -> Result<()> {
         let state = &self.graph.states[index];
-        let reference = Reference::parse(&state.base_name)?;
+        let reference = reference::parse(&state.base_name)?;
         if !state.resolved {
             return Ok(());
         }
@@ -267,10 +227,10 @@ impl<'a> Resolver<'a> {
     /// Notes the image that a state needs, and the triggers that it is known to have.
     fn need(&mut self, index: usize, reference: &Reference) -> Result<()> {
         let state = &mut self.graph.states[index];
-        let platform = state.platform.as_ref().unwrap_or(self.setting.target);
+        let platform = state.platform.as_ref().unwrap_or(&self.setting.target);
         let context = state
             .context
-            .or_else(|| self.setting.contexts.find(&full(reference), platform));
+            .or_else(|| self.setting.contexts.find(reference, platform));
         state.settled |= state.context.is_some();
         let image = match context {
             Some(context) => context.image()?,
@@ -292,12 +252,12 @@ impl<'a> Resolver<'a> {
         index: usize,
         image: &Reference,
         context: Option<Context<'_>>,
-    ) -> (String, String) {
+    ) -> (Reference, Platform) {
         let state = &self.graph.states[index];
-        let platform = state.platform.as_ref().unwrap_or(self.setting.target);
+        let platform = state.platform.as_ref().unwrap_or(&self.setting.target);
         let need = ImageNeed {
-            reference: image.full(),
-            platform: platform.clone().normalized().to_string(),
+            reference: image.clone(),
+            platform: platform.clone().normalized(),
             via: state.via,
             line: state.span.start,
             context: context.map(|context| context.name.to_owned()),
@@ -309,23 +269,18 @@ impl<'a> Resolver<'a> {
 
     /// Finds the images that a trigger made reachable only after BuildKit had passed them over: it
     /// neither looks at their configuration nor for a context, but pulls them.
-    fn late(&mut self, target: usize) -> Result<()> {
+    pub(super) fn late(&mut self, target: usize) -> Result<()> {
         for index in self.graph.built(target) {
             let state = &self.graph.states[index];
             if state.base.is_none() && !state.resolved && state.base_name != SCRATCH {
                 let span = state.span;
-                let reference = Reference::parse(&state.base_name);
+                let reference = reference::parse(&state.base_name);
                 let reference = reference.map_err(|error| error.at(span))?;
                 self.note(index, &reference, None);
             }
         }
         Ok(())
     }
-}
-
-/// Returns a reference with its tag, as BuildKit looks for contexts.
-fn full(reference: &Reference) -> Reference {
-    Reference::parse(&reference.full()).unwrap_or_else(|_| reference.clone())
 }
 
 /// Returns the triggers that a stage leaves for those built on it.

@@ -11,7 +11,6 @@ use crate::heredoc::Heredoc;
 use crate::instruction::{Add, Argument, Copy, Instruction, InstructionKind, Pair, Transfer};
 use crate::mount::{Mount, MountType};
 use crate::number::{signed, unsigned};
-use crate::reference::is_digest;
 use crate::shell::Lexer;
 
 /// The instructions of a stage, one after the other.
@@ -225,6 +224,21 @@ fn invalid(name: &str, value: &str, expected: &str) -> crate::Error {
 
 fn is_url(source: &str) -> bool {
     source.starts_with("http://") || source.starts_with("https://")
+}
+
+/// Returns whether a text is a digest of one of the algorithms that BuildKit knows.
+fn is_digest(text: &str) -> bool {
+    let Some((algorithm, digits)) = text.split_once(':') else {
+        return false;
+    };
+    let length = match algorithm {
+        "sha256" => 64,
+        "sha384" => 96,
+        "sha512" => 128,
+        _ => return false,
+    };
+    let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    digits.len() == length && digits.bytes().all(hex)
 }
 
 fn is_number_or_root(text: &str) -> bool {

@@ -1,17 +1,18 @@
 //! Compares this crate's answers with BuildKit's.
 
 use sealift_dockerfile::{Cause, Error, ImageNeed, Via, images, parse};
+use sealift_oci::Platform;
 
 use crate::corpus::Case;
-use crate::truth::{Answer, Ask, Truth};
+use crate::oracle::{Answer, Ask, Oracle};
 
 pub(crate) const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
 
 /// Compares a case on both platforms and for each of its targets. Returns how many questions were
 /// asked, and what differs.
-pub(crate) fn compare(truth: &mut Truth, case: &Case) -> (usize, Vec<String>) {
+pub(crate) fn compare(oracle: &mut Oracle, case: &Case) -> (usize, Vec<String>) {
     let mut differences = Vec::new();
-    let grammar = truth.ask(case, Ask::Targets);
+    let grammar = oracle.ask(case, Ask::Targets);
     let parsed = parse(&case.text);
     let error = parsed.as_ref().err();
     if !grammar.panicked() {
@@ -30,11 +31,11 @@ pub(crate) fn compare(truth: &mut Truth, case: &Case) -> (usize, Vec<String>) {
     for platform in PLATFORMS {
         for target in &targets {
             let mut case = case.clone();
-            case.query.platform = platform.to_owned();
+            case.query.platform = Platform::parse(platform).unwrap();
             case.query.target.clone_from(target);
             let target = target.as_deref().unwrap_or("(last)");
             asked += 1;
-            let found = compare_images(truth, &case);
+            let found = compare_images(oracle, &case);
             differences.extend(found.map(|text| format!("{platform}, target {target}: {text}")));
         }
     }
@@ -72,10 +73,10 @@ fn same_line(theirs: usize, ours: &Error) -> bool {
     ours.line() == Some((theirs + usize::from(off_by_one)).max(1))
 }
 
-fn compare_images(truth: &mut Truth, case: &Case) -> Option<String> {
+fn compare_images(oracle: &mut Oracle, case: &Case) -> Option<String> {
     let Ok(dockerfile) = parse(&case.text) else {
         // Compared as grammar; a build may name another fault, or hand the file on.
-        let answer = truth.ask(case, Ask::Build);
+        let answer = oracle.ask(case, Ask::Build);
         let accepted = answer.error.is_none() && answer.syntax.is_none();
         return accepted.then(|| "only we refuse its grammar".to_owned());
     };
@@ -85,13 +86,13 @@ fn compare_images(truth: &mut Truth, case: &Case) -> Option<String> {
         // BuildKit does not end on these.
         return None;
     }
-    let mut answer = truth.ask(case, Ask::Build);
+    let mut answer = oracle.ask(case, Ask::Build);
     if answer.error.is_none()
         && let Some(syntax) = answer.syntax.take()
     {
         let needs = found.as_deref().unwrap_or_default();
         let named = needs.iter().any(|need| need.via == Via::Syntax);
-        answer = truth.ask(case, Ask::BuildWithoutSyntax);
+        answer = oracle.ask(case, Ask::BuildWithoutSyntax);
         if found.is_ok() && !named && !case.replaces(&syntax) {
             return Some(format!("the frontend {syntax} is missing: {needs:?}"));
         }
@@ -125,7 +126,12 @@ fn compare_sets(answer: &Answer, needs: &[ImageNeed]) -> Option<String> {
     // The frontend's image is theirs too where a stage uses it as well.
     let mut ours: Vec<(String, String)> = needs
         .iter()
-        .map(|need| (need.via, (need.reference.clone(), need.platform.clone())))
+        .map(|need| {
+            (
+                need.via,
+                (need.reference.to_string(), need.platform.to_string()),
+            )
+        })
         .filter(|(via, image)| *via != Via::Syntax || answer.images.contains(image))
         .map(|(_, image)| image)
         .collect();
@@ -136,7 +142,7 @@ fn compare_sets(answer: &Answer, needs: &[ImageNeed]) -> Option<String> {
 }
 
 impl Case {
-    /// Tells whether a named context other than an image stands for a frontend.
+    /// Returns whether a named context other than an image stands for a frontend.
     fn replaces(&self, syntax: &str) -> bool {
         let contexts = &self.query.contexts;
         let local = |value: &String| !value.starts_with("docker-image:");

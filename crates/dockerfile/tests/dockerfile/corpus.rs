@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use sealift_dockerfile::Query;
+use sealift_oci::{Platform, Reference};
 
 /// A Dockerfile and what is asked about it.
 #[derive(Debug, Clone)]
@@ -22,9 +23,17 @@ impl Case {
         Self {
             name: name.to_owned(),
             text: text.to_owned(),
-            query: Query::new("linux/arm64", "linux/amd64"),
+            query: query("linux/arm64"),
         }
     }
+}
+
+/// Asks for the last stage, on a machine of linux/amd64.
+pub(crate) fn query(platform: &str) -> Query {
+    Query::new(
+        Platform::parse(platform).unwrap(),
+        Platform::new("linux", "amd64"),
+    )
 }
 
 /// Reads all written cases. The folder is found from any crate's tests.
@@ -60,7 +69,8 @@ fn read(topic: &str, text: &str) -> Vec<Case> {
             Some(("context", pair)) => insert(&mut case.query.contexts, pair),
             Some(("trigger", rest)) => {
                 let parts: Vec<&str> = rest.splitn(3, ' ').collect();
-                let key = (parts[0].to_owned(), parts[1].to_owned());
+                let reference = Reference::parse(parts[0]).unwrap();
+                let key = (reference, Platform::parse(parts[1]).unwrap());
                 let triggers = case.query.triggers.entry(key).or_default();
                 triggers.push(parts[2].replace("\\n", "\n"));
             }

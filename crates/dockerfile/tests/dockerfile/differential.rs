@@ -4,18 +4,18 @@
 use crate::comparison::compare;
 use crate::corpus::{Case, written};
 use crate::generator::Generator;
-use crate::truth::Truth;
+use crate::oracle::Oracle;
 
 const SEED: u64 = 0x5ea1_1f7d;
 const GENERATED: usize = 2000;
 const MUTATED: usize = 2000;
 
 fn agree(cases: &[Case]) {
-    let mut truth = Truth::start();
+    let mut oracle = Oracle::start();
     let mut asked = 0;
     let mut failures = Vec::new();
     for case in cases {
-        let (questions, differences) = compare(&mut truth, case);
+        let (questions, differences) = compare(&mut oracle, case);
         asked += questions;
         if !differences.is_empty() {
             let differences = differences.join("\n  ");

@@ -1,6 +1,7 @@
 //! Makes Dockerfiles from a seed: whole ones out of fragments, and damaged ones.
 
 use fastrand::Rng;
+use sealift_oci::{Platform, Reference};
 
 use crate::corpus::Case;
 
@@ -300,7 +301,8 @@ impl Generator {
             ]);
             let trigger = self.one(&TRIGGERS);
             for platform in ["linux/amd64", "linux/arm64"] {
-                let key = (image.to_owned(), platform.to_owned());
+                let reference = Reference::parse(image).unwrap();
+                let key = (reference, Platform::parse(platform).unwrap());
                 let triggers = case.query.triggers.entry(key).or_default();
                 triggers.push(trigger.to_owned());
             }

@@ -4,9 +4,10 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use sealift_dockerfile::{Dockerfile, Error, Instruction, Query, images, parse};
+use sealift_dockerfile::{Dockerfile, Error, Instruction, images, parse};
 
 use crate::comparison::PLATFORMS;
+use crate::corpus::query;
 
 #[test]
 fn golden_folders_hold() {
@@ -75,7 +76,7 @@ fn needs(dockerfile: &Dockerfile) -> Result<String, Error> {
     );
     for platform in PLATFORMS {
         for target in &targets {
-            let mut query = Query::new(platform, "linux/amd64");
+            let mut query = query(platform);
             query.target.clone_from(target);
             let target = target.as_deref().unwrap_or("(last)");
             writeln!(out, "{platform} {target}").unwrap();

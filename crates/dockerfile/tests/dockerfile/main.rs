@@ -7,5 +7,5 @@ mod corpus;
 mod differential;
 mod generator;
 mod golden;
+mod oracle;
 mod properties;
-mod truth;

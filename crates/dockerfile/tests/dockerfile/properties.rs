@@ -1,9 +1,9 @@
 //! Properties that hold for any text.
 
 use proptest::prelude::*;
-use sealift_dockerfile::{Dockerfile, Instruction, Query, images, parse, syntax};
+use sealift_dockerfile::{Dockerfile, Instruction, images, parse, syntax};
 
-use crate::corpus::written;
+use crate::corpus::{query, written};
 use crate::generator::Generator;
 
 /// Text that is more like a Dockerfile than random characters are.
@@ -63,7 +63,7 @@ fn prints_stably(text: &str) {
 
 fn answers(text: &str) {
     let _ = syntax(text);
-    let query = Query::new("linux/arm64", "linux/amd64");
+    let query = query("linux/arm64");
     let result = parse(text).and_then(|dockerfile| images(&dockerfile, &query));
     let lines = text.split('\n').count();
     match result {
@@ -134,10 +134,11 @@ fn large_inputs_end_soon() {
 #[test]
 fn triggers_without_end_are_refused() {
     let dockerfile = parse("FROM busybox").unwrap();
-    let mut query = Query::new("linux/arm64", "linux/amd64");
+    let mut query = query("linux/arm64");
     let need = images(&dockerfile, &query).unwrap().remove(0);
     let twice = "RUN --mount=from=busybox,target=/a --mount=from=busybox,target=/b x";
-    query.learn(&need, vec![twice.to_owned()]);
+    let key = (need.reference, need.platform);
+    query.triggers.insert(key, vec![twice.to_owned()]);
     let error = images(&dockerfile, &query).unwrap_err();
     assert_eq!(error.line(), Some(1), "{error}");
 }

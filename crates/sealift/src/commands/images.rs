@@ -66,7 +66,7 @@ pub async fn run(args: ImagesArgs, session: &Session) -> Result<()> {
             [
                 image,
                 platform,
-                need.via.to_owned(),
+                need.via.to_string(),
                 line,
                 unit.platform.clone(),
             ]

@@ -23,7 +23,8 @@ pub struct Need {
     #[serde(serialize_with = "as_text")]
     pub platform: Platform,
     /// Why.
-    pub via: &'static str,
+    #[serde(serialize_with = "as_text")]
+    pub via: Via,
     /// The line that asks for it, 0 where no line of the file does.
     pub line: usize,
     /// The named context that it stands behind, where it does.
@@ -32,10 +33,10 @@ pub struct Need {
 }
 
 fn as_text<S: serde::Serializer>(
-    platform: &Platform,
+    value: &impl std::fmt::Display,
     serializer: S,
 ) -> std::result::Result<S::Ok, S::Error> {
-    serializer.collect_str(platform)
+    serializer.collect_str(value)
 }
 
 impl Need {
@@ -49,10 +50,10 @@ impl Need {
         }
     }
 
-    /// Tells whether it is the frontend that reads the Dockerfile.
+    /// Returns whether it is the frontend that reads the Dockerfile.
     #[must_use]
     pub fn is_frontend(&self) -> bool {
-        self.via == Via::Syntax.as_str()
+        self.via == Via::Syntax
     }
 }
 
@@ -85,7 +86,7 @@ pub fn needs(input: &Input, platform: &Platform, triggers: &Triggers) -> Result<
             return foreign.map(|need| vec![need]).ok_or_else(|| refused(error));
         }
     };
-    let mut query = Query::new(&platform.to_string(), &input.build_platform.to_string());
+    let mut query = Query::new(platform.clone(), input.build_platform.clone());
     query.target.clone_from(&input.target);
     query.build_args = input.build_args.iter().cloned().collect();
     query.contexts = input
@@ -100,17 +101,9 @@ pub fn needs(input: &Input, platform: &Platform, triggers: &Triggers) -> Result<
             (context.name.clone(), value)
         })
         .collect();
-    query.triggers = triggers
-        .iter()
-        .map(|((reference, platform), lines)| {
-            ((reference.to_string(), platform.to_string()), lines.clone())
-        })
-        .collect();
+    query.triggers.clone_from(triggers);
     let found = dockerfile::images(&parsed, &query).map_err(refused)?;
-    found
-        .into_iter()
-        .map(|need| typed(need, &file.shown))
-        .collect()
+    Ok(found.into_iter().map(Need::from).collect())
 }
 
 /// Finds the frontend of a file that names another one than Docker's.
@@ -127,28 +120,22 @@ fn foreign_frontend(text: &str, build_platform: &Platform) -> Option<Need> {
     Some(Need {
         reference,
         platform: build_platform.clone(),
-        via: Via::Syntax.as_str(),
+        via: Via::Syntax,
         line: syntax.line,
         context: None,
     })
 }
 
-fn typed(need: ImageNeed, shown: &str) -> Result<Need> {
-    let place = format!("{shown}:{}", need.line);
-    let wrong = |error| {
-        Error::new(
-            Kind::Build,
-            format!("{place}: this image cannot be fetched"),
-        )
-        .because(error)
-    };
-    Ok(Need {
-        reference: Reference::parse(&need.reference).map_err(wrong)?,
-        platform: Platform::parse(&need.platform).map_err(wrong)?,
-        via: need.via.as_str(),
-        line: need.line,
-        context: need.context,
-    })
+impl From<ImageNeed> for Need {
+    fn from(need: ImageNeed) -> Self {
+        Self {
+            reference: need.reference,
+            platform: need.platform,
+            via: need.via,
+            line: need.line,
+            context: need.context,
+        }
+    }
 }
 
 fn refused(error: &dockerfile::Error, shown: &str, text: &str) -> Error {

@@ -118,7 +118,7 @@ fn image(vertex: &str) -> Option<String> {
 
 fn needs(case: &Case, platform: &str) -> Option<BTreeSet<String>> {
     let mut query = case.query.clone();
-    query.platform = platform.to_owned();
+    query.platform = Platform::parse(platform).ok()?;
     query.build_args.remove("BUILDKIT_SYNTAX");
     let mut dockerfile = parse(&case.text).ok()?;
     dockerfile.syntax = None;

@@ -1,4 +1,4 @@
-//! The Go programs of `tools/`, which tell what BuildKit and containerd make of something.
+//! The Go programs of `tools/`, which answer with what BuildKit and containerd themselves do.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -11,7 +11,7 @@ use crate::{program, repository_root};
 
 /// A running program that answers each line of JSON with one. Dropping it ends the program.
 #[derive(Debug)]
-pub struct Truth {
+pub struct Oracle {
     name: String,
     child: Child,
     questions: Option<ChildStdin>,
@@ -19,7 +19,7 @@ pub struct Truth {
     _folder: TempDir,
 }
 
-impl Truth {
+impl Oracle {
     /// Compiles and starts the program of this name; Go compiles again only what changed.
     ///
     /// # Panics
@@ -68,7 +68,7 @@ impl Truth {
     }
 }
 
-impl Drop for Truth {
+impl Drop for Oracle {
     /// It ends with its input.
     fn drop(&mut self) {
         drop(self.questions.take());

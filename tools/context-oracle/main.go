@@ -1,4 +1,4 @@
-// Command context-truth tells what BuildKit's own client would send of a folder. Tests compare
+// Command context-oracle tells what BuildKit's own client would send of a folder. Tests compare
 // sealift with it: each line of standard input asks for a part of a folder, each line of standard
 // output lists it.
 package main

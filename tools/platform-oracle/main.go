@@ -1,4 +1,4 @@
-// Command platform-truth tells what containerd makes of platforms. Tests compare sealift with it:
+// Command platform-oracle tells what containerd makes of platforms. Tests compare sealift with it:
 // each line of standard input names a machine and platforms that images are offered for, each line
 // of standard output says how the machine is written, and which of them it runs, best first.
 package main

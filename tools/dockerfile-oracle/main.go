@@ -1,4 +1,4 @@
-// dockerfile-truth says what BuildKit's own Dockerfile frontend makes of a Dockerfile.
+// dockerfile-oracle says what BuildKit's own Dockerfile frontend makes of a Dockerfile.
 //
 // It reads one JSON case a line from standard input and writes one JSON answer a line to standard
 // output. Each case runs the frontend whole, in this process, over a gateway client that has no
@@ -81,11 +81,11 @@ func main() {
 		if len(strings.TrimSpace(string(line))) > 0 {
 			var q query
 			if err := json.Unmarshal(line, &q); err != nil {
-				fmt.Fprintln(os.Stderr, "dockerfile-truth:", err)
+				fmt.Fprintln(os.Stderr, "dockerfile-oracle:", err)
 				os.Exit(2)
 			}
 			if err := out.Encode(run(q)); err != nil {
-				fmt.Fprintln(os.Stderr, "dockerfile-truth:", err)
+				fmt.Fprintln(os.Stderr, "dockerfile-oracle:", err)
 				os.Exit(1)
 			}
 		}

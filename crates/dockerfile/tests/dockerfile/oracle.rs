@@ -1,12 +1,12 @@
-//! BuildKit's own frontend, run by `tools/dockerfile-truth`.
+//! BuildKit's own frontend, run by `tools/dockerfile-oracle`.
 
-use sealift_test_support::Truth as Program;
+use sealift_test_support::Oracle as Program;
 use serde_json::{Value, json};
 
 use crate::corpus::Case;
 
-/// A running truth program.
-pub(crate) struct Truth(Program);
+/// The running program.
+pub(crate) struct Oracle(Program);
 
 /// What BuildKit makes of a case.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Tells whether BuildKit itself fell over.
+    /// Returns whether BuildKit itself fell over.
     pub(crate) fn panicked(&self) -> bool {
         let error = self.error.as_deref().unwrap_or_default();
         error.starts_with("panic: ")
@@ -40,9 +40,9 @@ pub(crate) enum Ask {
     BuildWithoutSyntax,
 }
 
-impl Truth {
+impl Oracle {
     pub(crate) fn start() -> Self {
-        Self(Program::start("dockerfile-truth"))
+        Self(Program::start("dockerfile-oracle"))
     }
 
     pub(crate) fn ask(&mut self, case: &Case, ask: Ask) -> Answer {
@@ -57,8 +57,8 @@ impl Truth {
             "targets": ask == Ask::Targets,
             "no_syntax": ask != Ask::Build,
             "target": case.query.target.as_deref().unwrap_or_default(),
-            "platform": case.query.platform,
-            "build_platform": case.query.build_platform,
+            "platform": case.query.platform.to_string(),
+            "build_platform": case.query.build_platform.to_string(),
             "build_args": case.query.build_args,
             "contexts": case.query.contexts,
             "triggers": triggers,
