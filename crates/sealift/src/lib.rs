@@ -56,8 +56,10 @@ const STACK: usize = 8 << 20;
 pub fn main() -> ExitCode {
     // clap prints its own errors and ends with 2, our code for usage.
     let cli = Cli::parse();
-    let terminal = Terminal::open(cli.global.progress, cli.global.verbose);
-    let session = match Settings::read() {
+    let settings = Settings::read();
+    let screen = settings.as_ref().map(Settings::screen).unwrap_or_default();
+    let terminal = Terminal::open(cli.global.progress, cli.global.verbose, screen);
+    let session = match settings {
         Ok(settings) => Arc::new(Session::new(settings, terminal)),
         Err(error) => return ended(&terminal, &error),
     };

@@ -63,13 +63,17 @@ impl Settings {
         })
     }
 
-    /// Returns a variable that is set and not empty.
+    /// Returns a variable that is set, be it to nothing.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str)
+    }
+
+    /// Returns a variable that is set and not empty, for those whose convention takes an empty one
+    /// for an unset one: `XDG_*`, `PATH`, `HOME`, `NO_COLOR`, docker's and BuildKit's.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&str> {
-        self.environment
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.value(name).filter(|value| !value.is_empty())
     }
 
     /// Returns the store's folder.
@@ -118,11 +122,24 @@ impl Settings {
             .find(|file| file.is_file())
     }
 
-    /// Tells whether colour is unwanted (no-color.org).
+    /// Returns what the user's terminal can do, and whether colour is wanted (no-color.org).
     #[must_use]
-    pub fn no_color(&self) -> bool {
-        self.variable("NO_COLOR").is_some()
+    pub fn screen(&self) -> Screen {
+        let terminal = self.variable("TERM");
+        Screen {
+            moves: terminal.is_some_and(|name| name != "dumb"),
+            colour: self.variable("NO_COLOR").is_none(),
+        }
     }
+}
+
+/// What a terminal can do, where there is one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Screen {
+    /// Whether its cursor can be moved.
+    pub moves: bool,
+    /// Whether colours are wanted.
+    pub colour: bool,
 }
 
 #[cfg(test)]

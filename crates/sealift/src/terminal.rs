@@ -1,28 +1,44 @@
 //! The only writer to the screen: results on standard output, progress and errors on standard
 //! error, in the form that was asked for.
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::collections::HashSet;
+use std::io::{ErrorKind, IsTerminal as _, Write as _, stderr, stdout};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use crate::cli::Progress;
 use crate::error::{Error, Kind};
-use crate::event::{Event, Listener};
+use crate::event::{Event, Listener, now};
 use crate::report::failure_log::FailureLog;
+use crate::report::line::{Line, Style, escape, strip};
 use crate::report::live::Live;
+use crate::report::painter::{Painter, Size};
 use crate::report::plain::Plain;
+use crate::settings::Screen;
+
+/// How often the live view is drawn.
+const FRAME: Duration = Duration::from_millis(100);
+/// The size of a terminal that does not tell its own.
+const USUAL: Size = Size {
+    rows: 24,
+    columns: 80,
+};
 
 /// The screen of one run.
 pub struct Terminal {
-    view: Mutex<View>,
+    view: Arc<Mutex<View>>,
     failures: Mutex<Option<FailureLog>>,
+    /// Warnings that were shown: each platform of a build says the same.
+    warned: Mutex<HashSet<String>>,
     /// Why a result could not be written.
     lost: Mutex<Option<std::io::Error>>,
+    colour: bool,
 }
 
 enum View {
     Plain(Plain),
-    Live(Box<Live>),
+    Live(Box<Live>, Painter),
     Json,
     Quiet,
 }
@@ -30,22 +46,35 @@ enum View {
 impl Terminal {
     /// Opens the screen.
     #[must_use]
-    pub fn open(progress: Progress, verbose: u8) -> Self {
+    pub fn open(progress: Progress, verbose: u8, screen: Screen) -> Self {
         if verbose > 1 {
             log_libraries();
         }
+        let terminal = stderr().is_terminal() && screen.moves;
+        let colour = terminal && screen.colour;
         let view = match progress {
-            Progress::Auto if std::io::stderr().is_terminal() => {
-                View::Live(Box::new(Live::new(verbose)))
+            Progress::Auto if terminal => {
+                let live = Box::new(Live::new(verbose, Instant::now()));
+                View::Live(live, Painter::new(colour))
             }
             Progress::Auto | Progress::Plain => View::Plain(Plain::new(verbose)),
             Progress::Json => View::Json,
             Progress::Quiet => View::Quiet,
         };
+        let live = matches!(view, View::Live(..));
+        let view = Arc::new(Mutex::new(view));
+        if live {
+            let view = Arc::downgrade(&view);
+            let thread = std::thread::Builder::new().name("sealift-screen".to_owned());
+            // Without it the view is drawn whenever a line is written.
+            drop(thread.spawn(move || draw_while_there(&view)));
+        }
         Self {
-            view: Mutex::new(view),
-            failures: Mutex::new(None),
-            lost: Mutex::new(None),
+            view,
+            failures: Mutex::default(),
+            warned: Mutex::default(),
+            lost: Mutex::default(),
+            colour,
         }
     }
 
@@ -57,7 +86,8 @@ impl Terminal {
     /// Writes a result to standard output. A reader that went away has seen enough; another failure
     /// makes the command fail in its end.
     pub fn result(&self, text: &str) {
-        if let Err(error) = write_out(text)
+        lock(&self.view).clear();
+        if let Err(error) = write_out(&escape(text))
             && error.kind() != ErrorKind::BrokenPipe
         {
             lock(&self.lost).get_or_insert(error);
@@ -78,11 +108,9 @@ impl Terminal {
     /// Shows the error that ended the command.
     pub fn error(&self, error: &Error) {
         let mut view = lock(&self.view);
-        if let View::Live(live) = &mut *view {
-            live.clear();
-        }
+        view.clear();
         if matches!(*view, View::Json) {
-            let value = serde_json::json!({
+            write_json(serde_json::json!({
                 "event": "error",
                 "kind": error.kind().as_str(),
                 "exit_code": error.kind().exit_code(),
@@ -90,10 +118,15 @@ impl Terminal {
                 "causes": error.causes(),
                 "excerpt": error.lines(),
                 "hints": error.hints(),
-            });
-            drop(write_out(&format!("{value}\n")));
+            }));
         }
-        drop(anstream::stderr().write_all(error.render().as_bytes()));
+        let text = strip(&error.render());
+        let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
+        let head = match self.colour {
+            true => Line::new(String::new(), Style::Error).paint(head),
+            false => head.to_owned(),
+        };
+        write_err(&format!("{head}\n{rest}"));
     }
 
     fn log_failure(&self, event: &Event) -> Option<String> {
@@ -104,18 +137,28 @@ impl Terminal {
     }
 
     fn show(&self, event: &Event) {
+        if let Event::Warning { text } = event
+            && !lock(&self.warned).insert(text.clone())
+        {
+            return;
+        }
         match &mut *lock(&self.view) {
-            View::Plain(plain) => write_lines(&plain.render(event)),
-            View::Live(live) => {
-                let lines = live.show(event);
-                if !lines.is_empty() {
-                    live.above(|| write_lines(&lines));
+            View::Plain(plain) => {
+                let lines = plain.render(event).into_iter();
+                let text: String = lines.map(|line| strip(&line) + "\n").collect();
+                write_err(&text);
+            }
+            View::Live(live, painter) => {
+                let now = Instant::now();
+                let above = live.take(event, now);
+                if !above.is_empty() {
+                    let size = size();
+                    write_err(&painter.paint(&above, &live.rows(size, now), size));
                 }
             }
             View::Json => {
-                if let Ok(line) = serde_json::to_string(event) {
-                    // Telling of a build never fails it.
-                    drop(write_out(&format!("{line}\n")));
+                if let Ok(value) = serde_json::to_value(event) {
+                    write_json(value);
                 }
             }
             View::Quiet => {}
@@ -123,22 +166,61 @@ impl Terminal {
     }
 }
 
+impl View {
+    /// Takes away what is drawn again and again, so that what is written next stands alone.
+    fn clear(&mut self) {
+        if let Self::Live(live, painter) = self {
+            live.clear();
+            write_err(&painter.paint(&[], &[], size()));
+        }
+    }
+}
+
+fn draw_while_there(view: &Weak<Mutex<View>>) {
+    while let Some(view) = view.upgrade() {
+        if let View::Live(live, painter) = &mut *lock(&view) {
+            let size = size();
+            write_err(&painter.paint(&[], &live.rows(size, Instant::now()), size));
+        }
+        drop(view);
+        std::thread::sleep(FRAME);
+    }
+}
+
+fn size() -> Size {
+    let told = rustix::termios::tcgetwinsize(stderr());
+    match told {
+        Ok(told) if told.ws_row > 0 && told.ws_col > 0 => Size {
+            rows: told.ws_row.into(),
+            columns: told.ws_col.into(),
+        },
+        _ => USUAL,
+    }
+}
+
 fn write_out(text: &str) -> std::io::Result<()> {
-    let mut out = anstream::stdout();
+    let mut out = stdout();
     out.write_all(text.as_bytes())?;
     out.flush()
 }
 
-/// Writes lines to standard error. A reader that went away ends nothing.
-fn write_lines(lines: &[String]) {
-    let text: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
-    drop(anstream::stderr().write_all(text.as_bytes()));
+/// Writes an event with its time as a line. Telling of a build never fails it.
+fn write_json(mut value: serde_json::Value) {
+    if let Some(fields) = value.as_object_mut() {
+        fields.entry("time").or_insert_with(|| now().into());
+    }
+    drop(write_out(&escape(&format!("{value}\n"))));
+}
+
+/// Writes to standard error at once. A reader that went away ends nothing.
+fn write_err(text: &str) {
+    drop(stderr().write_all(text.as_bytes()));
 }
 
 /// Shows what libraries log for those who look for a fault, on standard error.
 fn log_libraries() {
     let log = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(stderr)
         .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
         .with_ansi(false)
         .finish();
@@ -157,6 +239,6 @@ impl Listener for Terminal {
 }
 
 /// A panic elsewhere must not take the screen away from the error that it leads to.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

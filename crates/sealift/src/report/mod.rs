@@ -2,7 +2,9 @@
 //! log out.
 
 pub mod failure_log;
+pub mod line;
 pub mod live;
+pub mod painter;
 pub mod plain;
 pub mod transfers;
 pub mod wording;

@@ -1,12 +1,15 @@
 //! Progress as lines: what a log of a CI job holds. Pure: events in, lines out.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::event::{Event, StepState, Unit};
 use crate::report::transfers::Transfers;
 use crate::report::wording;
 use crate::size;
+
+/// How often a transfer gets a line.
+const TRANSFERS: Duration = Duration::from_secs(5);
 
 /// Turns events into lines.
 #[derive(Debug, Default)]
@@ -28,7 +31,7 @@ impl Plain {
     /// Makes a renderer; `verbose` 1 and more tells each failed attempt.
     #[must_use]
     pub fn new(verbose: u8) -> Self {
-        let transfers = Some(Transfers::default());
+        let transfers = Some(Transfers::every(TRANSFERS));
         Self {
             verbose,
             transfers,
