@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::connection::Body;
 use crate::error::{Cause, Stage};
-use crate::transport::Inner;
+use crate::settings::Timeouts;
 
 /// The window once it is known how fast a body can come.
 const EXPECTING: Duration = Duration::from_secs(5);
@@ -29,8 +29,7 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(inner: &Inner, body: &'a mut Body) -> Self {
-        let timeouts = &inner.settings.timeouts;
+    pub(crate) fn new(timeouts: &Timeouts, body: &'a mut Body) -> Self {
         let now = Instant::now();
         Self {
             body,

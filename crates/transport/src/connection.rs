@@ -23,6 +23,10 @@ use tokio::task::JoinSet;
 use crate::dial::Dialed;
 use crate::payload::Outgoing;
 
+/// From this rate of one connection on, in bytes a second, it is the line or the machine that is full,
+/// not the connection: another one only costs, as do the server's work for each range and reading
+/// back what did not come in order.
+pub(crate) const FAST: f64 = 100e6;
 /// How much is read at once from a connection for large bodies, in bytes: there may be many.
 pub(crate) const BULK_READ: usize = 256 << 10;
 /// The same where few connections bring all that the line or the machine can take.

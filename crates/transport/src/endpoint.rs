@@ -291,6 +291,15 @@ pub(crate) fn masked(url: &Url) -> String {
     text
 }
 
+/// `host` or `host:port` of a URL.
+pub(crate) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::course::Choice;
 use crate::endpoint::Endpoint;
 
 /// The weight of the newest value in a moving average.
@@ -334,10 +333,11 @@ pub(crate) struct ProbeGuard<'a> {
 }
 
 impl<'a> ProbeGuard<'a> {
-    pub(crate) fn new(health: &'a Health, choice: &Choice) -> Self {
+    /// Guards the place of an attempt at `endpoint`; `None` for one that is no probe.
+    pub(crate) fn new(health: &'a Health, endpoint: Option<&Endpoint>) -> Self {
         Self {
             health,
-            endpoint: choice.sole_probe.then(|| choice.endpoint.clone()),
+            endpoint: endpoint.cloned(),
         }
     }
 }

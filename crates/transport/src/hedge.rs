@@ -1,4 +1,4 @@
-//! Small requests over their course, with a second one where the first is slow.
+//! Small requests with their retries, and with a second one where the first is slow.
 //!
 //! When a response has not come within the time in which 95 of 100 responses came before, the same
 //! is asked of a second endpoint, or of the same one on a new connection. The first success counts.
@@ -10,16 +10,14 @@ use std::time::Duration;
 use http::Method;
 use tokio::time::sleep;
 
-use crate::authorizer::Authorizer;
-use crate::course::{Choice, Course, Failure, Next};
-use crate::document::{Attempt, Fetched};
+use crate::attempt::{Attempt, Call, Choice, Failure, Options};
+use crate::document::Fetched;
 use crate::error::{Error, Result};
 use crate::health::ProbeGuard;
-use crate::observe::{Event, Subject, millis};
-use crate::payload::Payload;
-use crate::request::{Document, Request};
+use crate::observe::{Event, millis};
+use crate::request::Document;
+use crate::retry::{Next, RetryState};
 use crate::route::Route;
-use crate::transport::Inner;
 use sealift_failure::Class;
 
 /// When to ask a second time while too few responses were seen to tell what is slow.
@@ -27,27 +25,24 @@ const UNKNOWN: Duration = Duration::from_secs(2);
 /// A second request never starts sooner than this.
 const LEAST: Duration = Duration::from_millis(150);
 
-/// A small request.
-pub(crate) struct Small<'a> {
-    pub(crate) inner: &'a Inner,
-    pub(crate) request: &'a Request,
+/// A small request whose response is read whole.
+pub(crate) struct HedgedRequest<'a> {
+    pub(crate) call: Call<'a>,
     pub(crate) limit: u64,
-    pub(crate) payload: &'a Payload,
-    pub(crate) authorizer: &'a dyn Authorizer,
 }
 
-impl Small<'_> {
-    /// Repeats the request until it succeeds or its course ends.
+impl HedgedRequest<'_> {
+    /// Repeats the request until it succeeds or is given up.
     pub(crate) async fn run(&self, route: &Route) -> Result<Document> {
-        let mut course = Course::new(self.inner, route, self.request);
+        let mut state = RetryState::new(self.call.shared, route, self.call.request);
         loop {
-            let choice = course.choose()?;
-            match self.round(&mut course, choice).await {
+            let choice = state.choose()?;
+            match self.round(&mut state, choice).await {
                 Ok(document) => return Ok(document),
                 Err(Next::End(error)) => return Err(error),
                 Err(Next::Again(None)) => {}
                 Err(Next::Again(Some(pause))) => {
-                    course.announce(&pause);
+                    state.announce(&pause);
                     sleep(pause.time).await;
                 }
             }
@@ -57,41 +52,41 @@ impl Small<'_> {
     /// Makes one attempt, and a second one beside it where the first is slow.
     async fn round(
         &self,
-        course: &mut Course<'_>,
+        state: &mut RetryState<'_>,
         first: Choice,
     ) -> std::result::Result<Document, Next> {
         let mut one = std::pin::pin!(self.attempt(&first, false));
         let Some(delay) = self.slow_after(&first) else {
             let done = one.await;
-            return settle(course, &first, done);
+            return settle(state, &first, done);
         };
         tokio::select! {
-            done = &mut one => return settle(course, &first, done),
+            done = &mut one => return settle(state, &first, done),
             () = sleep(delay) => {}
         }
-        let second = course
+        let second = state
             .second(first.index)
-            .unwrap_or_else(|| course.chosen(first.index));
-        self.tell(&second, delay);
+            .unwrap_or_else(|| state.chosen(first.index));
+        self.report(&second, delay);
         let fresh = second.index == first.index;
         let mut two = std::pin::pin!(self.attempt(&second, fresh));
         tokio::select! {
-            done = &mut one => match settle(course, &first, done) {
+            done = &mut one => match settle(state, &first, done) {
                 Err(next) if is_open(&next) => {
                     let done = two.await;
-                    settle(course, &second, done)
+                    settle(state, &second, done)
                 }
                 settled => settled,
             },
-            done = &mut two => match settle(course, &second, done) {
+            done = &mut two => match settle(state, &second, done) {
                 Ok(document) => {
                     let reached = first.reached.load(Ordering::Relaxed);
-                    course.outrun(&first, reached);
+                    state.outrun(&first, reached);
                     Ok(document)
                 }
                 Err(next) if is_open(&next) => {
                     let done = one.await;
-                    settle(course, &first, done)
+                    settle(state, &first, done)
                 }
                 settled => settled,
             },
@@ -99,57 +94,52 @@ impl Small<'_> {
     }
 
     async fn attempt(&self, choice: &Choice, fresh: bool) -> std::result::Result<Fetched, Failure> {
-        let _probe = ProbeGuard::new(&self.inner.health, choice);
+        let probed = choice.sole_probe.then_some(&choice.endpoint);
+        let _probe = ProbeGuard::new(&self.call.shared.health, probed);
         let attempt = Attempt {
-            inner: self.inner,
+            call: self.call,
             choice,
-            request: self.request,
-            payload: self.payload,
-            authorizer: self.authorizer,
-            range: None,
-            if_range: None,
-            known: None,
-            bulk: false,
-            fresh,
-            slot: None,
+            options: Options {
+                fresh,
+                ..Options::default()
+            },
         };
         attempt.document(self.limit).await
     }
 
     /// When a second request starts; `None` where it must not.
     fn slow_after(&self, first: &Choice) -> Option<Duration> {
-        let harmless = matches!(self.request.method, Method::GET | Method::HEAD);
-        if !self.inner.settings.hedge || !harmless || !self.payload.is_empty() {
+        let harmless = matches!(self.call.request.method, Method::GET | Method::HEAD);
+        if !self.call.shared.settings.hedge || !harmless || !self.call.payload.is_empty() {
             return None;
         }
-        let usual = self.inner.health.slowest_usual(&first.endpoint);
+        let usual = self.call.shared.health.slowest_usual(&first.endpoint);
         Some(usual.map_or(UNKNOWN, |usual| (usual * 5 / 4).clamp(LEAST, UNKNOWN * 5)))
     }
 
-    fn tell(&self, second: &Choice, delay: Duration) {
-        self.inner.emit(&Event::Hedged {
-            subject: Subject {
-                phase: self.request.phase,
-                label: Arc::clone(&self.request.label),
-                host: Arc::from(second.endpoint.authority()),
-            },
+    fn report(&self, second: &Choice, delay: Duration) {
+        self.call.shared.emit(&Event::Hedged {
+            subject: self
+                .call
+                .request
+                .subject(&Arc::from(second.endpoint.authority())),
             millis: millis(delay),
         });
     }
 }
 
-/// Writes an attempt's end down.
+/// Records how an attempt ended.
 fn settle(
-    course: &mut Course<'_>,
+    state: &mut RetryState<'_>,
     choice: &Choice,
     done: std::result::Result<Fetched, Failure>,
 ) -> std::result::Result<Document, Next> {
     match done {
         Ok(Fetched { document, latency }) => {
-            course.succeeded(choice, document.body.len() as u64, latency);
+            state.succeeded(choice, document.body.len() as u64, latency);
             Ok(document)
         }
-        Err(failure) => Err(course.failed(choice, failure)),
+        Err(failure) => Err(state.failed(choice, failure)),
     }
 }
 

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use crate::download::Width;
 use crate::pace::RateLimit;
 use crate::settings::Limits;
+use crate::width::Width;
 use sealift_failure::Class;
 
 /// What was exchanged with one host.

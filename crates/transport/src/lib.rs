@@ -23,46 +23,53 @@
 //! # }
 //! ```
 
+mod address;
+mod attempt;
 mod authorizer;
 mod backoff;
 mod body;
-mod budget;
 mod connection;
-mod course;
 mod dial;
 mod document;
 mod download;
 mod endpoint;
 mod error;
-mod exchange;
 mod health;
 mod hedge;
 mod host;
 mod observe;
 mod pace;
+mod patience;
 mod payload;
 mod pool;
 pub mod proxy;
+mod redirect;
 mod request;
+mod retry;
 mod route;
 pub mod settings;
+mod shared;
 mod sink;
+mod slot;
+mod term;
 mod tls;
 mod transport;
+mod width;
 
 pub use authorizer::{Anonymous, Authorizer, Challenge};
-pub use budget::{Patience, Spent, Term};
 pub use download::Provenance;
 pub use endpoint::{Endpoint, Scheme};
 pub use error::{Cause, Error, Result, Stage};
 pub use health::{Record, Snapshot};
 pub use host::Totals;
 pub use observe::{Decision, Event, Observer, Reason, Silent, Subject};
+pub use patience::Patience;
 pub use payload::Payload;
 pub use request::{Check, Document, Refusal, Request, Target};
 pub use route::Route;
 pub use sealift_failure::{Class, Phase, Remedy, Verdict};
 pub use settings::{Settings, Tls};
 pub use sink::Sink;
+pub use term::{Spent, Term};
 pub use tls::install_crypto;
 pub use transport::Transport;

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
-use crate::budget::Term;
 use crate::endpoint::Endpoint;
 use crate::error::Cause;
-use crate::exchange;
+use crate::observe::Subject;
+use crate::redirect;
+use crate::term::Term;
 use sealift_failure::{Class, Phase, Remedy, Verdict};
 
 /// Where a request goes.
@@ -109,6 +110,15 @@ impl Request {
             repeatable,
             check: None,
             sending: None,
+        }
+    }
+
+    /// Returns what an event about the request and a host says.
+    pub(crate) fn subject(&self, host: &Arc<str>) -> Subject {
+        Subject {
+            phase: self.phase,
+            label: Arc::clone(&self.label),
+            host: Arc::clone(host),
         }
     }
 
@@ -259,6 +269,6 @@ impl Document {
     /// [`Cause::Url`] for no address, [`Cause::Redirect`] for one that leaves HTTP, leads from
     /// https to http, or from elsewhere to this machine.
     pub fn onward(&self, location: &str) -> Result<Url, Cause> {
-        exchange::onward(&self.url, location)
+        redirect::onward(&self.url, location)
     }
 }

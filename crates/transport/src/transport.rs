@@ -4,23 +4,22 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::attempt::Call;
 use crate::authorizer::Authorizer;
-use crate::backoff::Backoff;
-use crate::budget::{Spent, Term};
 use crate::download::{Download, Provenance};
 use crate::endpoint::{Endpoint, Scheme};
-use crate::error::Result;
-use crate::health::{Health, Snapshot};
-use crate::hedge::Small;
-use crate::host::{Hosts, Totals};
+use crate::error::{Error, Result};
+use crate::health::Snapshot;
+use crate::hedge::HedgedRequest;
+use crate::host::Totals;
 use crate::observe::{Event, Observer};
+use crate::patience::Patience;
 use crate::payload::{NOTHING, Payload};
-use crate::pool::Pool;
 use crate::request::{Document, Request};
 use crate::route::Route;
 use crate::settings::Settings;
+use crate::shared::Shared;
 use crate::sink::Sink;
-use crate::tls::Configurations;
 
 /// The largest answer to an upload that is read, in bytes.
 const UPLOAD_ANSWER: u64 = 1 << 20;
@@ -31,26 +30,7 @@ const UPLOAD_ANSWER: u64 = 1 << 20;
 /// its back.
 #[derive(Clone)]
 pub struct Transport {
-    inner: Arc<Inner>,
-}
-
-/// What all requests of a run share.
-pub(crate) struct Inner {
-    pub(crate) settings: Settings,
-    pub(crate) observer: Arc<dyn Observer>,
-    pub(crate) configurations: Configurations,
-    pub(crate) pool: Pool,
-    pub(crate) hosts: Hosts,
-    pub(crate) health: Health,
-    pub(crate) backoff: Backoff,
-    /// The budget of the whole run.
-    pub(crate) run: Option<Term>,
-}
-
-impl Inner {
-    pub(crate) fn emit(&self, event: &Event) {
-        self.observer.event(event);
-    }
+    shared: Arc<Shared>,
 }
 
 impl fmt::Debug for Transport {
@@ -64,27 +44,14 @@ impl Transport {
     #[must_use]
     pub fn new(settings: Settings, observer: Arc<dyn Observer>) -> Self {
         Self {
-            inner: Arc::new(Inner {
-                pool: Pool::new(settings.limits.idle_per_host, settings.limits.idle_time),
-                hosts: Hosts::new(&settings.limits),
-                backoff: Backoff::new(&settings.retry),
-                run: settings.retry.run.map(|run| Term::begin(Spent::RUN, run)),
-                configurations: Configurations::default(),
-                health: Health::default(),
-                observer,
-                settings,
-            }),
+            shared: Arc::new(Shared::new(settings, observer)),
         }
-    }
-
-    pub(crate) fn inner(&self) -> &Inner {
-        &self.inner
     }
 
     /// The settings it was made with.
     #[must_use]
     pub fn settings(&self) -> &Settings {
-        &self.inner.settings
+        &self.shared.settings
     }
 
     /// Makes a small request and reads its response whole, up to `limit` bytes.
@@ -99,14 +66,8 @@ impl Transport {
         limit: u64,
         authorizer: &dyn Authorizer,
     ) -> Result<Document> {
-        let small = Small {
-            inner: &self.inner,
-            request,
-            limit,
-            payload: &NOTHING,
-            authorizer,
-        };
-        small.run(route).await
+        let call = self.call(request, &NOTHING, authorizer);
+        HedgedRequest { call, limit }.run(route).await
     }
 
     /// Sends a body and reads the response whole, up to 1 MiB. Where the request is not
@@ -122,14 +83,9 @@ impl Transport {
         payload: &Payload,
         authorizer: &dyn Authorizer,
     ) -> Result<Document> {
-        let small = Small {
-            inner: &self.inner,
-            request,
-            limit: UPLOAD_ANSWER,
-            payload,
-            authorizer,
-        };
-        small.run(route).await
+        let call = self.call(request, payload, authorizer);
+        let limit = UPLOAD_ANSWER;
+        HedgedRequest { call, limit }.run(route).await
     }
 
     /// Brings what a sink is missing, from any endpoint of the route, in ranges side by side where
@@ -147,12 +103,34 @@ impl Transport {
         sink: &dyn Sink,
         authorizer: &dyn Authorizer,
     ) -> Result<Provenance> {
-        Download::new(&self.inner, route, request, sink, authorizer)
-            .run()
-            .await
+        let call = self.call(request, &NOTHING, authorizer);
+        Download::new(call, route, sink).run().await
     }
 
-    /// Says whether an endpoint has to prove by its certificate who it is, so that what it says is
+    fn call<'a>(
+        &'a self,
+        request: &'a Request,
+        payload: &'a Payload,
+        authorizer: &'a dyn Authorizer,
+    ) -> Call<'a> {
+        Call {
+            shared: &self.shared,
+            request,
+            payload,
+            authorizer,
+        }
+    }
+
+    /// Waits before work of several requests is taken up again after a failure: as long as a
+    /// repeated request would, reported and counted like it.
+    ///
+    /// # Errors
+    /// The failure itself, once a budget leaves no time for another try.
+    pub async fn wait_after(&self, error: Error, patience: &mut Patience) -> Result<()> {
+        patience.wait(&self.shared, error).await
+    }
+
+    /// Returns whether an endpoint has to prove by its certificate who it is, so that what it says is
     /// its own word.
     #[must_use]
     pub fn verifies(&self, endpoint: &Endpoint) -> bool {
@@ -165,34 +143,34 @@ impl Transport {
 
     /// Leaves an endpoint alone for the run, because what it delivered was wrong.
     pub fn quarantine(&self, endpoint: &Endpoint, reason: &str) {
-        if self.inner.health.quarantine(endpoint) {
-            self.inner.emit(&Event::Quarantined {
+        if self.shared.health.quarantine(endpoint) {
+            self.shared.emit(&Event::Quarantined {
                 host: Arc::from(endpoint.authority()),
                 text: reason.to_owned(),
             });
         }
     }
 
-    /// Says whether an endpoint is left alone for the run.
+    /// Returns whether an endpoint is left alone for the run.
     #[must_use]
     pub fn is_quarantined(&self, endpoint: &Endpoint) -> bool {
-        self.inner.health.is_quarantined(endpoint)
+        self.shared.health.is_quarantined(endpoint)
     }
 
     /// Returns what was exchanged with each host so far.
     #[must_use]
     pub fn totals(&self) -> BTreeMap<String, Totals> {
-        self.inner.hosts.totals()
+        self.shared.hosts.totals()
     }
 
     /// Returns what is known about the endpoints' health, to be kept for the next run.
     #[must_use]
     pub fn health(&self) -> Snapshot {
-        self.inner.health.snapshot()
+        self.shared.health.snapshot()
     }
 
     /// Takes over what an earlier run knew. Entries expire by themselves.
     pub fn remember(&self, snapshot: &Snapshot) {
-        self.inner.health.remember(snapshot);
+        self.shared.health.remember(snapshot);
     }
 }

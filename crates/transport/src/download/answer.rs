@@ -5,9 +5,9 @@ use std::ops::Range;
 use http::header::{CONTENT_RANGE, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 
+use crate::attempt::Reply;
 use crate::document::identity;
 use crate::error::Cause;
-use crate::exchange::Reply;
 use crate::request::Refusal;
 
 /// What a response will bring.

@@ -1,73 +1,28 @@
 //! One request of a download: its response's bytes, from the connection into the sink.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use http::header::{ETAG, HeaderValue, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
-use tokio::sync::Notify;
 use url::Url;
 
-use super::Slot;
 use super::answer::Answer;
 use super::lane::Lane;
-use crate::authorizer::Authorizer;
+use super::reports::{Head, Reports};
+use crate::attempt::{Attempt, Call, Choice, Failure, Options, Reply};
 use crate::body::Reader;
-use crate::course::{Choice, Failure};
-use crate::document::Attempt;
 use crate::error::Cause;
-use crate::exchange::Reply;
 use crate::health::ProbeGuard;
 use crate::host::Host;
 use crate::observe::Event;
-use crate::payload::NOTHING;
-use crate::request::Request;
 use crate::sink::Sink;
-use crate::transport::Inner;
+use crate::slot::Slot;
 
 /// From this size on, content gets a connection with large buffers, in bytes.
 const BULK: u64 = 1 << 20;
-
-/// What the requests of one download tell its loop while they run.
-#[derive(Default)]
-pub(super) struct Shared {
-    heads: Mutex<Vec<Head>>,
-    progress: AtomicBool,
-    pub(super) bell: Notify,
-}
-
-impl Shared {
-    /// Takes the heads that arrived since the last call.
-    pub(super) fn heads(&self) -> Vec<Head> {
-        std::mem::take(&mut *self.heads.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Says whether bytes arrived since the last call.
-    pub(super) fn took_progress(&self) -> bool {
-        self.progress.swap(false, Ordering::Relaxed)
-    }
-
-    fn tell(&self, head: Head) {
-        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
-        heads.push(head);
-        drop(heads);
-        self.bell.notify_one();
-    }
-}
-
-/// What a response's head said.
-pub(super) struct Head {
-    pub(super) index: usize,
-    pub(super) answer: Answer,
-    /// Where the endpoint's redirect led.
-    pub(super) url: Option<Url>,
-    pub(super) latency: Duration,
-    pub(super) slot_host: Arc<Host>,
-    /// What tells this content from a later one at the same place.
-    pub(super) validator: Option<HeaderValue>,
-}
 
 /// How a request ended.
 pub(super) struct Outcome {
@@ -88,18 +43,23 @@ pub(super) enum Ended {
     /// All that the response held was written; `size` is the whole's, where only its end told.
     Done { size: Option<u64> },
     /// The response holds the whole although a range was asked for; nothing was read of it.
-    Whole(Box<Reply>, Answer, Slot),
+    Whole(Box<Whole>),
     /// It failed.
     Failed(Failure),
 }
 
+/// A response that holds the whole, with its body unread.
+pub(super) struct Whole {
+    pub(super) reply: Reply,
+    pub(super) answer: Answer,
+    pub(super) slot: Slot,
+}
+
 /// A request to be made.
 pub(super) struct Fetch<'a> {
-    pub(super) inner: &'a Inner,
-    pub(super) request: &'a Request,
+    pub(super) call: Call<'a>,
     pub(super) sink: &'a dyn Sink,
-    pub(super) authorizer: &'a dyn Authorizer,
-    pub(super) shared: Arc<Shared>,
+    pub(super) reports: Arc<Reports>,
     pub(super) lane: Arc<Lane>,
     pub(super) size: Option<u64>,
     pub(super) whole_only: bool,
@@ -123,7 +83,8 @@ impl Fetch<'_> {
         mut job: Vec<Range<u64>>,
         slot: Slot,
     ) -> Outcome {
-        let _probe = ProbeGuard::new(&self.inner.health, &choice);
+        let probed = choice.sole_probe.then_some(&choice.endpoint);
+        let _probe = ProbeGuard::new(&self.call.shared.health, probed);
         let asked = self.asked(&job);
         let (opened, latency) = self.open(&choice, asked.as_ref(), &slot).await;
         let host = slot.host();
@@ -131,16 +92,20 @@ impl Fetch<'_> {
         let ended = match opened {
             Err(failure) => Ended::Failed(failure),
             Ok(reply) => match Answer::read(&reply, asked.as_ref(), self.expected(&reply)) {
-                Err(cause) => Ended::Failed(self.failure(cause, &reply.host)),
+                Err(cause) => Ended::Failed(self.call.failure(cause, &reply.host)),
                 Ok(answer) => {
-                    self.announce(&choice, (&reply, &answer), latency, &host);
+                    self.announce(&choice, &reply, &answer, latency);
                     let plain = asked.is_none() && !self.is_unsure(&job);
                     if answer.partial || plain {
                         let (parts, ended) = self.copy(&choice, &mut job, reply, answer).await;
                         written = parts;
                         ended
                     } else {
-                        Ended::Whole(Box::new(reply), answer, slot)
+                        Ended::Whole(Box::new(Whole {
+                            reply,
+                            answer,
+                            slot,
+                        }))
                     }
                 }
             },
@@ -161,8 +126,13 @@ impl Fetch<'_> {
         self,
         choice: Choice,
         mut job: Vec<Range<u64>>,
-        (reply, answer, slot): (Reply, Answer, Slot),
+        whole: Box<Whole>,
     ) -> Outcome {
+        let Whole {
+            reply,
+            answer,
+            slot,
+        } = *whole;
         let (written, ended) = self.copy(&choice, &mut job, reply, answer).await;
         Outcome {
             latency: choice.started.elapsed(),
@@ -187,7 +157,7 @@ impl Fetch<'_> {
 
     /// Whether a job continues content that may have changed since: no digest will tell.
     fn is_unsure(&self, job: &[Range<u64>]) -> bool {
-        self.request.size.is_none() && job.first().is_some_and(|range| range.start > 0)
+        self.call.request.size.is_none() && job.first().is_some_and(|range| range.start > 0)
     }
 
     /// The size that a response must have. One that only another response said binds its ranges,
@@ -195,7 +165,7 @@ impl Fetch<'_> {
     fn expected(&self, reply: &Reply) -> Option<u64> {
         match reply.status {
             StatusCode::PARTIAL_CONTENT => self.size,
-            _ => self.request.size,
+            _ => self.call.request.size,
         }
     }
 
@@ -208,18 +178,18 @@ impl Fetch<'_> {
     ) -> (Result<Reply, Failure>, Duration) {
         let range = asked.map(range_header);
         let start = Instant::now();
-        let attempt = Attempt {
-            inner: self.inner,
-            choice,
-            request: self.request,
-            payload: &NOTHING,
-            authorizer: self.authorizer,
+        let options = Options {
             range: range.as_ref(),
             if_range: self.validator.as_ref(),
             known: self.known.as_ref(),
             bulk: self.size.is_none_or(|size| size >= BULK),
             fresh: false,
             slot: Some(slot),
+        };
+        let attempt = Attempt {
+            call: self.call,
+            choice,
+            options,
         };
         let mut opened = attempt.open().await;
         let stale = opened
@@ -229,37 +199,30 @@ impl Fetch<'_> {
         // A host that asks for fewer requests is no reason for another one at once.
         let expired = |status: u16| (400..500).contains(&status) && status != 429;
         if self.known.is_some() && stale.is_some_and(expired) {
-            let again = Attempt {
+            let options = Options {
                 known: None,
-                ..attempt
+                ..options
             };
-            opened = again.open().await;
+            opened = Attempt { options, ..attempt }.open().await;
         }
         (opened, start.elapsed())
     }
 
-    fn announce(
-        &self,
-        choice: &Choice,
-        (reply, answer): (&Reply, &Answer),
-        latency: Duration,
-        host: &Arc<Host>,
-    ) {
+    fn announce(&self, choice: &Choice, reply: &Reply, answer: &Answer, latency: Duration) {
         if answer.partial {
-            self.inner.health.set_serves_ranges(&choice.endpoint, true);
+            self.call
+                .shared
+                .health
+                .set_serves_ranges(&choice.endpoint, true);
         }
-        self.shared.tell(Head {
+        self.reports.push(Head {
             index: choice.index,
             answer: answer.clone(),
             url: (!reply.home).then(|| reply.url.clone()),
             latency,
-            slot_host: Arc::clone(host),
+            host: Arc::clone(&reply.host),
             validator: validator(&reply.headers),
         });
-    }
-
-    fn failure(&self, cause: Cause, host: &Arc<Host>) -> Failure {
-        Failure::new(cause, self.request, host)
     }
 
     async fn copy(
@@ -279,20 +242,21 @@ impl Fetch<'_> {
         let host = Arc::clone(&reply.host);
         let written = copy.written;
         let bytes: u64 = written.iter().map(|range| range.end - range.start).sum();
-        self.inner
+        self.call
+            .shared
             .health
             .measured(&choice.endpoint, bytes, start.elapsed());
         if let Err(Cause::Timeout { .. }) = &done {
-            self.inner.health.slowed(&choice.endpoint);
+            self.call.shared.health.slowed(&choice.endpoint);
         }
         let ended = match done {
             Ok(size) => {
-                reply.finish(self.inner).await;
+                reply.finish(self.call.shared).await;
                 Ended::Done { size }
             }
             Err(cause) => Ended::Failed(Failure {
                 bytes,
-                ..self.failure(cause, &host)
+                ..self.call.failure(cause, &host)
             }),
         };
         (written, ended)
@@ -306,10 +270,11 @@ impl Fetch<'_> {
         reply: &mut Reply,
         answer: &Answer,
     ) -> Result<Option<u64>, Cause> {
-        let expected = self.inner.health.throughput(&choice.endpoint);
+        let expected = self.call.shared.health.throughput(&choice.endpoint);
         let end = answer.holds.end.min(answer.size.unwrap_or(u64::MAX));
         let width = &Arc::clone(&reply.host).width;
-        let mut reader = Reader::new(self.inner, &mut reply.body).expecting(expected);
+        let mut reader =
+            Reader::new(&self.call.shared.settings.timeouts, &mut reply.body).expecting(expected);
         while let Some(bytes) = reader.next().await? {
             let length = bytes.len() as u64;
             if copy.position.saturating_add(length) > end {
@@ -319,12 +284,12 @@ impl Fetch<'_> {
             let fresh = copy.take(&bytes, self.sink)?;
             self.lane.reached(copy.position);
             if fresh > 0 {
-                self.shared.progress.store(true, Ordering::Relaxed);
+                self.reports.progress.store(true, Ordering::Relaxed);
                 width.arrived(fresh);
                 // At once, so that a run that is stopped knows what it cost.
                 reply.host.count(|totals| totals.received += fresh);
-                self.inner.emit(&Event::Received {
-                    label: Arc::clone(&self.request.label),
+                self.call.shared.emit(&Event::Received {
+                    label: Arc::clone(&self.call.request.label),
                     host: Arc::clone(&reply.host.name),
                     bytes: fresh,
                 });

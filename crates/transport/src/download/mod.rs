@@ -14,11 +14,9 @@ mod lane;
 mod pieces;
 mod portion;
 mod provenance;
-mod width;
+mod reports;
 
-pub(crate) use portion::FAST;
 pub use provenance::Provenance;
-pub(crate) use width::{Slot, Width};
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,29 +28,25 @@ use http::header::HeaderValue;
 use tokio::time::{Instant, sleep_until};
 use url::Url;
 
-use crate::authorizer::Authorizer;
-use crate::course::{Choice, Course, Failure, Next};
-use crate::endpoint::Endpoint;
+use crate::attempt::{Call, Choice, Failure};
+use crate::endpoint::{Endpoint, authority};
 use crate::error::{Cause, Error, Result};
-use crate::exchange::{Reply, authority};
 use crate::host::Host;
-use crate::request::Request;
+use crate::retry::{Next, RetryState};
 use crate::route::Route;
 use crate::sink::Sink;
-use crate::transport::Inner;
-use answer::Answer;
-use fetch::{Ended, Fetch, Head, Outcome, Shared, validator};
+use crate::slot::Slot;
+use fetch::{Ended, Fetch, Outcome, Whole, validator};
 use lane::{LOOK, Lane, relieve};
 use pieces::Pieces;
+use reports::{Head, Reports};
 use sealift_failure::Class;
 
 /// One download.
 pub(crate) struct Download<'a> {
-    inner: &'a Inner,
-    request: &'a Request,
+    call: Call<'a>,
     sink: &'a dyn Sink,
-    authorizer: &'a dyn Authorizer,
-    course: Course<'a>,
+    state: RetryState<'a>,
     places: Vec<Place>,
     pieces: Pieces,
     size: Option<u64>,
@@ -67,7 +61,7 @@ pub(crate) struct Download<'a> {
     /// Which content the download has begun with, where its size and digest are not known before.
     validator: Option<HeaderValue>,
     provenance: Provenance,
-    shared: Arc<Shared>,
+    reports: Arc<Reports>,
 }
 
 /// What was learned about one endpoint in this download.
@@ -82,29 +76,25 @@ type Running<'a> = FuturesUnordered<BoxFuture<'a, Outcome>>;
 type Waiting = Pin<Box<dyn Future<Output = Slot> + Send>>;
 
 impl<'a> Download<'a> {
-    pub(crate) fn new(
-        inner: &'a Inner,
-        route: &'a Route,
-        request: &'a Request,
-        sink: &'a dyn Sink,
-        authorizer: &'a dyn Authorizer,
-    ) -> Self {
+    pub(crate) fn new(call: Call<'a>, route: &'a Route, sink: &'a dyn Sink) -> Self {
+        let Call {
+            shared, request, ..
+        } = call;
         let places = route.endpoints().iter().map(|endpoint| Place {
-            ranges: inner.health.serves_ranges(endpoint),
+            ranges: shared.health.serves_ranges(endpoint),
             known: None,
         });
         let mut pieces = Pieces::new(sink.missing());
         if let Some(size) = request.size {
             pieces.clip(size);
         }
-        let large = request.size.is_some() && pieces.total() >= inner.settings.limits.parallel_from;
+        let large =
+            request.size.is_some() && pieces.total() >= shared.settings.limits.parallel_from;
         Self {
             resumed: pieces.first().is_some_and(|start| start > 0),
-            inner,
-            request,
+            call,
             sink,
-            authorizer,
-            course: Course::new(inner, route, request),
+            state: RetryState::new(shared, route, request),
             places: places.collect(),
             pieces,
             size: request.size,
@@ -114,12 +104,12 @@ impl<'a> Download<'a> {
             next_look: Instant::now(),
             validator: None,
             provenance: Provenance::default(),
-            shared: Arc::default(),
+            reports: Arc::default(),
         }
     }
 
     pub(crate) async fn run(mut self) -> Result<Provenance> {
-        let shared = Arc::clone(&self.shared);
+        let reports = Arc::clone(&self.reports);
         let mut running = Running::new();
         let mut waiting: Option<Waiting> = None;
         while !(self.pieces.is_empty() && running.is_empty()) {
@@ -128,7 +118,7 @@ impl<'a> Download<'a> {
                 // A place in the queue that nobody polls would keep others from their slots.
                 waiting = None;
             } else if waiting.is_none() {
-                let (index, endpoint) = self.course.peek()?;
+                let (index, endpoint) = self.state.peek()?;
                 waiting = Some(Box::pin(Slot::take(self.server(index, endpoint))));
             }
             let pause = self.paused.unwrap_or_else(Instant::now);
@@ -139,7 +129,7 @@ impl<'a> Download<'a> {
                         running.push(whole);
                     }
                 }
-                () = shared.bell.notified() => self.learn(),
+                () = reports.bell.notified() => self.learn(),
                 slot = next(&mut waiting), if ready => {
                     waiting = None;
                     running.push(self.start(slot)?);
@@ -156,7 +146,7 @@ impl<'a> Download<'a> {
     fn server(&self, index: usize, endpoint: &Endpoint) -> Arc<Host> {
         let known = self.places[index].known.as_ref();
         let name = known.map_or_else(|| endpoint.authority(), authority);
-        self.inner.hosts.get(&name)
+        self.call.shared.hosts.get(&name)
     }
 
     /// Whether another range may be asked for now.
@@ -164,17 +154,17 @@ impl<'a> Download<'a> {
         if self.pieces.is_empty() || self.paused.is_some() {
             return false;
         }
-        let Ok((index, endpoint)) = self.course.peek() else {
+        let Ok((index, endpoint)) = self.state.peek() else {
             return true;
         };
         let divisible = self.large && self.places[index].ranges == Some(true);
-        let rate = self.inner.health.throughput(endpoint);
+        let rate = self.call.shared.health.throughput(endpoint);
         running == 0 || (divisible && !portion::is_soon_done(rate, self.pieces.total()))
     }
 
     /// Whether a connection is free for the half of a range that another one works on.
     fn may_share(&self) -> bool {
-        let Ok((index, endpoint)) = self.course.peek() else {
+        let Ok((index, endpoint)) = self.state.peek() else {
             return false;
         };
         let host = self.server(index, endpoint);
@@ -193,7 +183,7 @@ impl<'a> Download<'a> {
 
     /// Starts a request for the next range, or for all where ranges are not served.
     fn start(&mut self, slot: Slot) -> Result<BoxFuture<'a, Outcome>> {
-        let choice = self.course.choose()?;
+        let choice = self.state.choose()?;
         let place = self.places[choice.index].clone();
         let job = match place.ranges {
             Some(false) => self.pieces.take_all(),
@@ -215,11 +205,9 @@ impl<'a> Download<'a> {
         let end = job.last().map_or(u64::MAX, |range| range.end);
         Fetch {
             lane: Lane::new(start, end),
-            inner: self.inner,
-            request: self.request,
+            call: self.call,
             sink: self.sink,
-            authorizer: self.authorizer,
-            shared: Arc::clone(&self.shared),
+            reports: Arc::clone(&self.reports),
             size: self.size,
             whole_only: place.ranges == Some(false),
             known: place.known,
@@ -231,30 +219,30 @@ impl<'a> Download<'a> {
         if !self.large {
             return u64::MAX;
         }
-        let rate = self.inner.health.throughput(&choice.endpoint);
+        let rate = self.call.shared.health.throughput(&choice.endpoint);
         let width = slot.host().width.goal();
-        let limits = &self.inner.settings.limits;
+        let limits = &self.call.shared.settings.limits;
         portion::size(rate, self.pieces.total(), width, limits)
     }
 
-    /// Takes note of what responses' heads said.
+    /// Records what responses' heads said.
     fn learn(&mut self) {
-        for head in self.shared.heads() {
+        for head in self.reports.heads() {
             let Head {
                 index,
                 answer,
                 url,
                 latency,
-                slot_host,
+                host,
                 validator,
             } = head;
-            slot_host.width.began(latency);
+            host.width.began(latency);
             self.places[index].known = url;
             // Only an answer to a request for a range says whether ranges are served.
             if let Some(served) = answer.partial.then_some(true) {
                 self.places[index].ranges = Some(served);
             }
-            if self.request.size.is_none() && self.provenance.bytes() == 0 {
+            if self.call.request.size.is_none() && self.provenance.bytes() == 0 {
                 self.validator = validator;
             }
             if self.size.is_none()
@@ -266,7 +254,7 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// Takes note of how a request ended; returns the continuation of a response that brings the
+    /// Records how a request ended; returns the continuation of a response that brings the
     /// whole although a range was asked for.
     fn ended(&mut self, outcome: Outcome, alone: bool) -> Result<Option<BoxFuture<'a, Outcome>>> {
         self.learn();
@@ -287,8 +275,8 @@ impl<'a> Download<'a> {
         for range in job {
             self.pieces.put(range);
         }
-        if self.shared.took_progress() {
-            self.course.progressed();
+        if self.reports.took_progress() {
+            self.state.progressed();
         }
         match ended {
             Ended::Done { size } => {
@@ -296,26 +284,25 @@ impl<'a> Download<'a> {
                     self.size = Some(size);
                     self.pieces.clip(size);
                 }
-                self.course.succeeded(&choice, bytes, latency);
+                self.state.succeeded(&choice, bytes, latency);
                 Ok(None)
             }
-            Ended::Whole(reply, answer, slot) => {
+            Ended::Whole(whole) => {
                 // Of an unknown size, the whole is the right answer where it has changed.
-                if self.request.size.is_some() {
+                if self.call.request.size.is_some() {
                     self.places[choice.index].ranges = Some(false);
-                    self.inner.health.set_serves_ranges(&choice.endpoint, false);
+                    self.call
+                        .shared
+                        .health
+                        .set_serves_ranges(&choice.endpoint, false);
                 }
                 if !alone {
                     return Ok(None);
                 }
-                self.restart_if_changed(&choice, &reply, &answer)?;
+                self.restart_if_changed(&choice, &whole)?;
                 let job = self.pieces.take_all();
                 let fetch = self.fetch(self.places[choice.index].clone(), &job);
-                Ok(Some(Box::pin(fetch.go_on(
-                    choice,
-                    job,
-                    (*reply, answer, slot),
-                ))))
+                Ok(Some(Box::pin(fetch.go_on(choice, job, whole))))
             }
             Ended::Failed(failure) => {
                 self.narrow(&failure, &host, choice.index);
@@ -331,22 +318,23 @@ impl<'a> Download<'a> {
 
     /// Begins anew where a whole answer shows that the content is not the one that was begun with:
     /// without a digest, two halves of different content would pass for one.
-    fn restart_if_changed(
-        &mut self,
-        choice: &Choice,
-        reply: &Reply,
-        answer: &Answer,
-    ) -> Result<()> {
+    fn restart_if_changed(&mut self, choice: &Choice, whole: &Whole) -> Result<()> {
+        let Whole { reply, answer, .. } = whole;
         let begun = self.resumed || self.provenance.bytes() > 0;
         let same = self.validator.is_some() && self.validator == validator(&reply.headers);
-        if self.request.size.is_some() || !begun || same {
+        if self.call.request.size.is_some() || !begun || same {
             return Ok(());
         }
         let end = self.size.unwrap_or(u64::MAX);
         self.sink.discard(0..end).map_err(|error| {
             let cause = Cause::Sink(error);
             let host = choice.endpoint.authority();
-            Error::new(cause, self.request.phase, &host, &self.request.label)
+            Error::new(
+                cause,
+                self.call.request.phase,
+                &host,
+                &self.call.request.label,
+            )
         })?;
         self.resumed = false;
         self.provenance = Provenance::default();
@@ -373,11 +361,11 @@ impl<'a> Download<'a> {
     }
 
     fn decide(&mut self, choice: &Choice, failure: Failure) -> Result<()> {
-        match self.course.failed(choice, failure) {
+        match self.state.failed(choice, failure) {
             Next::End(error) => Err(error),
             Next::Again(None) => Ok(()),
             Next::Again(Some(pause)) => {
-                self.course.announce(&pause);
+                self.state.announce(&pause);
                 let until = Instant::now() + pause.time.max(Duration::from_millis(1));
                 self.paused = Some(self.paused.map_or(until, |old| old.max(until)));
                 Ok(())

@@ -1,15 +1,12 @@
 //! How much of what is left one connection gets, and when one is enough for all of it.
 
+use crate::connection::FAST;
 use crate::settings::Limits;
 
 /// A range's size, in bytes, before anything is known about a server's speed.
 const FIRST: u64 = 8 << 20;
 /// How long one range should take, so that a request's delay weighs little.
 const SECONDS: f64 = 2.0;
-/// From this rate of one connection on, in bytes a second, it is the line or the machine that is full,
-/// not the connection: another one only costs, as do the server's work for each range and reading
-/// back what did not come in order.
-pub(crate) const FAST: f64 = 100e6;
 
 /// Whether one connection of this rate, in bytes a second, is fast enough for all that is left.
 pub(super) fn is_soon_done(rate: Option<f64>, left: u64) -> bool {

@@ -7,7 +7,7 @@ pub use cause::{Cause, Stage};
 use std::fmt;
 use std::sync::Arc;
 
-use crate::budget::Spent;
+use crate::term::Spent;
 use sealift_failure::{Class, Phase, Remedy, Verdict};
 
 /// Result of this crate.

@@ -1,4 +1,4 @@
-//! The course of one request over its endpoints: who is asked next, and what follows a failure.
+//! The state of one request between its attempts: who is asked next, and what follows a failure.
 //!
 //! A failure first leads to the next endpoint, without a delay. Only when every endpoint that is
 //! left has failed once, a round is over and a delay follows. The budget of time starts anew with
@@ -8,12 +8,11 @@ mod decision;
 mod report;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use http::HeaderMap;
+use sealift_failure::Class;
 
-use crate::budget::Spent;
+use crate::attempt::{Choice, Failure};
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, Error, Stage};
 use crate::health::{Standing, Weight};
@@ -21,28 +20,21 @@ use crate::host::Host;
 use crate::observe::{Event, Reason, millis};
 use crate::request::Request;
 use crate::route::Route;
-use crate::transport::Inner;
-use sealift_failure::Class;
+use crate::shared::Shared;
+use crate::term::Spent;
 
 /// The state of one request between its attempts.
-pub(crate) struct Course<'a> {
-    inner: &'a Inner,
-    route: &'a Route,
+pub(crate) struct RetryState<'a> {
+    shared: &'a Shared,
     request: &'a Request,
-    /// Per endpoint: whether it is out for this request.
-    out: Vec<bool>,
-    /// Per endpoint: whether it failed in this round.
-    failed: Vec<bool>,
-    /// Per endpoint: failures in a row.
-    tries: Vec<u32>,
+    route: &'a Route,
+    candidates: Vec<Candidate<'a>>,
     round: u32,
     attempts: u32,
     fruitless: u32,
     progress: Instant,
     current: Option<usize>,
     last: Option<usize>,
-    /// Per endpoint: its last failure.
-    failures: Vec<Option<Error>>,
     /// When a failure last counted. Attempts that began before it and fail after it belong to the
     /// same event, such as a server that went away under all connections of a download.
     counted: Option<Instant>,
@@ -52,45 +44,18 @@ pub(crate) struct Course<'a> {
     spent: Option<Spent>,
 }
 
-/// The endpoint for the next attempt.
-#[derive(Debug, Clone)]
-pub(crate) struct Choice {
-    pub(crate) index: usize,
-    pub(crate) endpoint: Endpoint,
-    /// Whether the endpoint failed before and this attempt finds out whether it is back.
-    pub(crate) probe: bool,
-    /// Whether no other attempt may find that out before this one has ended.
-    pub(crate) sole_probe: bool,
-    /// The attempt's number, from 1.
-    pub(crate) attempt: u32,
-    /// How often the endpoint failed in a row before.
-    pub(crate) failures: u32,
-    pub(crate) started: Instant,
-    /// Whether a connection was there, so that a dropped attempt tells a dead endpoint from a slow
-    /// one.
-    pub(crate) reached: Arc<AtomicBool>,
-}
-
-/// An attempt that failed, with what the decision needs.
-pub(crate) struct Failure {
-    pub(crate) error: Error,
-    /// The host that failed; another than the endpoint's after a redirect.
-    pub(crate) host: Arc<Host>,
-    /// The response's headers, where one came.
-    pub(crate) headers: Option<Box<HeaderMap>>,
-    /// Bytes of progress that the attempt had made.
-    pub(crate) bytes: u64,
-}
-
-impl Failure {
-    pub(crate) fn new(cause: Cause, request: &Request, host: &Arc<Host>) -> Self {
-        Self {
-            error: Error::new(cause, request.phase, &host.name, &request.label),
-            host: Arc::clone(host),
-            headers: None,
-            bytes: 0,
-        }
-    }
+/// An endpoint of the route, with what this request has met there.
+struct Candidate<'a> {
+    endpoint: &'a Endpoint,
+    host: Arc<Host>,
+    /// Whether this request asks it no more.
+    excluded: bool,
+    /// Whether it failed in this round.
+    failed: bool,
+    /// Failures in a row.
+    tries: u32,
+    /// Its last failure.
+    failure: Option<Error>,
 }
 
 /// What follows a failure.
@@ -108,23 +73,27 @@ pub(crate) struct Pause {
     host: Arc<Host>,
 }
 
-impl<'a> Course<'a> {
-    pub(crate) fn new(inner: &'a Inner, route: &'a Route, request: &'a Request) -> Self {
-        let count = route.endpoints().len();
+impl<'a> RetryState<'a> {
+    pub(crate) fn new(shared: &'a Shared, route: &'a Route, request: &'a Request) -> Self {
+        let candidates = route.endpoints().iter().map(|endpoint| Candidate {
+            endpoint,
+            host: shared.hosts.get(&endpoint.authority()),
+            excluded: false,
+            failed: false,
+            tries: 0,
+            failure: None,
+        });
         Self {
-            inner,
-            route,
+            shared,
             request,
-            out: vec![false; count],
-            failed: vec![false; count],
-            tries: vec![0; count],
+            route,
+            candidates: candidates.collect(),
             round: 0,
             attempts: 0,
             fruitless: 0,
             progress: Instant::now(),
             current: None,
             last: None,
-            failures: vec![None; count],
             counted: None,
             counts: true,
             spent: None,
@@ -140,76 +109,84 @@ impl<'a> Course<'a> {
     /// Returns the endpoint that [`Self::choose`] would choose now.
     pub(crate) fn peek(&self) -> Result<(usize, &'a Endpoint), Error> {
         let index = self.best(None).ok_or_else(|| self.exhausted())?;
-        Ok((index, &self.route.endpoints()[index]))
+        Ok((index, self.candidates[index].endpoint))
     }
 
     fn best(&self, not: Option<usize>) -> Option<usize> {
-        let health = &self.inner.health;
-        let endpoints = self.route.endpoints();
+        let health = &self.shared.health;
         let rank = |index: usize| {
-            let endpoint = &endpoints[index];
-            let host = self.inner.hosts.get(&endpoint.authority());
+            let candidate = &self.candidates[index];
             (
-                self.failed[index],
-                health.standing(endpoint) == Standing::Resting,
-                host.is_exhausted() || host.wait().is_some(),
-                health.is_poor(endpoint),
+                candidate.failed,
+                health.standing(candidate.endpoint) == Standing::Resting,
+                candidate.host.is_exhausted() || candidate.host.wait().is_some(),
+                health.is_poor(candidate.endpoint),
                 index,
             )
         };
-        (0..endpoints.len())
-            .filter(|index| Some(*index) != not && !self.out[*index])
-            .filter(|index| !health.is_quarantined(&endpoints[*index]))
+        (0..self.candidates.len())
+            .filter(|index| Some(*index) != not && self.is_left(*index))
             .min_by_key(|index| rank(*index))
+    }
+
+    /// Returns whether an endpoint may still be asked by this request.
+    fn is_left(&self, index: usize) -> bool {
+        let candidate = &self.candidates[index];
+        !candidate.excluded && !self.shared.health.is_quarantined(candidate.endpoint)
     }
 
     /// Chooses a second endpoint that is worth asking while `first` is slow, `None` where there is
     /// none.
     pub(crate) fn second(&mut self, first: usize) -> Option<Choice> {
         let index = self.best(Some(first))?;
-        let endpoint = &self.route.endpoints()[index];
-        let good = self.inner.health.standing(endpoint) == Standing::Good;
-        (good && !self.failed[index]).then(|| self.chosen(index))
+        let candidate = &self.candidates[index];
+        let good = self.shared.health.standing(candidate.endpoint) == Standing::Good;
+        (good && !candidate.failed).then(|| self.chosen(index))
     }
 
     /// Begins another attempt at an endpoint.
     pub(crate) fn chosen(&mut self, index: usize) -> Choice {
-        let health = &self.inner.health;
-        let endpoints = self.route.endpoints();
-        let endpoint = endpoints[index].clone();
-        let probe = health.standing(&endpoint) != Standing::Good;
-        let sole_probe = health.standing(&endpoint) == Standing::Probe;
+        let health = &self.shared.health;
+        let Candidate {
+            endpoint,
+            ref host,
+            tries,
+            ..
+        } = self.candidates[index];
+        let standing = health.standing(endpoint);
+        let sole_probe = standing == Standing::Probe;
         if sole_probe {
-            health.probing(&endpoint);
+            health.probing(endpoint);
         }
         self.attempts += 1;
-        let host = self.inner.hosts.get(&endpoint.authority());
         if self.current != Some(index) {
             self.current = Some(index);
-            self.inner.emit(&Event::EndpointChosen {
-                subject: self.subject(&host),
+            self.shared.emit(&Event::EndpointChosen {
+                subject: self.request.subject(&host.name),
                 mirror: endpoint.is_mirror(),
             });
         }
-        self.inner.emit(&Event::AttemptStarted {
-            subject: self.subject(&host),
+        self.shared.emit(&Event::AttemptStarted {
+            subject: self.request.subject(&host.name),
             attempt: self.attempts,
         });
         Choice {
             index,
             // A sole endpoint gets its full time even when it failed before.
-            probe: probe && endpoints.len() > 1,
+            probe: standing != Standing::Good && self.candidates.len() > 1,
             sole_probe,
-            endpoint,
+            endpoint: endpoint.clone(),
             attempt: self.attempts,
-            failures: self.tries[index],
+            failures: tries,
             started: Instant::now(),
             reached: Arc::default(),
         }
     }
 
     fn exhausted(&self) -> Error {
-        let last = self.last.and_then(|index| self.failures[index].clone());
+        let last = self
+            .last
+            .and_then(|index| self.candidates[index].failure.clone());
         match last {
             Some(error) => error.beside(self.elsewhere()),
             None => Error::new(
@@ -225,34 +202,40 @@ impl<'a> Course<'a> {
 
     /// Returns the last failures of the endpoints other than the one that failed last.
     fn elsewhere(&self) -> impl Iterator<Item = Error> {
-        let failures = self.failures.iter().enumerate();
-        failures
+        let others = self.candidates.iter().enumerate();
+        others
             .filter(|(index, _)| Some(*index) != self.last)
-            .filter_map(|(_, error)| error.clone())
+            .filter_map(|(_, candidate)| candidate.failure.clone())
     }
 
-    /// Takes note of progress: bytes of content, or a success.
+    fn start_round(&mut self) {
+        for candidate in &mut self.candidates {
+            candidate.failed = false;
+        }
+    }
+
+    /// Records progress: bytes of content, or a success.
     pub(crate) fn progressed(&mut self) {
         self.progress = Instant::now();
         self.fruitless = 0;
         self.round = 0;
-        self.failed.fill(false);
+        self.start_round();
     }
 
-    /// Takes note of an attempt that ended well.
+    /// Records an attempt that succeeded.
     pub(crate) fn succeeded(&mut self, choice: &Choice, bytes: u64, latency: Duration) {
         self.progressed();
-        self.tries[choice.index] = 0;
-        let host = self.inner.hosts.get(&choice.endpoint.authority());
-        if self.inner.health.succeeded(&choice.endpoint, latency) {
-            self.inner.emit(&Event::BreakerClosed {
+        self.candidates[choice.index].tries = 0;
+        let host = Arc::clone(&self.candidates[choice.index].host);
+        if self.shared.health.succeeded(&choice.endpoint, latency) {
+            self.shared.emit(&Event::BreakerClosed {
                 host: Arc::clone(&host.name),
             });
         }
         self.ended(choice, bytes, &host);
     }
 
-    /// Takes note of an attempt that was dropped because a later one was faster. One that had not
+    /// Records an attempt that was dropped because a later one was faster. One that had not
     /// even been connected counts as a dead endpoint: it must not cost every request its time.
     pub(crate) fn outrun(&self, choice: &Choice, reached: bool) {
         let weight = if reached {
@@ -261,39 +244,40 @@ impl<'a> Course<'a> {
             Weight::Unreachable
         };
         let lost = millis(choice.started.elapsed());
-        let host = self.inner.hosts.get(&choice.endpoint.authority());
+        let host = Arc::clone(&self.candidates[choice.index].host);
         host.count(|totals| totals.lost_ms += lost);
         self.count_failure(&choice.endpoint, weight);
     }
 
     fn count_failure(&self, endpoint: &Endpoint, weight: Weight) {
-        if let Some(rest) = self.inner.health.failed(endpoint, weight) {
-            self.inner.emit(&Event::BreakerOpened {
+        if let Some(rest) = self.shared.health.failed(endpoint, weight) {
+            self.shared.emit(&Event::BreakerOpened {
                 host: Arc::from(endpoint.authority()),
                 millis: millis(rest),
             });
         }
     }
 
-    /// Takes note of a failed attempt and decides what follows.
+    /// Records a failed attempt and decides what follows.
     pub(crate) fn failed(&mut self, choice: &Choice, failure: Failure) -> Next {
         self.weigh(choice, &failure);
         if failure.bytes > 0 {
             self.progressed();
-            self.tries[choice.index] = 0;
+            self.candidates[choice.index].tries = 0;
         }
         self.counts = self.counted.is_none_or(|counted| choice.started >= counted);
         if self.counts {
             self.counted = Some(Instant::now());
-            self.tries[choice.index] += 1;
+            self.candidates[choice.index].tries += 1;
             self.fruitless += 1;
         }
-        self.failed[choice.index] = true;
+        let candidate = &mut self.candidates[choice.index];
+        candidate.failed = true;
+        candidate.failure = Some(failure.error.clone());
         self.last = Some(choice.index);
-        self.failures[choice.index] = Some(failure.error.clone());
         let pause = self.decide(choice, &failure);
         if !self.request.once {
-            self.tell(
+            self.report(
                 choice,
                 &failure,
                 self.decision(&failure.error, pause.as_ref()),
@@ -322,13 +306,13 @@ impl<'a> Course<'a> {
         }
         if locks_logins(error) {
             failure.host.lock_logins(error.text());
-            let own = self.inner.hosts.get(&choice.endpoint.authority());
-            own.lock_logins(error.text());
+            self.candidates[choice.index].host.lock_logins(error.text());
         }
         // The last one that is left stays: another image of it may be right.
-        let spared = (0..self.out.len()).all(|index| index == choice.index || !self.is_left(index));
-        if is_wrong_content(error) && !spared && self.inner.health.quarantine(&choice.endpoint) {
-            self.inner.emit(&Event::Quarantined {
+        let spared =
+            (0..self.candidates.len()).all(|index| index == choice.index || !self.is_left(index));
+        if is_wrong_content(error) && !spared && self.shared.health.quarantine(&choice.endpoint) {
+            self.shared.emit(&Event::Quarantined {
                 host: Arc::from(choice.endpoint.authority()),
                 text: error.text(),
             });
@@ -337,7 +321,7 @@ impl<'a> Course<'a> {
             Class::Network if is_unreachable(error.cause()) => Weight::Unreachable,
             Class::Network | Class::Config => Weight::Failed,
             _ => {
-                self.inner.health.abandoned(&choice.endpoint);
+                self.shared.health.abandoned(&choice.endpoint);
                 return;
             }
         };

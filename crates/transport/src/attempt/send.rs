@@ -7,15 +7,16 @@ use std::time::Duration;
 use http::Method;
 use tokio::time::{Instant, timeout};
 
-use super::{Exchange, Hop, Reply};
+use super::hop::Hop;
+use super::{Attempt, Reply};
 use crate::connection::{Body, Connection};
 use crate::error::{Cause, Stage};
 use crate::observe::Event;
 use crate::pace;
 
-impl Exchange<'_> {
+impl Attempt<'_> {
     /// Sends the request on a connection and returns the response's head.
-    pub(super) async fn send(
+    pub(super) async fn exchange(
         &self,
         hop: &Hop<'_>,
         connection: Connection,
@@ -26,12 +27,12 @@ impl Exchange<'_> {
             Connection::Http1(_) => None,
         };
         let request = self.head(hop, connection.is_http2(), taken)?;
-        self.reached.store(true, Ordering::Relaxed);
+        self.choice.reached.store(true, Ordering::Relaxed);
         hop.host.count(|totals| totals.requests += 1);
         let mut told = 0;
         let response = self.watch(connection.send(request), taken, &mut told).await;
         if matches!(response, Err(Cause::Timeout { .. })) {
-            self.inner.pool.forget(&hop.peer);
+            self.call.shared.pool.forget(&hop.peer);
         }
         let sent = taken.load(Ordering::Relaxed);
         self.report_sent(told, sent);
@@ -39,14 +40,14 @@ impl Exchange<'_> {
         let (head, body) = response?.into_parts();
         if let Some(shared) = shared {
             // Whoever asked for a fresh connection did so because the old one was silent.
-            if self.fresh {
-                self.inner.pool.forget(&hop.peer);
+            if self.options.fresh {
+                self.call.shared.pool.forget(&hop.peer);
             }
-            self.inner.pool.put(hop.peer.clone(), shared);
+            self.call.shared.pool.put(hop.peer.clone(), shared);
         }
         if let Some(limit) = pace::rate_limit(&head.headers) {
             hop.host.note(limit);
-            self.inner.emit(&Event::RateLimit {
+            self.call.shared.emit(&Event::RateLimit {
                 host: Arc::clone(&hop.host.name),
                 limit: limit.limit,
                 remaining: limit.remaining,
@@ -73,7 +74,7 @@ impl Exchange<'_> {
         taken: &AtomicU64,
         told: &mut u64,
     ) -> Result<http::Response<Body>, Cause> {
-        let timeouts = &self.inner.settings.timeouts;
+        let timeouts = &self.call.shared.settings.timeouts;
         let mut response = std::pin::pin!(response);
         let mut deadline = None;
         let step = (timeouts.stall.min(timeouts.first_byte) / 20).max(Duration::from_millis(5));
@@ -87,7 +88,7 @@ impl Exchange<'_> {
                 *told = now;
                 deadline = None;
             }
-            let stage = if now < self.payload.len() {
+            let stage = if now < self.call.payload.len() {
                 Stage::Send
             } else {
                 Stage::FirstByte
@@ -98,7 +99,7 @@ impl Exchange<'_> {
 
     /// Fails when the time for sending or for the answer is over.
     fn overdue(&self, stage: Stage, deadline: &mut Option<Instant>) -> Result<(), Cause> {
-        let timeouts = &self.inner.settings.timeouts;
+        let timeouts = &self.call.shared.settings.timeouts;
         let after = match stage {
             Stage::Send => timeouts.stall,
             _ => self.answer_within(),
@@ -113,24 +114,24 @@ impl Exchange<'_> {
     /// How long the answer may take.
     fn answer_within(&self) -> Duration {
         let reading = matches!(
-            self.request.method,
+            self.call.request.method,
             Method::GET | Method::HEAD | Method::OPTIONS
         );
         let factor = if reading { 1 } else { 6 };
-        let doubled = 1 << self.failures.min(3);
-        self.inner.settings.timeouts.first_byte * factor * doubled
+        let doubled = 1 << self.choice.failures.min(3);
+        self.call.shared.settings.timeouts.first_byte * factor * doubled
     }
 
     fn report_sent(&self, told: u64, now: u64) {
         if now <= told {
             return;
         }
-        if let Some(tell) = &self.request.sending {
+        if let Some(tell) = &self.call.request.sending {
             tell(now);
         }
-        self.inner.emit(&Event::Sent {
-            label: Arc::clone(&self.request.label),
-            host: Arc::from(self.endpoint.authority()),
+        self.call.shared.emit(&Event::Sent {
+            label: Arc::clone(&self.call.request.label),
+            host: Arc::from(self.choice.endpoint.authority()),
             bytes: now - told,
         });
     }

@@ -1,28 +1,21 @@
-//! What a course tells of its attempts and pauses.
+//! The events of a request's attempts and pauses.
 
 use std::sync::Arc;
 
-use super::{Choice, Course, Failure, Pause};
+use super::{Pause, RetryState};
+use crate::attempt::{Choice, Failure};
 
 use crate::host::Host;
 use crate::observe::{Decision, Event, Subject, millis};
 
-impl Course<'_> {
-    pub(super) fn subject(&self, host: &Host) -> Subject {
-        Subject {
-            phase: self.request.phase,
-            label: Arc::clone(&self.request.label),
-            host: Arc::clone(&host.name),
-        }
-    }
-
-    /// Tells of an attempt that failed, or had an answer that is no failure to who asked.
-    pub(super) fn tell(&self, choice: &Choice, failure: &Failure, decision: Decision) {
+impl RetryState<'_> {
+    /// Reports an attempt that failed, or had an answer that is no failure to who asked.
+    pub(super) fn report(&self, choice: &Choice, failure: &Failure, decision: Decision) {
         let error = &failure.error;
         if decision == Decision::GiveUp && self.is_answer(error) {
             return self.ended(choice, 0, &failure.host);
         }
-        self.inner.emit(&Event::AttemptFailed {
+        self.shared.emit(&Event::AttemptFailed {
             subject: Subject {
                 phase: error.phase(),
                 label: Arc::clone(&self.request.label),
@@ -37,23 +30,23 @@ impl Course<'_> {
         });
     }
 
-    /// Tells of an attempt that ended well.
+    /// Reports an attempt that succeeded.
     pub(super) fn ended(&self, choice: &Choice, bytes: u64, host: &Host) {
-        self.inner.emit(&Event::AttemptEnded {
-            subject: self.subject(host),
+        self.shared.emit(&Event::AttemptEnded {
+            subject: self.request.subject(&host.name),
             attempt: choice.attempt,
             bytes,
             millis: millis(choice.started.elapsed()),
         });
     }
 
-    /// Tells people about a pause.
+    /// Reports a pause.
     pub(crate) fn announce(&self, pause: &Pause) {
         pause
             .host
             .count(|totals| totals.lost_ms += millis(pause.time));
-        self.inner.emit(&Event::Waiting {
-            subject: self.subject(&pause.host),
+        self.shared.emit(&Event::Waiting {
+            subject: self.request.subject(&pause.host.name),
             reason: pause.reason.clone(),
             millis: millis(pause.time),
         });

@@ -9,13 +9,14 @@ use http::header::{
 };
 use http::{HeaderMap, Method, Uri};
 
-use super::{Exchange, Hop, authority};
+use super::Attempt;
+use super::hop::Hop;
 use crate::dial::basic;
-use crate::endpoint::masked;
+use crate::endpoint::{authority, masked};
 use crate::error::Cause;
 use crate::payload::Outgoing;
 
-impl Exchange<'_> {
+impl Attempt<'_> {
     /// Makes the request for one hop; credentials only go to the endpoint itself.
     pub(super) fn head(
         &self,
@@ -23,25 +24,28 @@ impl Exchange<'_> {
         http2: bool,
         taken: &Arc<AtomicU64>,
     ) -> Result<http::Request<Outgoing>, Cause> {
-        let body = Outgoing::new(self.payload.clone(), Arc::clone(taken));
+        let body = Outgoing::new(self.call.payload.clone(), Arc::clone(taken));
         let mut request = http::Request::new(body);
-        *request.method_mut() = self.request.method.clone();
+        *request.method_mut() = self.call.request.method.clone();
         *request.uri_mut() = target(hop, http2)?;
         let headers = request.headers_mut();
-        *headers = self.request.headers.clone();
+        *headers = self.call.request.headers.clone();
         headers.remove(AUTHORIZATION);
         if !http2 {
             headers.insert(HOST, value(hop, &authority(hop.url))?);
         }
-        headers.insert(USER_AGENT, value(hop, &self.inner.settings.user_agent)?);
+        headers.insert(
+            USER_AGENT,
+            value(hop, &self.call.shared.settings.user_agent)?,
+        );
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if hop.home {
-            self.introduce(headers);
+            self.introduce(headers, hop.authorization);
         }
         self.describe_body(headers);
-        if let Some(range) = self.range {
+        if let Some(range) = self.options.range {
             headers.insert(RANGE, range.clone());
-            if let Some(validator) = self.if_range {
+            if let Some(validator) = self.options.if_range {
                 headers.insert(IF_RANGE, validator.clone());
             }
         }
@@ -54,21 +58,21 @@ impl Exchange<'_> {
 
     /// An empty body has no length of its own, but servers want one of methods that have bodies.
     fn describe_body(&self, headers: &mut HeaderMap) {
-        let method = &self.request.method;
+        let method = &self.call.request.method;
         let bodily = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
-        if bodily && self.payload.is_empty() {
+        if bodily && self.call.payload.is_empty() {
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
     }
 
     /// Adds what only the endpoint itself may see.
-    fn introduce(&self, headers: &mut HeaderMap) {
-        if let Some(authorization) = self.authorization {
+    fn introduce(&self, headers: &mut HeaderMap, authorization: Option<&HeaderValue>) {
+        if let Some(authorization) = authorization {
             let mut authorization = authorization.clone();
             authorization.set_sensitive(true);
             headers.insert(AUTHORIZATION, authorization);
         }
-        for (name, value) in self.endpoint.headers() {
+        for (name, value) in self.choice.endpoint.headers() {
             headers.append(name, value.clone());
         }
     }

@@ -1,40 +1,33 @@
 //! Which redirects are followed (RFC 9110, 15.4).
 
-use std::net::IpAddr;
-
-use http::Method;
 use http::header::LOCATION;
+use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use super::Reply;
-use crate::dial::local;
+use crate::address::is_local_host;
 use crate::endpoint::masked;
 use crate::error::Cause;
 
-/// The redirects of one exchange.
-pub(super) struct Redirects {
+/// The redirects that one attempt has followed.
+pub(crate) struct Redirects {
     seen: Vec<Url>,
     most: usize,
 }
 
 impl Redirects {
-    pub(super) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self {
             seen: Vec::new(),
             most,
         }
     }
 
-    /// Returns where a response to `method` at `from` redirects to, `None` where it is final.
-    pub(super) fn next(
-        &mut self,
-        method: &Method,
-        reply: &Reply,
-        from: Url,
-    ) -> Result<Option<Url>, Cause> {
-        let Some(next) = target(method, reply, &from)? else {
-            return Ok(None);
-        };
+    /// Returns where a response at `from` with this `Location` redirects to.
+    pub(crate) fn follow(&mut self, from: Url, location: &str) -> Result<Url, Cause> {
+        let next = from.join(location).map_err(|_| Cause::Url {
+            text: "the redirect's Location".to_owned(),
+        })?;
+        allowed(&from, &next)?;
         self.seen.push(from);
         if self.seen.contains(&next) {
             return Err(refused(&next, "it leads in a circle"));
@@ -42,26 +35,20 @@ impl Redirects {
         if self.seen.len() > self.most {
             return Err(refused(&next, "too many redirects"));
         }
-        Ok(Some(next))
+        Ok(next)
     }
 }
 
-fn target(method: &Method, reply: &Reply, from: &Url) -> Result<Option<Url>, Cause> {
+/// Returns the `Location` of a response that is a redirect for this method.
+pub(crate) fn location(method: &Method, status: StatusCode, headers: &HeaderMap) -> Option<String> {
     let reading = matches!(*method, Method::GET | Method::HEAD);
-    let follow = match reply.status.as_u16() {
+    let follow = match status.as_u16() {
         301..=303 => reading,
         307 | 308 => true,
         _ => false,
     };
-    let Some(location) = reply.headers.get(LOCATION).filter(|_| follow) else {
-        return Ok(None);
-    };
-    let text = String::from_utf8_lossy(location.as_bytes());
-    let next = from.join(&text).map_err(|_| Cause::Url {
-        text: "the redirect's Location".to_owned(),
-    })?;
-    allowed(from, &next)?;
-    Ok(Some(next))
+    let location = headers.get(LOCATION).filter(|_| follow)?;
+    Some(String::from_utf8_lossy(location.as_bytes()).into_owned())
 }
 
 /// Returns where an address that a response at `from` gives leads.
@@ -95,19 +82,12 @@ fn allowed(from: &Url, next: &Url) -> Result<(), Cause> {
     if from.scheme() == "https" && next.scheme() == "http" {
         return Err(refused(next, "it leads from https to http"));
     }
-    let local_now = from.host_str().is_some_and(is_local);
-    let local_next = next.host_str().is_some_and(is_local);
+    let local_now = from.host_str().is_some_and(is_local_host);
+    let local_next = next.host_str().is_some_and(is_local_host);
     if local_next && !local_now {
         return Err(refused(next, "it leads to this machine"));
     }
     Ok(())
-}
-
-/// Whether a host's text, as in a URL, means this machine or link.
-pub(super) fn is_local(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let name = bare.trim_end_matches('.');
-    name == "localhost" || name.ends_with(".localhost") || bare.parse::<IpAddr>().is_ok_and(local)
 }
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Choice, Course, Failure, Pause, is_unreachable};
+use super::{Pause, RetryState, is_unreachable};
+use crate::attempt::{Choice, Failure};
 use crate::error::{Cause, Error};
 use crate::observe::{Decision, Reason, millis};
 use crate::pace;
 use sealift_failure::{Class, Remedy};
 
-impl Course<'_> {
+impl RetryState<'_> {
     /// Returns the pause before the next attempt, of no length where another endpoint is asked at
     /// once; `None` gives up.
     pub(super) fn decide(&mut self, choice: &Choice, failure: &Failure) -> Option<Pause> {
@@ -25,26 +26,26 @@ impl Course<'_> {
         let asked = asked.filter(|asked| !asked.is_zero());
         let spent = remedy
             .tries()
-            .is_some_and(|tries| self.tries[choice.index] >= tries);
+            .is_some_and(|tries| self.candidates[choice.index].tries >= tries);
         if spent {
-            self.out[choice.index] = true;
-            let last = choice.index + 1 == self.route.endpoints().len();
+            self.candidates[choice.index].excluded = true;
+            let last = choice.index + 1 == self.candidates.len();
             if last && matches!(error.class(), Class::Absent | Class::Auth | Class::Build) {
                 return None;
             }
         }
-        let retry = &self.inner.settings.retry;
+        let retry = &self.shared.settings.retry;
         if retry.attempts.is_some_and(|cap| self.fruitless >= cap) {
             return None;
         }
         if remedy == Remedy::Pace {
-            let time = asked.unwrap_or_else(|| self.inner.backoff.delay(self.round + 3));
+            let time = asked.unwrap_or_else(|| self.shared.backoff.delay(self.round + 3));
             failure.host.leave_alone(time.min(retry.retry_after_cap));
         }
         if !self.repeat_is_safe(error.cause()) {
             return None;
         }
-        if !(0..self.out.len()).any(|index| self.is_left(index)) {
+        if !(0..self.candidates.len()).any(|index| self.is_left(index)) {
             return None;
         }
         let none = || Pause {
@@ -52,11 +53,12 @@ impl Course<'_> {
             reason: Reason::Paced,
             host: Arc::clone(&failure.host),
         };
-        let fresh = (0..self.out.len()).any(|index| self.is_left(index) && !self.failed[index]);
+        let fresh = (0..self.candidates.len())
+            .any(|index| self.is_left(index) && !self.candidates[index].failed);
         // The first failure of an event has decided how long it is waited for.
         if fresh || !self.counts {
             // Endpoints that take turns at failing must not outlast the work's own time.
-            self.spent = self.inner.term_spent(Instant::now(), self.request.term);
+            self.spent = self.shared.term_spent(Instant::now(), self.request.term);
             return self.spent.is_none().then(none);
         }
         self.pause(failure, asked)
@@ -80,12 +82,6 @@ impl Course<'_> {
         self.request.whether && error.class() == Class::Absent
     }
 
-    /// Whether an endpoint may still be asked by this request.
-    pub(super) fn is_left(&self, index: usize) -> bool {
-        let endpoint = &self.route.endpoints()[index];
-        !self.out[index] && !self.inner.health.is_quarantined(endpoint)
-    }
-
     /// Whether sending the request again can do harm: a POST that may have been carried out.
     fn repeat_is_safe(&self, cause: &Cause) -> bool {
         self.request.repeatable || is_unreachable(cause) || cause.status().is_some()
@@ -93,9 +89,9 @@ impl Course<'_> {
 
     /// Ends a round: every endpoint that is left has failed once.
     fn pause(&mut self, failure: &Failure, asked: Option<Duration>) -> Option<Pause> {
-        self.failed.fill(false);
+        self.start_round();
         self.round += 1;
-        let retry = &self.inner.settings.retry;
+        let retry = &self.shared.settings.retry;
         let (time, reason) = match asked {
             Some(asked) => (
                 asked.min(retry.retry_after_cap),
@@ -104,7 +100,7 @@ impl Course<'_> {
                 },
             ),
             None => (
-                self.inner.backoff.delay(self.round),
+                self.shared.backoff.delay(self.round),
                 Reason::Backoff {
                     class: failure.error.class(),
                 },
@@ -113,7 +109,7 @@ impl Course<'_> {
         let time = time.max(Duration::from_millis(1));
         let resumes = Instant::now() + time;
         let term = self.request.term;
-        self.spent = self.inner.spent(resumes, term, self.progress);
+        self.spent = self.shared.spent(resumes, term, self.progress);
         if self.spent.is_some() {
             return None;
         }

@@ -1,162 +1,106 @@
-//! One attempt's way over the wire: a request, its redirects, a response's head.
+//! An attempt's way over the wire: its hops.
 //!
 //! Redirects are followed by hand: a limited number, no loops, never from https to http, never to
 //! this machine from elsewhere, without credentials as soon as scheme, host or port change, and with
 //! the proxy that the new host calls for.
 
-mod head;
-mod redirect;
-mod send;
-
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::header::HeaderValue;
-use http::{HeaderMap, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use url::Url;
 
-use crate::connection::{BULK_READ, Body, Connection, FAST_READ};
+use super::{Attempt, Failure, Reply};
+use crate::address::is_local_host;
+use crate::connection::{BULK_READ, Connection, FAST, FAST_READ};
 use crate::dial::{Manner, Peer, dial};
-use crate::download::{FAST, Slot};
-use crate::endpoint::{Endpoint, Scheme, masked};
+use crate::endpoint::{Endpoint, Scheme, authority, masked};
 use crate::error::Cause;
 use crate::host::Host;
-use crate::observe::{Event, Reason, Subject, millis};
-use crate::payload::Payload;
+use crate::observe::{Event, Reason, millis};
 use crate::proxy::ProxyChoice;
-use crate::request::{Request, Target};
+use crate::redirect::{Redirects, location};
+use crate::request::Target;
 use crate::settings::Tls;
-use crate::transport::Inner;
-pub(crate) use redirect::onward;
-use redirect::{Redirects, is_local};
+use crate::shared::Shared;
 
-/// One attempt's request, ready to go.
-#[derive(Clone, Copy)]
-pub(crate) struct Exchange<'a> {
-    pub(crate) inner: &'a Inner,
-    pub(crate) endpoint: &'a Endpoint,
-    pub(crate) request: &'a Request,
-    pub(crate) authorization: Option<&'a HeaderValue>,
-    pub(crate) payload: &'a Payload,
-    /// The `Range` header.
-    pub(crate) range: Option<&'a HeaderValue>,
-    /// The `If-Range` header: the content that the range continues.
-    pub(crate) if_range: Option<&'a HeaderValue>,
-    /// Where an earlier redirect of the same request ended.
-    pub(crate) known: Option<&'a Url>,
-    /// Whether a large body is expected.
-    pub(crate) bulk: bool,
-    /// Whether an idle connection must not be used.
-    pub(crate) fresh: bool,
-    /// Whether the endpoint failed before, so that little time is spent on reaching it.
-    pub(crate) probe: bool,
-    /// How often the endpoint failed in a row before.
-    pub(crate) failures: u32,
-    /// Set once a connection is there.
-    pub(crate) reached: &'a AtomicBool,
-    /// The right to a connection for a large body, which goes along with redirects.
-    pub(crate) slot: Option<&'a Slot>,
-}
-
-/// A response's head, with its body still to come.
-pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Body,
-    pub(crate) url: Url,
-    pub(crate) host: Arc<Host>,
-    /// Whether it came from the endpoint itself, not from where a redirect led.
-    pub(crate) home: bool,
-    peer: Peer,
-    /// The right to a small request, until its response is read.
-    _permit: Option<Arc<OwnedSemaphorePermit>>,
-}
-
-impl Reply {
-    /// Gives the connection back to the pool, where the body was read to its end.
-    pub(crate) async fn finish(self, inner: &Inner) {
-        if let Some(connection) = self.body.finish().await {
-            inner.pool.put(self.peer, connection);
-        }
-    }
-}
-
-/// A failed exchange: the cause, and the host that was being asked.
-pub(crate) struct Broken {
-    pub(crate) cause: Cause,
-    pub(crate) host: Arc<Host>,
-}
-
-/// One hop of an exchange.
-struct Hop<'a> {
-    url: &'a Url,
-    host: &'a Arc<Host>,
-    peer: Peer,
+/// One hop of an attempt.
+pub(super) struct Hop<'a> {
+    pub(super) url: &'a Url,
+    pub(super) host: &'a Arc<Host>,
+    pub(super) peer: Peer,
     /// Whether the hop is the endpoint itself, so that its credentials go along.
-    home: bool,
-    permit: Option<Arc<OwnedSemaphorePermit>>,
+    pub(super) home: bool,
+    pub(super) authorization: Option<&'a HeaderValue>,
+    pub(super) permit: Option<Arc<OwnedSemaphorePermit>>,
     outside_only: bool,
 }
 
-impl Exchange<'_> {
+impl Attempt<'_> {
     /// Sends the request and follows redirects until a response comes that is none.
-    pub(crate) async fn run(self) -> Result<Reply, Broken> {
-        let inner = self.inner;
-        let endpoint_host = inner.hosts.get(&self.endpoint.authority());
-        let first = self.first_url().map_err(|cause| Broken {
-            cause,
-            host: Arc::clone(&endpoint_host),
-        })?;
-        let start = self.endpoint.host().to_owned();
-        // Credentials are there by now, so nothing that holds one waits for another. Nor for a slot:
-        // whoever has one waits for no permit, or two could wait for what the other one holds.
-        let permit = match self.bulk || self.slot.is_some() {
-            true => None,
-            false => Arc::clone(&endpoint_host.small).acquire_owned().await.ok(),
-        };
-        let permit = permit.map(Arc::new);
-        let mut redirects = Redirects::new(inner.settings.limits.redirects);
-        let mut url = first;
+    pub(crate) async fn send(&self, authorization: Option<&HeaderValue>) -> Result<Reply, Failure> {
+        let shared = self.call.shared;
+        let endpoint_host = shared.hosts.get(&self.choice.endpoint.authority());
+        let first = self.first_url();
+        let mut url = first.map_err(|cause| self.call.failure(cause, &endpoint_host))?;
+        let start = self.choice.endpoint.host();
+        let permit = self.permit(&endpoint_host).await;
+        let mut redirects = Redirects::new(shared.settings.limits.redirects);
         loop {
-            let host = inner.hosts.get(&authority(&url));
-            let broken = |cause| Broken {
-                cause,
-                host: Arc::clone(&host),
-            };
-            if let Some(slot) = self.slot {
+            let host = shared.hosts.get(&authority(&url));
+            let failed = |cause| self.call.failure(cause, &host);
+            if let Some(slot) = self.options.slot {
                 slot.move_to(&host).await;
             }
             let home = self.is_home(&url);
-            let elsewhere = !home && url.host_str() != Some(start.as_str());
+            let elsewhere = !home && url.host_str() != Some(start);
             let hop = Hop {
                 url: &url,
                 host: &host,
-                peer: self.peer(&url, home).map_err(broken)?,
+                peer: self.peer(&url, home).map_err(failed)?,
                 home,
+                authorization: authorization.filter(|_| home),
                 permit: permit.clone(),
-                outside_only: elsewhere && !is_local(&start),
+                outside_only: elsewhere && !is_local_host(start),
             };
-            let reply = self.hop(hop).await.map_err(broken)?;
-            let next = redirects.next(&self.request.method, &reply, url);
-            let Some(next) = next.map_err(broken)? else {
+            let reply = self.hop(hop).await.map_err(failed)?;
+            let Some(location) = location(&self.call.request.method, reply.status, &reply.headers)
+            else {
                 return Ok(reply);
             };
-            drain(reply, inner).await;
+            let next = redirects.follow(url, &location).map_err(failed)?;
+            drain(reply, shared).await;
             url = next;
         }
     }
 
+    /// Waits for the right to a small request.
+    async fn permit(&self, host: &Arc<Host>) -> Option<Arc<OwnedSemaphorePermit>> {
+        // Credentials are there by now, so nothing that holds one waits for another. Nor for a slot:
+        // whoever has one waits for no permit, or two could wait for what the other one holds.
+        if self.options.bulk || self.options.slot.is_some() {
+            return None;
+        }
+        let permit = Arc::clone(&host.small).acquire_owned().await.ok();
+        permit.map(Arc::new)
+    }
+
     fn first_url(&self) -> Result<Url, Cause> {
-        let mut url = match (self.known, &self.request.target) {
+        let mut url = match (self.options.known, &self.call.request.target) {
             (Some(known), _) => known.clone(),
-            (None, Target::Path(path)) => self.endpoint.url(path)?,
+            (None, Target::Path(path)) => self.choice.endpoint.url(path)?,
             (None, Target::Url(url)) => url.clone(),
         };
-        let plain = self.endpoint.scheme() == Scheme::HttpsElseHttp
-            && self.inner.hosts.get(&self.endpoint.authority()).is_plain();
+        let plain = self.choice.endpoint.scheme() == Scheme::HttpsElseHttp
+            && self
+                .call
+                .shared
+                .hosts
+                .get(&self.choice.endpoint.authority())
+                .is_plain();
         if plain && self.is_home(&url) {
             plainly(&mut url);
         }
@@ -166,26 +110,26 @@ impl Exchange<'_> {
     /// Whether a URL is the endpoint's own scheme, host and port.
     fn is_home(&self, url: &Url) -> bool {
         let https = url.scheme() == "https";
-        let port = self.endpoint.port();
-        let same_scheme = match self.endpoint.scheme() {
+        let port = self.choice.endpoint.port();
+        let same_scheme = match self.choice.endpoint.scheme() {
             Scheme::Https => https,
             Scheme::Http => !https,
             Scheme::HttpsElseHttp => true,
         };
         let own = port.unwrap_or(if https { 443 } else { 80 });
         same_scheme
-            && url.host_str() == Some(self.endpoint.host())
+            && url.host_str() == Some(self.choice.endpoint.host())
             && url.port_or_known_default() == Some(own)
     }
 
     fn peer(&self, url: &Url, home: bool) -> Result<Peer, Cause> {
-        let settings = &self.inner.settings;
+        let settings = &self.call.shared.settings;
         let wrong = || Cause::Url { text: masked(url) };
         let https = url.scheme() == "https";
         let host = url.host_str().ok_or_else(wrong)?;
         let port = url.port_or_known_default().ok_or_else(wrong)?;
         let named = settings.of_host(host, port);
-        let own = home.then_some(self.endpoint);
+        let own = home.then_some(&self.choice.endpoint);
         let tls = own
             .and_then(Endpoint::tls)
             .or(named.map(|named| &named.tls))
@@ -204,27 +148,27 @@ impl Exchange<'_> {
             port,
             tls: if https { tls.clone() } else { Tls::default() },
             proxy: proxy.cloned(),
-            bulk: self.bulk,
+            bulk: self.options.bulk,
         })
     }
 
     /// Sends the request to one hop; an idle connection that turns out to be dead costs nothing.
     async fn hop(&self, hop: Hop<'_>) -> Result<Reply, Cause> {
         self.pause(hop.host).await;
-        if !self.fresh
-            && let Some(connection) = self.inner.pool.take(&hop.peer).await
+        if !self.options.fresh
+            && let Some(connection) = self.call.shared.pool.take(&hop.peer).await
         {
             let taken = Arc::new(AtomicU64::new(0));
-            match self.send(&hop, connection, &taken).await {
+            match self.exchange(&hop, connection, &taken).await {
                 Err(Cause::Http(error)) if self.again(&error, &taken) => {
-                    self.inner.pool.forget(&hop.peer);
+                    self.call.shared.pool.forget(&hop.peer);
                 }
                 done => return done,
             }
         }
         let taken = Arc::new(AtomicU64::new(0));
         match self.connect(&hop).await {
-            Ok(connection) => self.send(&hop, connection, &taken).await,
+            Ok(connection) => self.exchange(&hop, connection, &taken).await,
             Err(cause) => self.plain_instead(hop, cause).await,
         }
     }
@@ -232,14 +176,14 @@ impl Exchange<'_> {
     /// Whether a request that died with an idle connection may be sent again.
     fn again(&self, error: &hyper::Error, taken: &AtomicU64) -> bool {
         let unsent = error.is_canceled();
-        let unanswered = self.request.repeatable && !error.is_parse();
-        unsent || (unanswered && taken.load(Ordering::Relaxed) <= self.payload.len())
+        let unanswered = self.call.request.repeatable && !error.is_parse();
+        unsent || (unanswered && taken.load(Ordering::Relaxed) <= self.call.payload.len())
     }
 
     async fn pause(&self, host: &Arc<Host>) {
         while let Some(wait) = host.wait() {
-            self.inner.emit(&Event::Waiting {
-                subject: self.subject(host),
+            self.call.shared.emit(&Event::Waiting {
+                subject: self.call.request.subject(&host.name),
                 reason: Reason::Paced,
                 millis: millis(wait),
             });
@@ -248,19 +192,11 @@ impl Exchange<'_> {
         }
     }
 
-    fn subject(&self, host: &Host) -> Subject {
-        Subject {
-            phase: self.request.phase,
-            label: Arc::clone(&self.request.label),
-            host: Arc::clone(&host.name),
-        }
-    }
-
     async fn connect(&self, hop: &Hop<'_>) -> Result<Connection, Cause> {
-        let settings = &self.inner.settings;
+        let settings = &self.call.shared.settings;
         let manner = Manner {
             timeouts: &settings.timeouts,
-            connect: if self.probe {
+            connect: if self.choice.probe {
                 settings.timeouts.probe
             } else {
                 settings.timeouts.connect
@@ -269,14 +205,14 @@ impl Exchange<'_> {
             proxy_tls: self.proxy_tls(&hop.peer),
             outside_only: hop.outside_only,
         };
-        let dialed = dial(&hop.peer, manner, &self.inner.configurations).await?;
+        let dialed = dial(&hop.peer, manner, &self.call.shared.configurations).await?;
         let read = hop.peer.bulk.then(|| self.read_size());
         let connection = Connection::open(dialed, read).await;
         connection.map_err(Cause::Http)
     }
 
     fn read_size(&self) -> usize {
-        let rate = self.inner.health.throughput(self.endpoint);
+        let rate = self.call.shared.health.throughput(&self.choice.endpoint);
         match rate.is_some_and(|rate| rate < FAST) {
             true => BULK_READ,
             false => FAST_READ,
@@ -284,7 +220,7 @@ impl Exchange<'_> {
     }
 
     fn proxy_tls(&self, peer: &Peer) -> &Tls {
-        let settings = &self.inner.settings;
+        let settings = &self.call.shared.settings;
         let proxy = peer.proxy.as_ref();
         let named = proxy.and_then(|proxy| settings.of_host(&proxy.host, proxy.port));
         named.map_or(&settings.tls, |named| &named.tls)
@@ -294,7 +230,7 @@ impl Exchange<'_> {
     async fn plain_instead(&self, hop: Hop<'_>, cause: Cause) -> Result<Reply, Cause> {
         let allowed = hop.home
             && hop.peer.https
-            && self.endpoint.scheme() == Scheme::HttpsElseHttp
+            && self.choice.endpoint.scheme() == Scheme::HttpsElseHttp
             && matches!(
                 cause,
                 Cause::Tls { .. } | Cause::Connect { .. } | Cause::Timeout { .. } | Cause::Io(_)
@@ -314,18 +250,9 @@ impl Exchange<'_> {
             return Err(cause);
         };
         let taken = Arc::new(AtomicU64::new(0));
-        let reply = self.send(&plain, connection, &taken).await?;
+        let reply = self.exchange(&plain, connection, &taken).await?;
         plain.host.set_plain();
         Ok(reply)
-    }
-}
-
-/// `host` or `host:port` of a URL.
-pub(crate) fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
     }
 }
 
@@ -337,7 +264,7 @@ fn plainly(url: &mut Url) {
 }
 
 /// Reads the rest of a redirect's small body, so that its connection can be used again.
-async fn drain(mut reply: Reply, inner: &Inner) {
+async fn drain(mut reply: Reply, shared: &Shared) {
     let mut left = 16_usize << 10;
     let read = async {
         while let Some(Ok(piece)) = reply.body.next().await {
@@ -349,6 +276,6 @@ async fn drain(mut reply: Reply, inner: &Inner) {
         Some(())
     };
     if timeout(Duration::from_secs(2), read).await == Ok(Some(())) {
-        reply.finish(inner).await;
+        reply.finish(shared).await;
     }
 }

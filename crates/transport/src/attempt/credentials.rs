@@ -1,0 +1,154 @@
+//! Credentials of an attempt: what goes along, and what a challenge asks for.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use http::header::HeaderValue;
+use http::{HeaderMap, Method, StatusCode};
+use sealift_failure::Phase;
+
+use super::{Attempt, Failure, Reply};
+use crate::authorizer::Challenge;
+use crate::body::Reader;
+use crate::error::{Cause, Error};
+use crate::host::Host;
+
+/// How much of a failed response's body is kept for its error, in bytes.
+const ERROR_LIMIT: u64 = 64 << 10;
+/// How often one attempt answers a challenge.
+const CHALLENGES: u32 = 2;
+
+impl Attempt<'_> {
+    /// Sends the request with credentials, answers challenges, and returns the first response that
+    /// is a success.
+    pub(crate) async fn open(&self) -> Result<Reply, Failure> {
+        let endpoint = &self.choice.endpoint;
+        let own = self.call.shared.hosts.get(&endpoint.authority());
+        let mut challenges = 0;
+        loop {
+            let authorization = self.credentials(&own).await?;
+            let reply = self.send(authorization.as_ref()).await?;
+            if reply.status.is_success() {
+                return Ok(reply);
+            }
+            let refused = self.refusal(reply).await;
+            let asks = matches!(
+                refused.status,
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+            );
+            if !asks || challenges == CHALLENGES || refused.elsewhere {
+                return Err(refused.failure);
+            }
+            challenges += 1;
+            if !self.answered(&refused, authorization.as_ref()).await? {
+                return Err(refused.failure);
+            }
+        }
+    }
+
+    /// Returns the `Authorization` header, or the failure of getting one.
+    async fn credentials(&self, own: &Arc<Host>) -> Result<Option<HeaderValue>, Failure> {
+        let endpoint = &self.choice.endpoint;
+        if self.call.request.phase == Phase::Token {
+            self.unlocked(own)?;
+        }
+        let scope = &self.call.request.scope;
+        let value = self.call.authorizer.authorization(endpoint, scope).await;
+        let value = value.map_err(|error| self.foreign(error))?;
+        if value.is_some() {
+            self.unlocked(own)?;
+        }
+        Ok(value)
+    }
+
+    fn unlocked(&self, host: &Arc<Host>) -> Result<(), Failure> {
+        match host.locked() {
+            None => Ok(()),
+            Some(text) => Err(self
+                .call
+                .failure(Cause::Earlier { text, status: None }, host)),
+        }
+    }
+
+    /// Hands a challenge to the authorizer; `true` when new credentials are there.
+    async fn answered(
+        &self,
+        refused: &Refused,
+        sent: Option<&HeaderValue>,
+    ) -> Result<bool, Failure> {
+        let challenge = Challenge {
+            endpoint: &self.choice.endpoint,
+            scope: &self.call.request.scope,
+            status: refused.status,
+            headers: &refused.headers,
+            sent,
+        };
+        let again = self.call.authorizer.challenged(challenge).await;
+        if !again.map_err(|error| self.foreign(error))? {
+            return Ok(false);
+        }
+        let endpoint = &self.choice.endpoint;
+        let scope = &self.call.request.scope;
+        let fresh = self.call.authorizer.authorization(endpoint, scope).await;
+        let fresh = fresh.map_err(|error| self.foreign(error))?;
+        Ok(fresh.as_ref() != sent)
+    }
+
+    /// A failure of the authorizer's own requests.
+    fn foreign(&self, error: Error) -> Failure {
+        Failure {
+            host: self.call.shared.hosts.get(error.host()),
+            error,
+            headers: None,
+            bytes: 0,
+        }
+    }
+
+    /// Turns a response that is no success into a failure, with its body's beginning.
+    async fn refusal(&self, mut reply: Reply) -> Refused {
+        let (status, headers) = (reply.status, reply.headers.clone());
+        let host = Arc::clone(&reply.host);
+        let elsewhere = !reply.home;
+        let mut body = BytesMut::new();
+        if self.call.request.method != Method::HEAD {
+            let mut reader = Reader::new(&self.call.shared.settings.timeouts, &mut reply.body);
+            while let Ok(Some(piece)) = reader.next().await {
+                body.extend_from_slice(&piece);
+                if body.len() as u64 >= ERROR_LIMIT {
+                    break;
+                }
+            }
+        }
+        reply.finish(self.call.shared).await;
+        body.truncate(usize::try_from(ERROR_LIMIT).unwrap_or(usize::MAX));
+        let cause = Cause::Status {
+            status,
+            body: printable(&body),
+        };
+        let mut failure = self.call.failure(cause, &host);
+        failure.headers = Some(Box::new(headers.clone()));
+        Refused {
+            status,
+            headers,
+            elsewhere,
+            failure,
+        }
+    }
+}
+
+/// A response that is no success, read and judged.
+struct Refused {
+    status: StatusCode,
+    headers: HeaderMap,
+    /// Whether it came from another host than the endpoint, after a redirect.
+    elsewhere: bool,
+    failure: Failure,
+}
+
+/// A body's text without control characters, for terminals and logs.
+fn printable(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    text.chars()
+        .filter(|c| !c.is_control() || *c == '\n')
+        .collect()
+}
