@@ -30,7 +30,7 @@ impl Heredoc {
         lines.map(|line| line.trim_start_matches('\t')).collect()
     }
 
-    /// Tells whether a line, without its ending, is the terminator.
+    /// Returns whether a line, without its ending, is the terminator.
     pub(crate) fn ends_at(&self, line: &str) -> bool {
         let line = if self.chomp {
             line.trim_start_matches('\t')

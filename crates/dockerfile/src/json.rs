@@ -212,7 +212,7 @@ const fn closing(bracket: u8) -> u8 {
     if bracket == b'[' { b']' } else { b'}' }
 }
 
-/// Tells whether a word is a JSON number that a double can hold.
+/// Returns whether a word is a JSON number that a double can hold.
 fn is_number(word: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let unsigned = word.strip_prefix('-').unwrap_or(word);

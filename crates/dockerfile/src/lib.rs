@@ -1,10 +1,11 @@
 //! The Dockerfile grammar, and the images that a build needs.
 //!
 //! [`parse`] reads a Dockerfile as BuildKit's frontend does, accepting and refusing the same files
-//! at the same lines. [`images`] tells which images BuildKit would resolve for a target and a
+//! at the same lines. [`images`] finds the images that BuildKit would resolve for a target and a
 //! platform, each with the platform it is needed for. Text in, values out: nothing here reads
 //! files, asks a network, or knows registries.
 
+mod another_format;
 mod csv;
 mod device;
 mod directive;

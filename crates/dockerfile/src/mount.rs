@@ -44,7 +44,7 @@ impl MountType {
         }
     }
 
-    /// Tells whether the owner and the mode can be chosen.
+    /// Returns whether the owner and the mode can be chosen.
     const fn takes_owner(self) -> bool {
         matches!(self, Self::Cache | Self::Secret | Self::Ssh)
     }
@@ -140,7 +140,7 @@ impl Mount {
         })
     }
 
-    /// Tells whether the step waits for a stage: it names one, or is a cache, which takes scratch.
+    /// Returns whether the step waits for a stage: it names one, or is a cache, which takes scratch.
     pub(crate) fn takes_from_a_stage(&self) -> bool {
         let mut fields = self.fields.iter();
         let kind = fields.rfind(|field| field.key == "type" && field.value.is_some());

@@ -19,8 +19,6 @@ pub(crate) struct Node {
     /// The logical line: continuations joined, heredocs left out.
     pub(crate) text: String,
     pub(crate) span: Span,
-    /// The comment lines right above, without their `#`.
-    pub(crate) comments: Vec<String>,
 }
 
 /// What the first pass makes of a file.
@@ -40,7 +38,6 @@ pub(crate) fn parse(text: &str) -> Result<Tree> {
     let mut reader = Directives::new("#");
     let mut directives = Vec::new();
     let mut nodes = Vec::new();
-    let mut comments = Vec::new();
     while let Some(raw) = parser.lines.next() {
         let number = parser.lines.number();
         let line = without_newline(raw).trim_start();
@@ -52,17 +49,10 @@ pub(crate) fn parse(text: &str) -> Result<Tree> {
             directives.push(directive);
             continue;
         }
-        if let Some(comment) = line.strip_prefix('#') {
-            match comment.trim() {
-                "" => comments.clear(),
-                comment => comments.push(comment.to_owned()),
-            }
+        if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        if line.is_empty() {
-            continue;
-        }
-        nodes.push(parser.node(line, std::mem::take(&mut comments))?);
+        nodes.push(parser.node(line)?);
     }
     if nodes.is_empty() && !parser.lines.too_long() {
         return Err(Error::from(Cause::Empty).at(Span::line(parser.lines.number().max(1))));
@@ -98,7 +88,7 @@ impl Parser<'_> {
     }
 
     /// Reads a whole instruction, its continuations and its heredocs.
-    fn node(&mut self, first: &str, comments: Vec<String>) -> Result<Node> {
+    fn node(&mut self, first: &str) -> Result<Node> {
         let start = self.lines.number();
         let text = self.joined(first);
         let place = |error: Error, end: usize| error.at(Span::new(start, end));
@@ -114,7 +104,6 @@ impl Parser<'_> {
         }
         node.text = text;
         node.span = Span::new(start, self.lines.number());
-        node.comments = comments;
         Ok(node)
     }
 
@@ -160,7 +149,7 @@ fn without_continuation(line: &str, escape: char) -> (&str, bool) {
     }
 }
 
-/// Tells whether an instruction, or the one that an ONBUILD holds, can open heredocs.
+/// Returns whether an instruction, or the one that an ONBUILD holds, can open heredocs.
 fn takes_heredocs(node: &Node) -> bool {
     let keyword = match node.keyword.to_lowercase().as_str() {
         "onbuild" => node.args.first().map(|keyword| keyword.to_lowercase()),
@@ -186,7 +175,6 @@ pub(crate) fn split_line(line: &str, escape: char) -> Result<Node> {
         heredocs: Vec::new(),
         text: String::new(),
         span: Span::line(1),
-        comments: Vec::new(),
     })
 }
 

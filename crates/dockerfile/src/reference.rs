@@ -8,6 +8,9 @@ use crate::error::{Cause, Result};
 pub(crate) fn parse(text: &str) -> Result<Reference> {
     Reference::parse(text).map_err(|error| {
         let reason = match error {
+            _ if text.contains("{{") => {
+                "it holds a placeholder of a template, which has to be rendered first"
+            }
             Error::Reference { reason, .. } => reason,
             _ => "it does not follow the grammar",
         };
@@ -15,6 +18,7 @@ pub(crate) fn parse(text: &str) -> Result<Reference> {
             text: text.to_owned(),
             written: text.to_owned(),
             reason,
+            unset: String::new(),
         }
         .into()
     })

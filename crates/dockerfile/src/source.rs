@@ -31,7 +31,7 @@ impl Span {
         Self::new(line, line)
     }
 
-    /// Tells whether a line lies in the span.
+    /// Returns whether a line lies in the span.
     #[must_use]
     pub fn contains(&self, line: usize) -> bool {
         (self.start..=self.end).contains(&line)
@@ -69,7 +69,7 @@ impl<'a> Lines<'a> {
         self.number
     }
 
-    /// Tells whether reading ended early, at a line over the limit.
+    /// Returns whether reading ended early, at a line over the limit.
     pub(crate) fn too_long(&self) -> bool {
         self.too_long
     }

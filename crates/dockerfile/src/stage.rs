@@ -1,7 +1,6 @@
 //! Stages and the Dockerfile as a whole.
 
-use std::fmt;
-
+use crate::another_format;
 use crate::directive::{self, Directive, Syntax};
 use crate::error::{Cause, Result};
 use crate::flags::{Flags, Kind};
@@ -35,10 +34,6 @@ pub struct Stage {
     pub base: String,
     /// `--platform` as written, with variables.
     pub platform: Option<String>,
-    /// What the comment above says of the stage (`# NAME description`).
-    pub description: Option<String>,
-    /// The FROM as one line.
-    pub text: String,
     /// The lines of the FROM.
     pub span: Span,
     /// The instructions behind it.
@@ -53,6 +48,13 @@ pub struct Stage {
 /// The first fault: of the lines' shape anywhere in the file, else of an instruction. BuildKit
 /// accepts a file without any stage here, and so does this; [`crate::images`] does not.
 pub fn parse(text: &str) -> Result<Dockerfile> {
+    read(text).map_err(|error| match another_format::recognise(text) {
+        Some(cause) => error.replaced(cause),
+        None => error,
+    })
+}
+
+fn read(text: &str) -> Result<Dockerfile> {
     let tree = parser::parse(text)?;
     let mut dockerfile = Dockerfile {
         directives: tree.directives,
@@ -96,16 +98,10 @@ fn stage(node: &Node) -> Result<Stage> {
         }
     };
     let flags = Flags::check(&node.flags, &[("platform", Kind::Text)])?;
-    let description = name.as_ref().and_then(|name| {
-        let mut comments = node.comments.iter();
-        comments.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
-    });
     Ok(Stage {
-        description: description.map(str::to_owned),
         name,
         base: node.args[0].clone(),
         platform: flags.text("platform").filter(|text| !text.is_empty()),
-        text: node.text.clone(),
         span: node.span,
         instructions: Vec::new(),
     })
@@ -122,42 +118,4 @@ fn stage_name(name: &str) -> Result<String> {
         return Err(Cause::StageName { name }.into());
     }
     Ok(lower)
-}
-
-impl Dockerfile {
-    /// Returns the stages' names, `stage-N` where there is none.
-    #[must_use]
-    pub fn stage_names(&self) -> Vec<String> {
-        let stages = self.stages.iter().enumerate();
-        stages.map(|(index, stage)| stage.label(index)).collect()
-    }
-}
-
-impl Stage {
-    /// Returns the name, or `stage-N` where there is none.
-    #[must_use]
-    pub fn label(&self, index: usize) -> String {
-        self.name
-            .clone()
-            .unwrap_or_else(|| format!("stage-{index}"))
-    }
-}
-
-impl fmt::Display for Dockerfile {
-    /// Writes the Dockerfile with one line an instruction, without comments; it parses to the same.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for directive in &self.directives {
-            writeln!(f, "# {}={}", directive.name, directive.value)?;
-        }
-        for instruction in &self.arguments {
-            writeln!(f, "{instruction}")?;
-        }
-        for stage in &self.stages {
-            writeln!(f, "{}", stage.text.trim_start())?;
-            for instruction in &stage.instructions {
-                writeln!(f, "{instruction}")?;
-            }
-        }
-        Ok(())
-    }
 }

@@ -57,6 +57,9 @@ impl Reference {
             text: text.to_owned(),
             reason,
         };
+        if text.starts_with("docker://") {
+            return Err(error("an image's name has no docker:// in front"));
+        }
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => {
                 let digest = Digest::parse(digest).map_err(|_| error("its digest is not valid"))?;
@@ -267,6 +270,9 @@ fn is_component(part: &str) -> bool {
 }
 
 fn check_tag(tag: &str) -> std::result::Result<(), &'static str> {
+    if tag.is_empty() {
+        return Err("its tag is empty");
+    }
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut chars = tag.chars();
     let first = chars.next().is_some_and(word);

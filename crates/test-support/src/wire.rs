@@ -104,7 +104,7 @@ impl Head {
         code.and_then(|text| text.parse().ok()).unwrap_or_default()
     }
 
-    /// Tells whether the peer closes the connection after this message.
+    /// Returns whether the peer closes the connection after this message.
     pub(crate) fn closes(&self) -> bool {
         let closes = |value: &str| value.eq_ignore_ascii_case("close");
         self.header("connection").is_some_and(closes) || self.first.ends_with("HTTP/1.0")

@@ -14,6 +14,20 @@ fn meant(suggestion: &Option<String>) -> String {
         .unwrap_or_default()
 }
 
+fn because(unset: &str) -> String {
+    if unset.is_empty() {
+        return String::new();
+    }
+    format!("; {unset}")
+}
+
+fn listed(stages: &[String]) -> String {
+    if stages.is_empty() {
+        return "no stage has a name".to_owned();
+    }
+    format!("the stages are {}", stages.join(", "))
+}
+
 /// A rule of the Dockerfile's grammar, or of its resolution, that is broken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -21,6 +35,14 @@ pub enum Cause {
     /// There is nothing in the file.
     #[error("the Dockerfile has no instructions")]
     Empty,
+    /// The file is something else.
+    #[error("this is {what}, not a Dockerfile{advice}")]
+    AnotherFormat {
+        /// What it is.
+        what: &'static str,
+        /// What to do with it.
+        advice: &'static str,
+    },
     /// A physical line is over BuildKit's limit.
     #[error("a line is longer than 65535 bytes")]
     LineTooLong,
@@ -208,21 +230,21 @@ pub enum Cause {
         /// What is wrong with it, `${x:?message}`'s own words included.
         reason: String,
     },
-    /// The base of a stage is empty once its variables are expanded.
-    #[error("the base image {text:?} is empty once its variables are expanded{}", meant(.suggestion))]
-    BlankBase {
-        /// The base as written.
-        text: String,
-        /// A variable that there is.
-        suggestion: Option<String>,
+    /// The values of ARG and ENV add up to more than any process could be given.
+    #[error("the values of ARG and ENV are longer than {limit} bytes together")]
+    ValuesTooLong {
+        /// The limit.
+        limit: usize,
     },
-    /// The platform of a stage is empty once its variables are expanded.
-    #[error("the platform {text:?} is empty once its variables are expanded{}", meant(.suggestion))]
-    BlankPlatform {
-        /// The platform as written.
+    /// The base or the platform of a stage is empty once its variables are expanded.
+    #[error("the {what} {text:?} is empty{}", because(.unset))]
+    Blank {
+        /// `base image` or `platform`.
+        what: &'static str,
+        /// The text as written.
         text: String,
-        /// A variable that there is.
-        suggestion: Option<String>,
+        /// The variables that have no value, and what to do about them.
+        unset: String,
     },
     /// The text is no platform.
     #[error("invalid platform {text:?}{}: {reason}", expanded(.text, .written))]
@@ -235,7 +257,7 @@ pub enum Cause {
         reason: &'static str,
     },
     /// The text is no image reference.
-    #[error("invalid image reference {text:?}{}: {reason}", expanded(.text, .written))]
+    #[error("invalid image reference {text:?}{}: {reason}{}", expanded(.text, .written), because(.unset))]
     Reference {
         /// The text with its variables expanded.
         text: String,
@@ -243,17 +265,21 @@ pub enum Cause {
         written: String,
         /// What is wrong with it.
         reason: &'static str,
+        /// The variables that have no value, and what to do about them.
+        unset: String,
     },
     /// There is no FROM.
     #[error("the Dockerfile has no stage: a FROM is missing")]
     NoStages,
     /// The stage asked for is not there.
-    #[error("there is no stage {target:?}{}", meant(.suggestion))]
+    #[error("there is no stage {target:?}{}; {}", meant(.suggestion), listed(.stages))]
     Target {
         /// The target asked for.
         target: String,
         /// The nearest stage.
         suggestion: Option<String>,
+        /// The named stages, in the order of the file.
+        stages: Vec<String>,
     },
     /// `COPY --from=7` where there are fewer stages.
     #[error("there is no stage number {index}")]
@@ -339,8 +365,7 @@ impl Cause {
             | Self::NotExpanded { value: text, .. }
             | Self::MountOption { field: text, .. }
             | Self::Expansion { word: text, .. }
-            | Self::BlankBase { text, .. }
-            | Self::BlankPlatform { text, .. }
+            | Self::Blank { text, .. }
             | Self::Platform { written: text, .. }
             | Self::Reference { written: text, .. }
             | Self::StageOrder { from: text, .. } => Some(text),

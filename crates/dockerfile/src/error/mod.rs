@@ -61,6 +61,22 @@ impl Error {
         self
     }
 
+    /// Names the variables without a value that the text at fault was made with.
+    pub(crate) fn with_unset(mut self, names: &str) -> Self {
+        if let Cause::Reference { unset, .. } = self.cause.as_mut() {
+            names.clone_into(unset);
+        }
+        self
+    }
+
+    /// Puts another cause in the error's place.
+    pub(crate) fn replaced(self, cause: Cause) -> Self {
+        Self {
+            cause: Box::new(cause),
+            span: self.span,
+        }
+    }
+
     /// Gives the error another place.
     pub(crate) fn moved_to(mut self, span: Span) -> Self {
         self.span = Some(span);

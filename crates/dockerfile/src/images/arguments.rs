@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::environment::SIZE_MAX;
 use super::setting::Setting;
-use crate::error::Result;
+use crate::error::{Cause, Error, Result};
 use crate::instruction::InstructionKind;
 use crate::shell::{Lexer, Variables};
 
@@ -41,6 +42,7 @@ impl Arguments {
     pub(super) fn global(setting: &Setting<'_>) -> Result<Self> {
         let mut arguments = Self::predefined(setting);
         let lexer = Lexer::new(setting.dockerfile.escape);
+        let mut size: usize = 0;
         for instruction in &setting.dockerfile.arguments {
             let InstructionKind::Arg(declared) = &instruction.kind else {
                 continue;
@@ -55,7 +57,12 @@ impl Arguments {
                     }
                     (None, None) => continue,
                 };
+                size = size.saturating_add(argument.name.len() + value.len());
                 arguments.values.insert(argument.name.clone(), value);
+                if size > SIZE_MAX {
+                    let cause = Cause::ValuesTooLong { limit: SIZE_MAX };
+                    return Err(Error::from(cause).at(instruction.span));
+                }
             }
         }
         Ok(arguments)

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::arguments::Arguments;
-use super::environment::Environment;
+use super::environment::{Environment, SIZE_MAX};
 use super::graph::{Graph, SCRATCH, Step};
 use super::step::Stepper;
-use crate::error::{Cause, Result};
+use crate::error::{Cause, Error, Result};
 use crate::instruction::InstructionKind;
 use crate::shell::Lexer;
+
+/// The most bytes that the variables of all stages may have together.
+const STAGES_SIZE_MAX: usize = 32 * SIZE_MAX;
 
 /// What the checks of all stages share.
 pub(super) struct Dispatch<'a> {
@@ -22,6 +25,7 @@ impl Dispatch<'_> {
     /// Refuses what BuildKit would refuse once it comes to it, whatever is in the images.
     pub(super) fn check(&self, target: usize) -> Result<()> {
         let mut environments: BTreeMap<usize, Environment> = BTreeMap::new();
+        let mut size = 0;
         for index in self.graph.reachable(target) {
             let state = &self.graph.states[index];
             let environment = match state.base {
@@ -43,6 +47,13 @@ impl Dispatch<'_> {
                 }
             } else {
                 stepper.environment = Environment::of_image();
+            }
+            size += stepper.environment.size();
+            if size > STAGES_SIZE_MAX {
+                let cause = Cause::ValuesTooLong {
+                    limit: STAGES_SIZE_MAX,
+                };
+                return Err(Error::from(cause).at(state.span));
             }
             environments.insert(index, stepper.environment);
         }

@@ -11,7 +11,13 @@ pub(super) struct Environment {
     values: BTreeMap<String, Option<String>>,
     /// Whether there may be more variables: the base is an image.
     open: bool,
+    /// The bytes of all names and values.
+    size: usize,
 }
+
+/// The most bytes that variables may have together. Linux gives a process no more by default, a
+/// quarter of its stack's limit of 8 MiB.
+pub(super) const SIZE_MAX: usize = 2 * 1024 * 1024;
 
 /// A guess at the value of every variable that is not known, where there is one.
 struct Guess<'a>(&'a Environment, Option<&'static str>);
@@ -30,8 +36,8 @@ impl Environment {
     /// Returns what a stage starts with whose base is an image.
     pub(super) fn of_image() -> Self {
         Self {
-            values: BTreeMap::new(),
             open: true,
+            ..Self::default()
         }
     }
 
@@ -39,6 +45,7 @@ impl Environment {
     pub(super) fn of_scratch() -> Self {
         Self {
             values: BTreeMap::from([("PATH".to_owned(), None)]),
+            size: "PATH".len(),
             open: false,
         }
     }
@@ -46,12 +53,25 @@ impl Environment {
     /// Sets a variable. Where its name is not known, any one may have been set.
     pub(super) fn set(&mut self, name: Option<String>, value: Option<String>) {
         match name {
-            Some(name) => drop(self.values.insert(name, value)),
+            Some(name) => {
+                let bytes = |value: &Option<String>| value.as_ref().map_or(0, String::len);
+                self.size += name.len() + bytes(&value);
+                let length = name.len();
+                if let Some(old) = self.values.insert(name, value) {
+                    self.size -= length + bytes(&old);
+                }
+            }
             None => {
                 self.open = true;
                 self.values.clear();
+                self.size = 0;
             }
         }
+    }
+
+    /// Returns the bytes of all names and values.
+    pub(super) const fn size(&self) -> usize {
+        self.size
     }
 
     /// Expands a text into one word; none where it depends on what is not known.

@@ -19,6 +19,8 @@ pub(super) const SCRATCH: &str = "scratch";
 pub(super) struct State<'a> {
     /// The base with its variables expanded: an image where it is no stage.
     pub(super) base_name: String,
+    /// Which variables of the base have no value, and what to do about them.
+    pub(super) unset: String,
     /// The stage that it builds on.
     pub(super) base: Option<usize>,
     /// Its instructions, those that its base triggers first.
@@ -70,6 +72,7 @@ impl State<'_> {
     pub(super) fn source(base_name: String, span: Span, via: Via) -> Self {
         Self {
             base_name,
+            unset: String::new(),
             base: None,
             steps: Vec::new(),
             platform: None,

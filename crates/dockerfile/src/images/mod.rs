@@ -110,6 +110,8 @@ pub struct ImageNeed {
     /// The line that asks for it; 0 where none does: `BUILDKIT_SYNTAX`, or a context that gives
     /// `SOURCE_DATE_EPOCH`.
     pub line: usize,
+    /// The stage whose name is so near that the image may be a typing mistake.
+    pub meant: Option<String>,
     /// The named context that led to it, if one did.
     pub context: Option<String>,
 }
@@ -164,6 +166,7 @@ fn frontend(setting: &Setting<'_>) -> Result<Option<ImageNeed>> {
             platform: setting.host.clone(),
             via: Via::Syntax,
             line,
+            meant: None,
             context: context.map(|context| context.name.to_owned()),
         }))
     };
@@ -205,6 +208,7 @@ fn stages(setting: &Setting<'_>) -> Result<Vec<ImageNeed>> {
         platform: setting.host.clone(),
         via: Via::From,
         line: 0,
+        meant: None,
         context: Some(context),
     });
     Ok(epoch.into_iter().chain(resolver.needs()).collect())

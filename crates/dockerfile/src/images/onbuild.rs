@@ -10,7 +10,7 @@ use crate::instruction;
 /// one after the other: BuildKit never ends there.
 const STATES_MAX: usize = 1000;
 
-/// Runs the triggers of all stages that the target reaches. Tells whether they take files from
+/// Runs the triggers of all stages that the target reaches. Returns whether they take files from
 /// anything, so that the resolution has to go on.
 pub(super) fn run(resolver: &mut Resolver<'_>, target: usize) -> Result<bool> {
     let mut more = false;

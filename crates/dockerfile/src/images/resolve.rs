@@ -12,7 +12,7 @@ use super::{ImageNeed, Via};
 use crate::error::{Cause, Result};
 use crate::instruction::{Copy, Instruction, InstructionKind, Run};
 use crate::number::signed;
-use crate::shell::{Lexer, NoVariables};
+use crate::shell::{Lexer, NoVariables, Variables};
 use crate::source::Span;
 use crate::stage::Stage;
 use crate::suggestion::nearest;
@@ -50,25 +50,18 @@ impl<'a> Resolver<'a> {
 
     /// Expands a stage's base and platform, and adds it.
     pub(super) fn add_stage(&mut self, stage: &Stage, arguments: &Arguments) -> Result<()> {
-        let suggestion = |unset: &std::collections::BTreeSet<String>| {
-            unset
-                .iter()
-                .find_map(|name| nearest(name, arguments.names()))
-        };
         let base = self.lexer().expand(&stage.base, arguments)?;
         if base.text.is_empty() {
-            let text = stage.base.clone();
-            let suggestion = suggestion(&base.unset);
-            return Err(Cause::BlankBase { text, suggestion }.into());
+            return Err(self.blank("base image", &stage.base, arguments).into());
         }
+        let unset = self.unset(&stage.base, arguments);
         let mut state = State::source(base.text, stage.span, Via::From);
         state.stage = Some(self.graph.states.len());
+        state.unset = unset;
         if let Some(text) = &stage.platform {
             let platform = self.lexer().expand(text, arguments)?;
             if platform.text.is_empty() {
-                let text = text.clone();
-                let suggestion = suggestion(&platform.unset);
-                return Err(Cause::BlankPlatform { text, suggestion }.into());
+                return Err(self.blank("platform", text, arguments).into());
             }
             let parsed = platform::parse(&platform.text, Some(&self.setting.host));
             state.platform = Some(parsed.map_err(|error| error.written_as(text))?);
@@ -89,14 +82,44 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
+    fn blank(&self, what: &'static str, text: &str, arguments: &Arguments) -> Cause {
+        Cause::Blank {
+            what,
+            text: text.to_owned(),
+            unset: self.unset(text, arguments),
+        }
+    }
+
+    /// Says which variables of a text have no value, and what to do about each.
+    fn unset(&self, text: &str, arguments: &Arguments) -> String {
+        let expansion = self.lexer().expand(text, &NotBlank(arguments));
+        let unset = expansion.map(|expansion| expansion.unset);
+        let advice = unset.unwrap_or_default().into_iter().map(|name| {
+            if self.setting.declares(&name) {
+                return format!("ARG {name} has no value: set it with --build-arg {name}=…");
+            }
+            let near = nearest(&name, self.setting.declared().chain(arguments.names()));
+            let near = near.map_or(String::new(), |near| format!(" (did you mean {near}?)"));
+            format!("no ARG {name} stands above the first FROM{near}")
+        });
+        advice.collect::<Vec<_>>().join(", ")
+    }
+
     /// Returns the state that is asked for.
     pub(super) fn target(&self) -> Result<usize> {
         match self.setting.query.target.as_deref() {
             None | Some("") => Ok(self.graph.states.len() - 1),
             Some(target) => self.graph.by_name(target).ok_or_else(|| {
-                let target = target.to_owned();
-                let suggestion = nearest(&target, self.graph.names());
-                Cause::Target { target, suggestion }.into()
+                let stages = &self.setting.dockerfile.stages;
+                Cause::Target {
+                    target: target.to_owned(),
+                    suggestion: nearest(target, self.graph.names()),
+                    stages: stages
+                        .iter()
+                        .filter_map(|stage| stage.name.clone())
+                        .collect(),
+                }
+                .into()
             }),
         }
     }
@@ -197,8 +220,9 @@ impl<'a> Resolver<'a> {
             if state.base_name != SCRATCH || state.context.is_some() {
                 let span = state.span;
                 let written = self.written(index);
+                let unset = self.graph.states[index].unset.clone();
                 self.resolve_base(index)
-                    .map_err(|error| error.written_as(&written).at(span))?;
+                    .map_err(|error| error.written_as(&written).with_unset(&unset).at(span))?;
             }
             let state = &mut self.graph.states[index];
             state.settled |= state.stage.is_none();
@@ -260,11 +284,18 @@ impl<'a> Resolver<'a> {
             platform: platform.clone().normalized(),
             via: state.via,
             line: state.span.start,
+            meant: self.meant(&state.base_name),
             context: context.map(|context| context.name.to_owned()),
         };
         let key = (need.reference.clone(), need.platform.clone());
         self.needs.push((index, need));
         key
+    }
+
+    /// Returns the stage that an image's name looks like a typing mistake of.
+    fn meant(&self, name: &str) -> Option<String> {
+        let plain = !name.contains(['/', ':', '@']);
+        nearest(name, self.graph.names()).filter(|_| plain)
     }
 
     /// Finds the images that a trigger made reachable only after BuildKit had passed them over: it
@@ -292,4 +323,13 @@ fn declared_triggers(instructions: &[Instruction]) -> Vec<String> {
             _ => None,
         });
     triggers.collect()
+}
+
+/// Arguments without those whose value is empty.
+struct NotBlank<'a>(&'a Arguments);
+
+impl Variables for NotBlank<'_> {
+    fn get(&self, name: &str) -> Option<String> {
+        self.0.get(name).filter(|value| !value.is_empty())
+    }
 }

@@ -4,7 +4,7 @@
 //! not depend on them is found here, before anything is fetched.
 
 use super::arguments::Arguments;
-use super::environment::Environment;
+use super::environment::{Environment, SIZE_MAX};
 use super::port;
 use crate::error::{Cause, Result};
 use crate::heredoc::Heredoc;
@@ -44,7 +44,7 @@ impl Stepper<'_> {
                 for (name, value) in self.pairs(pairs)? {
                     self.environment.set(name, value);
                 }
-                Ok(())
+                self.check_size()
             }
             InstructionKind::Label(pairs) => self.pairs(pairs).map(drop),
             InstructionKind::Workdir(text) | InstructionKind::User(text) => {
@@ -79,6 +79,13 @@ impl Stepper<'_> {
         }
     }
 
+    fn check_size(&self) -> Result<()> {
+        if self.environment.size() > SIZE_MAX {
+            return Err(Cause::ValuesTooLong { limit: SIZE_MAX }.into());
+        }
+        Ok(())
+    }
+
     fn declare(&mut self, arguments: &[Argument]) -> Result<()> {
         for argument in arguments {
             let name = &argument.name;
@@ -91,6 +98,7 @@ impl Stepper<'_> {
                 },
             };
             self.environment.set(Some(name.clone()), value);
+            self.check_size()?;
         }
         Ok(())
     }
@@ -251,7 +259,7 @@ const SIGNALS: [&str; 36] = [
     "TTIN", "TTOU", "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ", "RTMIN", "RTMAX",
 ];
 
-/// Tells whether a text is a signal of Linux, by name or number.
+/// Returns whether a text is a signal of Linux, by name or number.
 fn is_signal(text: &str) -> bool {
     if let Some(number) = signed(text) {
         return number != 0;

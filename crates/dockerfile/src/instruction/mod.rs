@@ -1,7 +1,6 @@
 //! Instructions: what each one is made of.
 
 mod parse;
-mod print;
 
 use crate::heredoc::Heredoc;
 use crate::mount::Mount;
@@ -36,20 +35,8 @@ pub(crate) const KEYWORDS: [&str; 18] = [
 pub struct Instruction {
     /// What it is.
     pub kind: InstructionKind,
-    /// The logical line: continuations joined, heredocs left out.
-    pub text: String,
-    /// Its heredocs, in order.
-    pub heredocs: Vec<Heredoc>,
     /// Its lines, heredocs included.
     pub span: Span,
-}
-
-impl Instruction {
-    /// Returns the keyword in capitals.
-    #[must_use]
-    pub fn keyword(&self) -> &'static str {
-        self.kind.keyword()
-    }
 }
 
 /// The kinds of instructions, with their parts. Nothing in them is expanded.
@@ -90,32 +77,6 @@ pub enum InstructionKind {
     Volume(Vec<String>),
     /// `WORKDIR`
     Workdir(String),
-}
-
-impl InstructionKind {
-    /// Returns the keyword in capitals.
-    #[must_use]
-    pub const fn keyword(&self) -> &'static str {
-        match self {
-            Self::Add(_) => "ADD",
-            Self::Arg(_) => "ARG",
-            Self::Cmd(_) => "CMD",
-            Self::Copy(_) => "COPY",
-            Self::Entrypoint(_) => "ENTRYPOINT",
-            Self::Env(_) => "ENV",
-            Self::Expose(_) => "EXPOSE",
-            Self::Healthcheck(_) => "HEALTHCHECK",
-            Self::Label(_) => "LABEL",
-            Self::Maintainer(_) => "MAINTAINER",
-            Self::Onbuild(_) => "ONBUILD",
-            Self::Run(_) => "RUN",
-            Self::Shell(_) => "SHELL",
-            Self::Stopsignal(_) => "STOPSIGNAL",
-            Self::User(_) => "USER",
-            Self::Volume(_) => "VOLUME",
-            Self::Workdir(_) => "WORKDIR",
-        }
-    }
 }
 
 /// `name=value` of ENV or LABEL.

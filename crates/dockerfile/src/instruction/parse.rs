@@ -18,8 +18,6 @@ pub(crate) fn from_node(node: &Node) -> Result<Instruction> {
     let kind = kind(node).map_err(|error| error.at(node.span))?;
     Ok(Instruction {
         kind,
-        text: node.text.clone(),
-        heredocs: node.heredocs.clone(),
         span: node.span,
     })
 }

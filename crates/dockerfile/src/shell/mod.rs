@@ -8,6 +8,10 @@ use std::collections::BTreeSet;
 use crate::error::{Cause, Error, Result};
 use reader::{Escapes, Reader};
 
+/// By how many bytes an expansion may be longer than its text. No process could be given a longer
+/// value (Linux's MAX_ARG_STRLEN).
+const GROWTH_MAX: usize = 128 * 1024;
+
 /// Where variables come from.
 pub(crate) trait Variables {
     /// Returns a variable's value, if it is set.

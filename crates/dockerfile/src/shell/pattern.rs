@@ -2,6 +2,11 @@
 
 use regex::{Regex, RegexBuilder};
 
+use super::GROWTH_MAX;
+
+/// Why an expansion ends early.
+pub(super) const TOO_LONG: &str = "the result is more than 128 KiB longer than the text";
+
 type Outcome<T> = Result<T, String>;
 
 /// Removes the shortest or longest start that matches.
@@ -28,6 +33,13 @@ pub(super) fn replace(
 ) -> Outcome<String> {
     let regex = compile(pattern, true, "")?;
     if every {
+        let growth = regex
+            .find_iter(value)
+            .count()
+            .saturating_mul(replacement.len());
+        if growth > value.len().saturating_add(GROWTH_MAX) {
+            return Err(TOO_LONG.to_owned());
+        }
         return Ok(regex.replace_all(value, replacement).into_owned());
     }
     Ok(match regex.find(value) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::iter::Peekable;
 use std::str::Chars;
 
-use super::{Lexer, Variables, pattern};
+use super::{GROWTH_MAX, Lexer, Variables, pattern};
 
 /// Deeper nests of `${a:-${b:-…}}` are refused: BuildKit has no limit, our stack has.
 const DEPTH_MAX: usize = 200;
@@ -32,6 +32,8 @@ pub(super) struct Reader<'a> {
     word: String,
     pub(super) unset: BTreeSet<String>,
     depth: usize,
+    /// The longest text that may come out.
+    limit: usize,
 }
 
 /// Splits what is read into words.
@@ -75,6 +77,7 @@ impl<'a> Reader<'a> {
             word: String::new(),
             unset: BTreeSet::new(),
             depth: 0,
+            limit: source.len().saturating_add(GROWTH_MAX),
         }
     }
 
@@ -128,6 +131,9 @@ impl<'a> Reader<'a> {
                     result.push_str(&text);
                 }
                 _ => self.plain(&mut words, &mut result),
+            }
+            if result.len() > self.limit {
+                return Err(pattern::TOO_LONG.to_owned());
             }
         }
         match stop {
@@ -208,7 +214,12 @@ impl<'a> Reader<'a> {
                     self.chars.next();
                     return Ok(());
                 }
-                Some('$') => text.push_str(&self.dollar()?),
+                Some('$') => {
+                    text.push_str(&self.dollar()?);
+                    if text.len() > self.limit {
+                        return Err(pattern::TOO_LONG.to_owned());
+                    }
+                }
                 Some(c) if c != escape => {
                     self.chars.next();
                     text.push(c);

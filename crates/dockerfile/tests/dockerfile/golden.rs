@@ -100,7 +100,8 @@ fn tree(dockerfile: &Dockerfile) -> String {
     }
     for (index, stage) in dockerfile.stages.iter().enumerate() {
         let (base, platform) = (&stage.base, &stage.platform);
-        let label = stage.label(index);
+        let label = stage.name.clone();
+        let label = label.unwrap_or_else(|| format!("stage-{index}"));
         writeln!(
             out,
             "{}: stage {label} of {base:?} for {platform:?}",

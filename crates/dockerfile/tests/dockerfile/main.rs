@@ -7,5 +7,6 @@ mod corpus;
 mod differential;
 mod generator;
 mod golden;
+mod messages;
 mod oracle;
 mod properties;

@@ -226,7 +226,7 @@ impl Shared {
         self.state().tokens.as_mut().map(work)
     }
 
-    /// Tells whether blobs are redirected.
+    /// Returns whether blobs are redirected.
     pub(super) fn redirects(&self) -> bool {
         self.state().redirects
     }

@@ -174,7 +174,7 @@ impl Tokens {
         }
     }
 
-    /// Tells whether a request carries a token that allows `action` on `repository`.
+    /// Returns whether a request carries a token that allows `action` on `repository`.
     pub(super) fn allows(&self, head: &Head, repository: &str, action: &str) -> bool {
         let token = head
             .header("authorization")
