@@ -20,6 +20,19 @@ pub enum Event {
         /// What, and what to do.
         text: String,
     },
+    /// BuildKit warns of a step; each platform of a build does so.
+    StepWarning {
+        /// The unit.
+        unit: Unit,
+        /// What, in one line.
+        text: String,
+        /// More lines about it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        detail: Vec<String>,
+        /// Where to read on.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        url: String,
+    },
     /// The builder is there.
     Builder {
         /// Its address.
@@ -236,6 +249,8 @@ pub enum StepState {
     Cached,
     /// It ended well.
     Done,
+    /// It was stopped, as another one failed.
+    Canceled,
     /// It failed, with these words.
     Failed(String),
 }
@@ -321,5 +336,74 @@ impl Events {
 impl std::fmt::Debug for Events {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Events")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    /// Returns the fields that stand in a block of the source, up to its closing brace.
+    fn fields(block: &str, indent: &str) -> Vec<String> {
+        let end = format!("\n{}}}", &indent[4..]);
+        let lines = block.split(&end).next().unwrap().lines();
+        let field = |line: &str| {
+            let (name, _) = line.strip_prefix(indent)?.split_once(": ")?;
+            let name = name.trim_start_matches("pub ");
+            let plain = |c: char| c.is_ascii_lowercase() || c == '_';
+            name.chars().all(plain).then(|| name.to_owned())
+        };
+        lines.filter_map(field).collect()
+    }
+
+    #[test]
+    fn the_documentation_lists_every_event_with_its_fields() {
+        let source = include_str!("event.rs");
+        let start = source.find("pub enum Event {").unwrap();
+        let events = source[start..].split("\n}\n").next().unwrap();
+        let mut said = BTreeMap::new();
+        for (at, _) in events.match_indices("\n    ") {
+            let line = events[at + 5..].lines().next().unwrap();
+            let Some(end) = line
+                .find([' ', '('])
+                .filter(|_| line.starts_with(char::is_uppercase))
+            else {
+                continue;
+            };
+            let mut name = String::new();
+            for c in line[..end].chars() {
+                if c.is_uppercase() && !name.is_empty() {
+                    name.push('-');
+                }
+                name.push(c.to_ascii_lowercase());
+            }
+            let list = match line[end..].strip_prefix('(') {
+                None => fields(&events[at + 5..], "        "),
+                Some(of) => {
+                    let of = format!("pub struct {} {{", of.trim_end_matches("),"));
+                    fields(&source[source.find(&of).unwrap()..], "    ")
+                }
+            };
+            said.insert(name, list);
+        }
+        assert!(said.len() > 20, "{said:?}");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/logs.md");
+        let book = std::fs::read_to_string(path).unwrap();
+        let table = book.split("| event | fields | when |").nth(1).unwrap();
+        let mut listed = BTreeMap::new();
+        for row in table.lines().skip(2).take_while(|row| row.starts_with('|')) {
+            let mut cells = row.split(" | ");
+            let name = cells
+                .next()
+                .unwrap()
+                .trim_matches(['|', ' ', '`'])
+                .to_owned();
+            let list = cells.next().unwrap().split(", ");
+            let bare = |field: &str| field.trim_matches(['[', ']', '`']).to_owned();
+            listed.insert(name, list.map(bare).collect::<Vec<_>>());
+        }
+        // That one is the terminal's own.
+        listed.remove("error").unwrap();
+        assert_eq!(listed, said);
     }
 }

@@ -1,7 +1,6 @@
 //! The only writer to the screen: results on standard output, progress and errors on standard
 //! error, in the form that was asked for.
 
-use std::collections::HashSet;
 use std::io::{ErrorKind, IsTerminal as _, Write as _, stderr, stdout};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -29,8 +28,6 @@ const USUAL: Size = Size {
 pub struct Terminal {
     view: Arc<Mutex<View>>,
     failures: Mutex<Option<FailureLog>>,
-    /// Warnings that were shown: each platform of a build says the same.
-    warned: Mutex<HashSet<String>>,
     /// Why a result could not be written.
     lost: Mutex<Option<std::io::Error>>,
     colour: bool,
@@ -72,7 +69,6 @@ impl Terminal {
         Self {
             view,
             failures: Mutex::default(),
-            warned: Mutex::default(),
             lost: Mutex::default(),
             colour,
         }
@@ -137,11 +133,6 @@ impl Terminal {
     }
 
     fn show(&self, event: &Event) {
-        if let Event::Warning { text } = event
-            && !lock(&self.warned).insert(text.clone())
-        {
-            return;
-        }
         match &mut *lock(&self.view) {
             View::Plain(plain) => {
                 let lines = plain.render(event).into_iter();

@@ -7,7 +7,7 @@ use sealift_failure::{
 
 use sealift_oci::Platform;
 
-use super::progress::Progress;
+use super::progress::{Progress, outcome};
 use crate::error::{Error, Kind};
 use crate::event::Unit;
 
@@ -110,6 +110,11 @@ impl Failure {
             .as_deref()
             .and_then(|id| progress.name_of(id));
         let what = match step {
+            // The Dockerfile's lines show the command.
+            Some(step) if !failure.excerpts.is_empty() => {
+                let (label, _) = step.split_once(']').unwrap_or((step, ""));
+                format!("{}: step {label}] failed", failed(unit))
+            }
             Some(step) => format!("{}: {step}", failed(unit)),
             None => failed(unit),
         };
@@ -123,7 +128,7 @@ impl Failure {
             host: found.host,
             verdict: found.verdict,
             denied,
-            error: error.because(failure),
+            error: error.because(outcome(&failure.message).to_owned()),
         }
     }
 }

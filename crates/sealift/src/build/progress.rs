@@ -59,7 +59,12 @@ impl Progress {
                 let (unit, id) = (self.unit.clone(), log.vertex);
                 self.events.tell(&Event::StepLog { unit, id, text });
             }
-            buildkit::Event::Warning(warning) => self.events.warn(warning.short),
+            buildkit::Event::Warning(warning) => self.events.tell(&Event::StepWarning {
+                unit: self.unit.clone(),
+                text: warning.short,
+                detail: warning.detail,
+                url: warning.url,
+            }),
         }
     }
 
@@ -86,13 +91,13 @@ impl Progress {
     fn vertex(&mut self, vertex: &buildkit::Vertex) {
         self.names
             .insert(vertex.digest.clone(), vertex.name.clone());
-        let failed = || vertex.error.clone().unwrap_or_default();
+        let failed = || outcome(vertex.error.as_deref().unwrap_or_default()).to_owned();
         let (key, state) = match vertex.state() {
             buildkit::State::Waiting => return,
             buildkit::State::Running => ("started", StepState::Started),
             buildkit::State::Cached => ("ended", StepState::Cached),
             buildkit::State::Done => ("ended", StepState::Done),
-            buildkit::State::Canceled => ("ended", StepState::Failed("canceled".to_owned())),
+            buildkit::State::Canceled => ("ended", StepState::Canceled),
             buildkit::State::Failed => ("ended", StepState::Failed(failed())),
         };
         // BuildKit may report the begin of a step behind its end, where two jobs share it; whoever
@@ -118,6 +123,16 @@ impl Progress {
             let cut = log.ceil_char_boundary(log.len() - LOG_MAX);
             log.drain(..cut);
         }
+    }
+}
+
+/// Returns how a step's process ended, without its command: that stands above it and in the
+/// Dockerfile's lines.
+pub(super) fn outcome(error: &str) -> &str {
+    let ended = "did not complete successfully: ";
+    match error.rsplit_once(ended) {
+        Some((command, outcome)) if command.starts_with("process \"") => outcome,
+        _ => error,
     }
 }
 
@@ -160,6 +175,19 @@ mod tests {
         assert_eq!(shown.lines().count(), LOG_LINES);
         assert!(shown.ends_with("line 99999\n100%\nlast é"), "{shown}");
         assert_eq!(progress.log_of("other"), "");
+    }
+
+    #[test]
+    fn the_outcome_of_a_step_is_told_without_its_command() {
+        for (error, told) in [
+            (
+                "process \"/bin/sh -c exit 3\" did not complete successfully: exit code: 3",
+                "exit code: 3",
+            ),
+            ("\"/a\": not found", "\"/a\": not found"),
+        ] {
+            assert_eq!(outcome(error), told);
+        }
     }
 
     #[test]

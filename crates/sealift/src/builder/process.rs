@@ -293,14 +293,17 @@ impl Process {
     fn failed(&self, what: &str) -> Error {
         let log = self.log();
         let tail = tail(&log).unwrap_or_default();
+        if tail.contains("runc does not exist") || tail.contains("no worker found") {
+            let text = "the managed buildkitd cannot run steps: there is no runc on PATH";
+            return Error::new(Kind::Builder, text)
+                .hint("install runc (Debian: apt-get install runc)")
+                .hint(format!("buildkitd's log is {}", log.display()));
+        }
         let error = Error::new(Kind::Builder, format!("the managed buildkitd {what}"))
             .excerpt(tail.clone())
             .hint(format!("its whole log is {}", log.display()));
         if tail.contains("operation not permitted") || tail.contains("permission denied") {
             return error.hint("run as root, or name a builder that runs: --builder ADDRESS");
-        }
-        if tail.contains("no worker found") {
-            return error.hint("install runc (Debian: apt-get install runc)");
         }
         error
     }

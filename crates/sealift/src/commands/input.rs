@@ -29,7 +29,7 @@ pub fn read(args: &InputArgs, settings: &Settings) -> Result<Input> {
         platforms,
         build_platform: Platform::host(),
         target: args.target.clone(),
-        build_args: argument::build_args(&args.build_arg, |name| settings.variable(name))?,
+        build_args: argument::build_args(&args.build_arg, |name| settings.value(name))?,
         contexts: contexts.collect::<Result<_>>()?,
     })
 }

@@ -121,7 +121,7 @@ fn secret(option: &str, settings: &Settings) -> Result<(String, Secret)> {
     }
     let id = id.or(file).or(variable).filter(|id| !id.is_empty());
     let id = id.ok_or_else(|| wrong(&shown, "id is missing"))?;
-    let variable = variable.or((file.is_none() && settings.variable(id).is_some()).then_some(id));
+    let variable = variable.or((file.is_none() && settings.value(id).is_some()).then_some(id));
     let bytes = match (variable, file) {
         (Some(name), _) => {
             let value = settings.environment.get(name);

@@ -31,6 +31,10 @@ impl Destination {
                  type=docker, or type=registry",
             )
         };
+        if option.is_empty() {
+            let text = "-o '': it names no output";
+            return Err(Error::new(Kind::Usage, text).hint("-o . writes into the current folder"));
+        }
         if option == "-" {
             return Err(wrong("a tar archive on standard output is not supported"));
         }
@@ -97,6 +101,7 @@ mod tests {
             assert_eq!(parse(option).unwrap(), wanted, "{option}");
         }
         for option in [
+            "",
             "-",
             "type=oci",
             "type=tar,dest=x",

@@ -122,7 +122,7 @@ impl Dockerfile {
             .to_string();
         let failed = |error: std::io::Error| {
             if error.kind() == std::io::ErrorKind::NotFound {
-                Error::new(Kind::Absent, format!("there is no Dockerfile at {shown}"))
+                Error::new(Kind::Absent, format!("there is no {shown}"))
                     .hint("name it with -f FILE")
             } else {
                 Error::new(Kind::Local, format!("cannot read {shown}")).because(error)

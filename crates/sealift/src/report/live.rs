@@ -235,13 +235,13 @@ impl Live {
 
     fn lines(&mut self, event: &Event) -> Vec<Line> {
         let style = match event {
-            Event::Warning { .. } => Style::Warning,
+            Event::Warning { .. } | Event::StepWarning { .. } => Style::Warning,
             Event::ImageFetched { .. }
             | Event::ImageCached { .. }
             | Event::BuildFinished { .. } => Style::Done,
             _ => Style::Plain,
         };
-        let whole = matches!(event, Event::Warning { .. } | Event::Delivered { .. });
+        let whole = style == Style::Warning || matches!(event, Event::Delivered { .. });
         let lines = self.plain.render(event).into_iter();
         let line = |text| Line {
             whole,
@@ -288,7 +288,7 @@ fn step(event: &Event) -> Option<Line> {
         StepState::Started => return None,
         StepState::Cached => ("CACHED ", Style::Done),
         StepState::Done => ("", Style::Done),
-        StepState::Failed(text) if text == "canceled" => ("CANCELED ", Style::Warning),
+        StepState::Canceled => ("CANCELED ", Style::Warning),
         StepState::Failed(_) => ("ERROR ", Style::Error),
     };
     let text = format!(" => {word}{} {name}", unit.platform);

@@ -18,6 +18,7 @@ pub struct Plain {
     steps: HashMap<(Unit, String), Step>,
     transfers: Option<Transfers>,
     limited: HashSet<String>,
+    warned: HashSet<String>,
 }
 
 #[derive(Debug)]
@@ -59,6 +60,12 @@ impl Plain {
                 seconds,
             } => self.step((unit, id), name, state, *seconds),
             Event::StepLog { unit, id, text } => self.log(unit, id, text),
+            // Each platform says the same.
+            Event::Warning { text } | Event::StepWarning { text, .. }
+                if !self.warned.insert(text.clone()) =>
+            {
+                Vec::new()
+            }
             Event::BuildFinished { unit, .. } => {
                 let mut lines = self.flush(unit);
                 lines.extend(wording::of(event, self.verbose));
@@ -117,6 +124,7 @@ impl Plain {
             StepState::Started => {}
             StepState::Cached => lines.push(format!("#{number} CACHED")),
             StepState::Done => lines.push(format!("#{number} DONE{time}")),
+            StepState::Canceled => lines.push(format!("#{number} CANCELED{time}")),
             StepState::Failed(text) => lines.push(format!("#{number} ERROR{time} {text}")),
         }
         lines

@@ -85,12 +85,11 @@ fn attempt(failed: &Attempt) -> String {
         image,
         host,
         text,
-        class,
         attempt,
         decision,
         ..
     } = failed;
-    format!("retry: {phase} {image} at {host}: {text} [{class}], attempt {attempt}: {decision}")
+    format!("retry: {phase} {image} at {host}: {text}, attempt {attempt}: {decision}")
 }
 
 fn host_total(total: &HostTotal) -> String {
@@ -204,6 +203,14 @@ fn run(event: &Event) -> Option<String> {
     Some(match event {
         Event::Note { text } => text.clone(),
         Event::Warning { text } => format!("warning: {text}"),
+        Event::StepWarning {
+            text, detail, url, ..
+        } => {
+            let mut lines = vec![format!("warning: {text}")];
+            let read_on = (!url.is_empty()).then(|| format!("read on: {url}"));
+            lines.extend(detail.iter().cloned().chain(read_on));
+            lines.join("\n  ")
+        }
         Event::Builder { address, platforms } => {
             format!("Using builder {address} ({})", platforms.join(", "))
         }

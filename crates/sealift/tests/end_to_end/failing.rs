@@ -38,7 +38,7 @@ fn an_absent_image_costs_one_request() {
     assert!(outcome.stderr.contains(&image), "{}", outcome.stderr);
     assert_eq!(scene.registry.requests().len() - before, 1);
     let told = format!(
-        "\n{}: 1 request, 0 B, failures: 1 ABSENT, ",
+        "\n{}: 1 request, 0 B, failures: 1 absent, ",
         scene.registry.host()
     );
     let (_, end) = outcome.stderr.split_once(&told).expect(&outcome.stderr);
@@ -54,19 +54,47 @@ fn a_failing_step_shows_the_lines_and_its_log() {
         .build(project.path(), &["--platform", "linux/amd64"])
         .failure();
     assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
-    let error = outcome.stderr.split("error: ").nth(1).unwrap();
-    for words in [
-        "RUN echo oh no; exit 7",
-        "| oh no",
-        "\nDockerfile:3\n",
-        "exit code: 7",
-    ] {
-        assert!(error.contains(words), "{words}: {error}");
-    }
+    let (progress, error) = outcome.stderr.split_once("error: ").unwrap();
+    let name = project.path().file_name().unwrap().to_str().unwrap();
+    assert_eq!(
+        error,
+        format!(
+            "{name} [default] does not build for linux/amd64: step [2/3] failed\n  because: exit code: 7\n\n\
+             the step's last lines:\n  | oh no\n\nDockerfile:3\n     1 | FROM busybox:1.36\n     \
+             2 | RUN echo before\n>    3 | RUN echo oh no; exit 7\n\n"
+        )
+    );
+    // The command stands once among the progress, too.
+    assert_eq!(
+        progress.matches("echo oh no; exit 7").count(),
+        1,
+        "{progress}"
+    );
     let log = std::fs::read_to_string(project.path().join(".build-failures.log")).unwrap();
     assert!(
-        log.contains(" phase=exec ") && log.contains(" class=USER "),
+        log.contains(" phase=exec ") && log.contains(" class=build "),
         "{log}"
+    );
+}
+
+#[test]
+fn what_buildkit_warns_of_is_said_once_with_its_url() {
+    let scene = Scene::new();
+    let project = Project::dockerfile("from busybox:1.36\nRUN true\n");
+    let outcome = scene.build(project.path(), &["--platform", BOTH]).success();
+    let warnings: Vec<_> = outcome
+        .stderr
+        .split("warning: ")
+        .skip(1)
+        .map(|text| text.lines().take_while(|line| !line.starts_with('#')))
+        .map(|lines| lines.collect::<Vec<_>>().join("\n"))
+        .collect();
+    assert_eq!(warnings.len(), 1, "{}", outcome.stderr);
+    assert!(
+        warnings[0].starts_with("ConsistentInstructionCasing: ")
+            && warnings[0].contains("\n  read on: https://docs.docker.com/"),
+        "{}",
+        warnings[0]
     );
 }
 
