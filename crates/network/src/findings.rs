@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sealift_config::{Place, Reader, Sourced};
+use sealift_registry::CredentialFile;
 use serde::Serialize;
 
 use super::endpoint::{Endpoint, HostRule, KeyPair, Scheme, Scope};
@@ -73,6 +74,18 @@ pub struct Account {
     pub from: Place,
 }
 
+impl Account {
+    /// Names what a helper keeps: the account of one host, or with `*` of all others.
+    pub(crate) fn of_helper(key: &str, helper: Sourced<String>) -> Self {
+        Self {
+            key: key.to_owned(),
+            name: None,
+            keeping: Keeping::Helper(helper.value),
+            from: helper.from,
+        }
+    }
+}
+
 /// The families of sources, which the `[network]` table can leave out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -104,7 +117,7 @@ impl Family {
 }
 
 /// Everything that one source says.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Findings {
     /// Mirrors and origins.
     pub rules: Vec<Rule>,
@@ -122,8 +135,8 @@ pub struct Findings {
     pub dns: Vec<Sourced<IpAddr>>,
     /// Accounts.
     pub accounts: Vec<Account>,
-    /// Files that the registry client reads accounts from.
-    pub account_files: Vec<PathBuf>,
+    /// The same accounts with their secrets, file by file.
+    pub account_files: Vec<CredentialFile>,
     /// The address of Docker's daemon.
     pub docker_host: Option<Sourced<String>>,
 }

@@ -27,6 +27,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use sealift_config::{Conflict, Ignored, Reader};
+use sealift_registry::CredentialFile;
 use serde::Serialize;
 
 pub use endpoint::{Endpoint, HostRule, KeyPair, Scheme, Scope, Serves};
@@ -111,8 +112,9 @@ pub struct Network {
     pub dns: Vec<Sourced<IpAddr>>,
     /// Accounts by name.
     pub accounts: Vec<Account>,
-    /// The files that hold the accounts, the first is asked first.
-    pub account_files: Vec<PathBuf>,
+    /// The same accounts with their secrets, file by file; the first is asked first.
+    #[serde(skip)]
+    pub account_files: Vec<CredentialFile>,
     /// The address of Docker's daemon.
     pub docker_host: Option<Sourced<String>>,
     /// What was found and does not take effect.

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use sealift_registry::credentials::{Candidate, Holder};
 use serde::Serialize;
 
 use sealift_config::{Conflict, Ignored, Place, Sourced};
@@ -156,7 +157,9 @@ impl Network {
                 .iter()
                 .map(|(name, _)| name.clone())
                 .collect(),
-            account: self.account(&endpoint.host, repository).map(describe),
+            account: self
+                .account(endpoint.host.as_str(), repository)
+                .map(candidate),
             proxy: proxy.map(|proxy| proxy.value.to_string()),
             proxy_reason,
             from: endpoint.from.clone(),
@@ -182,6 +185,15 @@ fn describe(account: &Account) -> String {
     };
     let name = account.name.as_deref().unwrap_or("(name unknown)");
     format!("{name}, {how} ({})", account.from)
+}
+
+/// Names the place of the account that is asked for first.
+fn candidate(candidate: Candidate<'_>) -> String {
+    let place = candidate.place;
+    match candidate.holder {
+        Holder::Helper(helper) => format!("an account of docker-credential-{helper} ({place})"),
+        Holder::Entry(credential) => format!("{}, stored ({place})", credential.account()),
+    }
 }
 
 impl TlsView {

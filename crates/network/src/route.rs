@@ -1,14 +1,12 @@
 //! Which endpoints an image is asked from, and how each of them is reached.
 
-use std::path::Path;
-
 use sealift_oci::Reference;
+use sealift_registry::credentials::Candidate;
 use sealift_transport::proxy::NoProxy;
 
 use super::endpoint::{Endpoint, HostRule, Scheme, Serves};
 use super::error::Error;
-use super::findings::{Account, Keeping};
-use super::host::{HUB, HUB_SERVER, Host};
+use super::host::Host;
 use super::merge::Known;
 use super::proxy::ProxyUrl;
 use super::{Network, Registry};
@@ -145,45 +143,14 @@ impl Network {
         }
     }
 
-    /// Returns the account that is asked for first at a host for a repository, by the first file
-    /// that has one: its helper for the host, its helper for all hosts, its own entry with the
-    /// longest path, Docker Hub's historical key.
+    /// Returns where the account for a repository at a host (`host[:port]`, as contacted) is looked
+    /// for first, by the order that the registry client has.
     #[must_use]
-    pub fn account(&self, host: &Host, repository: &str) -> Option<&Account> {
-        let hub = matches!(host.as_str(), HUB | HUB_SERVER | "index.docker.io");
-        let rank = |account: &Account| {
-            let key = bare(&account.key);
-            let (key_host, path) = key.split_once('/').unwrap_or((key, ""));
-            let named = key_host == host.as_str();
-            let historical = hub && matches!(key_host, "index.docker.io" | HUB | HUB_SERVER);
-            let below = repository.strip_prefix(path);
-            let inside = below
-                .is_some_and(|rest| path.is_empty() || rest.is_empty() || rest.starts_with('/'));
-            let helper = matches!(account.keeping, Keeping::Helper(_));
-            match (key, helper) {
-                ("*", _) => Some(10_000),
-                _ if !(inside && (named || historical)) => None,
-                (_, true) => Some(20_000),
-                _ if named => Some(5_000 + path.len()),
-                _ => Some(path.len()),
-            }
-        };
-        for file in &self.account_files {
-            let own = self.accounts.iter().filter(|account| is_in(account, file));
-            let usable = own.filter(|account| account.keeping != Keeping::Empty);
-            let mut best: Option<(usize, &Account)> = None;
-            for account in usable {
-                if let Some(rank) = rank(account)
-                    && best.is_none_or(|(known, _)| rank > known)
-                {
-                    best = Some((rank, account));
-                }
-            }
-            if let Some((_, account)) = best {
-                return Some(account);
-            }
-        }
-        None
+    pub fn account(&self, authority: &str, repository: &str) -> Option<Candidate<'_>> {
+        let files = self.account_files.iter();
+        files
+            .flat_map(|file| file.candidates(authority, repository))
+            .next()
     }
 }
 
@@ -191,20 +158,4 @@ fn host_of(registry: &str) -> Result<Host, Error> {
     Host::parse(registry).ok_or_else(|| Error::Host {
         registry: registry.to_owned(),
     })
-}
-
-fn is_in(account: &Account, file: &Path) -> bool {
-    account.from.path() == Some(file)
-}
-
-/// Takes the scheme and the API's version off a key: `https://index.docker.io/v1/`.
-fn bare(key: &str) -> &str {
-    let key = key
-        .strip_prefix("https://")
-        .or_else(|| key.strip_prefix("http://"))
-        .unwrap_or(key);
-    let key = key.trim_end_matches('/');
-    key.strip_suffix("/v1")
-        .or_else(|| key.strip_suffix("/v2"))
-        .unwrap_or(key)
 }

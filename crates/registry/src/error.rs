@@ -16,14 +16,6 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A credential file can't be read.
-    #[error("{}: {reason}", path.display())]
-    Credentials {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
     /// The registry's name can't be made into an address.
     #[error("the registry {registry} has no usable address")]
     Address {
@@ -192,10 +184,7 @@ impl Error {
             Self::Store(source) => of_store(source),
             Self::NoRoom { .. } => Class::Disk,
             Self::ForeignLayer { .. } | Self::Incomplete { .. } => Class::Absent,
-            Self::Credentials { .. }
-            | Self::Address { .. }
-            | Self::Forbidden { .. }
-            | Self::Immutable { .. } => Class::Config,
+            Self::Address { .. } | Self::Forbidden { .. } | Self::Immutable { .. } => Class::Config,
             Self::Interrupted { .. } => Class::Network,
         }
     }

@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::{HeaderName, HeaderValue};
 use sealift_config::Place;
 use sealift_oci::{Reference, Repository};
-use sealift_registry::credentials::Helpers;
-use sealift_registry::{CredentialFile, Credentials, RouteAnswer, Routes};
+use sealift_registry::{RouteAnswer, Routes};
 use sealift_transport::proxy::{NoProxy, Proxies, Proxy};
 use sealift_transport::settings::{HostSettings, Identity};
 use sealift_transport::{self as transport, Route, Tls};
@@ -50,9 +49,6 @@ pub enum Error {
         /// The endpoint's place.
         from: Place,
     },
-    /// A credential file that cannot be used.
-    #[error(transparent)]
-    Credentials(Box<sealift_registry::Error>),
     /// An image that a configuration forbids.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -117,19 +113,6 @@ fn tls(rule: &HostRule) -> Tls {
         }),
         skip_verify: rule.verify.as_ref().is_some_and(|verify| !verify.value),
     }
-}
-
-/// Reads the credential files, those with precedence first.
-///
-/// # Errors
-/// [`Error::Credentials`].
-pub fn credentials(network: &Network, helpers: Helpers) -> Result<Credentials, Error> {
-    let mut files = Vec::new();
-    for path in &network.account_files {
-        let file = CredentialFile::read(path);
-        files.extend(file.map_err(|error| Error::Credentials(Box::new(error)))?);
-    }
-    Ok(Credentials::new(files, helpers))
 }
 
 /// Resolves a name to its addresses; none where it has none.

@@ -33,12 +33,7 @@ pub fn read_accounts(
     }
     for found in found {
         if let Some(document) = reader.parse(found, json::parse) {
-            findings
-                .accounts
-                .extend(docker_config::accounts(&document, reader));
-            findings
-                .account_files
-                .extend(document.at.path().map(Path::to_owned));
+            docker_config::accounts(&document, &mut findings, reader);
         }
     }
     findings

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use sealift_config::{Entry, Node, Place, Reader, Sourced, json};
+use sealift_registry::{CredentialFile, Secret, credentials};
 
 use crate::findings::{Account, Findings, Keeping};
 use crate::proxy::no_proxy_entries;
@@ -34,10 +32,7 @@ pub fn read(
         );
     }
     if let Some(document) = &document {
-        findings
-            .account_files
-            .extend(document.at.path().map(Path::to_owned));
-        findings.accounts = accounts(document, reader);
+        accounts(document, &mut findings, reader);
         let host = findings
             .docker_host
             .as_ref()
@@ -137,9 +132,9 @@ fn step_proxies(document: &Node, host: Option<&str>, reader: &mut Reader<'_>) ->
     proxies
 }
 
-/// Reads accounts, by name alone, from a file in the format of config.json; auth.json has it too.
-pub(super) fn accounts(document: &Node, reader: &mut Reader<'_>) -> Vec<Account> {
-    let mut accounts = Vec::new();
+/// Reads the accounts of a file in the format of config.json; auth.json has it too.
+pub(super) fn accounts(document: &Node, findings: &mut Findings, reader: &mut Reader<'_>) {
+    let mut file = CredentialFile::default();
     let store = document.entry("credsStore");
     let store = store.and_then(|entry| reader.string(entry));
     let store = store.filter(|store| !store.value.is_empty());
@@ -147,81 +142,75 @@ pub(super) fn accounts(document: &Node, reader: &mut Reader<'_>) -> Vec<Account>
         match entry.key.as_str() {
             "auths" => {
                 for entry in reader.table(entry) {
-                    let helper = store.as_ref().map(|store| store.value.as_str());
-                    accounts.extend(account(entry, helper, reader));
+                    if let Some(mut account) = account(entry, &mut file, reader) {
+                        if let (Keeping::Empty, Some(store)) = (&account.keeping, &store) {
+                            account.keeping = Keeping::Helper(store.value.clone());
+                        }
+                        findings.accounts.push(account);
+                    }
                 }
             }
             "credHelpers" => {
                 for entry in reader.table(entry) {
                     if let Some(helper) = reader.string(entry) {
-                        accounts.push(Account {
-                            key: entry.key.clone(),
-                            name: None,
-                            keeping: Keeping::Helper(helper.value),
-                            from: helper.from,
-                        });
+                        file.add_helper(&entry.key, &helper.value, &helper.from.to_string());
+                        findings
+                            .accounts
+                            .push(Account::of_helper(&entry.key, helper));
                     }
                 }
             }
             _ => {}
         }
     }
-    accounts.extend(store.map(|store| Account {
-        key: "*".to_owned(),
-        name: None,
-        keeping: Keeping::Helper(store.value),
-        from: store.from,
-    }));
-    accounts
+    if let Some(store) = store {
+        file.set_store(&store.value, &store.from.to_string());
+        findings.accounts.push(Account::of_helper("*", store));
+    }
+    findings.account_files.push(file);
 }
 
-fn account(entry: &Entry, store: Option<&str>, reader: &mut Reader<'_>) -> Option<Account> {
-    let at = entry.at.clone();
-    let mut name = None;
-    let mut stored = false;
+/// Reads one entry of `auths`. One that is malformed concerns its own host alone.
+fn account(entry: &Entry, file: &mut CredentialFile, reader: &mut Reader<'_>) -> Option<Account> {
+    let mut fields = credentials::Entry::default();
     for field in reader.table(entry) {
-        match field.key.as_str() {
-            "username" => name = reader.string(field).map(|text| text.value).or(name),
-            "auth" => {
-                let Some(text) = reader.string(field) else {
-                    continue;
-                };
-                if text.value.is_empty() {
-                    continue;
-                }
-                let Some(user) = user_of(&text.value) else {
-                    let reason = "auth: expected the base64 form of NAME:PASSWORD";
-                    reader.problem(text.from, reason);
-                    return None;
-                };
-                stored = true;
-                name.get_or_insert(user);
+        let slot = match field.key.as_str() {
+            "username" => {
+                fields.username = reader.string(field)?.value;
+                continue;
             }
-            "password" | "identitytoken" | "registrytoken" => {
-                stored |= reader
-                    .string(field)
-                    .is_some_and(|text| !text.value.is_empty());
-            }
-            _ => {}
-        }
+            "auth" => &mut fields.auth,
+            "password" => &mut fields.password,
+            "identitytoken" => &mut fields.identity_token,
+            "registrytoken" => &mut fields.registry_token,
+            _ => continue,
+        };
+        *slot = Secret::new(reader.string(field)?.value);
     }
-    let keeping = match store {
-        _ if stored => Keeping::Stored,
-        Some(helper) => Keeping::Helper(helper.to_owned()),
-        None => Keeping::Empty,
+    let name = fields.name();
+    let secrets = [
+        &fields.auth,
+        &fields.password,
+        &fields.identity_token,
+        &fields.registry_token,
+    ];
+    let keeping = if secrets.iter().all(|secret| secret.is_empty()) {
+        Keeping::Empty
+    } else {
+        Keeping::Stored
     };
+    let from = entry.at.clone();
+    if let Err(error) = file.add_entry(&entry.key, fields, &from.to_string()) {
+        let what = format!("the account of {}", entry.key);
+        reader.warn(what, error.to_string(), from);
+        return None;
+    }
     Some(Account {
         key: entry.key.clone(),
         name,
         keeping,
-        from: at,
+        from,
     })
-}
-
-fn user_of(auth: &str) -> Option<String> {
-    let bytes = STANDARD.decode(auth.trim()).ok()?;
-    let text = String::from_utf8(bytes).ok()?;
-    text.split_once(':').map(|(user, _)| user.to_owned())
 }
 
 /// Returns Docker's configuration folder.

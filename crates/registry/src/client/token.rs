@@ -64,9 +64,7 @@ impl Client {
             .credentials
             .lookup(&wanted.host, repository)
             .await;
-        let credential = found
-            .map(|found| found.credential)
-            .filter(|_| realm.is_trusted());
+        let credential = found.filter(|_| realm.is_trusted());
         if let Some(Credential::Bearer(token)) = credential {
             let life = Duration::from_secs(60);
             return Ok(GrantedToken { token, life });

@@ -1,150 +1,124 @@
-//! One credential file: Docker's `config.json` or containers' `auth.json`, which share a form.
+//! The accounts of one credential file: Docker's `config.json` or containers' `auth.json`, which
+//! share a form. Who reads the file fills it in; here is the order in which its entries count.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 
 use super::Credential;
-use crate::error::{Error, Result};
 use crate::secret::Secret;
 
-/// A parsed credential file.
-#[derive(Debug, Clone)]
+/// The accounts of one file.
+#[derive(Debug, Clone, Default)]
 pub struct CredentialFile {
-    path: PathBuf,
     /// By `host[:port][/path]`.
-    entries: BTreeMap<String, Credential>,
-    /// Helper names by `host[:port][/path]`.
-    helpers: BTreeMap<String, String>,
-    store: Option<String>,
+    entries: BTreeMap<String, Kept<Credential>>,
+    /// Helper names by `host[:port][/path]`. An empty name switches the store off for that host.
+    helpers: BTreeMap<String, Kept<String>>,
+    store: Option<Kept<String>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Document {
-    #[serde(default)]
-    auths: Option<BTreeMap<String, Option<Entry>>>,
-    #[serde(default)]
-    creds_store: Option<String>,
-    #[serde(default)]
-    cred_helpers: Option<BTreeMap<String, String>>,
+#[derive(Debug, Clone)]
+struct Kept<T> {
+    value: T,
+    place: String,
 }
 
-#[derive(Deserialize)]
-struct Entry {
-    auth: Option<Secret>,
-    username: Option<String>,
-    password: Option<Secret>,
-    identitytoken: Option<Secret>,
-    registrytoken: Option<Secret>,
+/// What a file holds for one host, as it is written.
+#[derive(Debug, Default)]
+pub struct Entry {
+    /// base64 of `user:password`.
+    pub auth: Secret,
+    /// The user's name.
+    pub username: String,
+    /// The password.
+    pub password: Secret,
+    /// An OAuth 2 refresh token.
+    pub identity_token: Secret,
+    /// A bearer token.
+    pub registry_token: Secret,
+}
+
+/// Why an entry is no account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedAuth {
+    /// `auth` is something else than base64.
+    #[error("its auth is not base64")]
+    Base64,
+    /// `auth` does not hold text.
+    #[error("its auth is not base64 of text")]
+    Text,
+    /// `auth` holds no colon.
+    #[error("its auth is not base64 of NAME:PASSWORD")]
+    Colon,
+}
+
+/// A place where a host's account may be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate<'a> {
+    /// Who has it.
+    pub holder: Holder<'a>,
+    /// Where the file says so.
+    pub place: &'a str,
+}
+
+/// Who has an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder<'a> {
+    /// A helper of this name, which may turn out to have none.
+    Helper(&'a str),
+    /// The file itself.
+    Entry(&'a Credential),
 }
 
 impl CredentialFile {
-    /// Reads a file; nothing where it does not exist.
+    /// Adds the entry of a key of `auths`. One without a secret is left out.
     ///
     /// # Errors
-    /// [`Error::Credentials`] where it cannot be read or is malformed.
-    pub fn read(path: impl Into<PathBuf>) -> Result<Option<Self>> {
-        let path = path.into();
-        match std::fs::read(&path) {
-            Ok(bytes) => Self::parse(path, &bytes).map(Some),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::Credentials {
-                path,
-                reason: error.to_string(),
-            }),
+    /// [`MalformedAuth`], which does not repeat what is written.
+    pub fn add_entry(&mut self, key: &str, entry: Entry, place: &str) -> Result<(), MalformedAuth> {
+        if let Some(value) = entry.credential()? {
+            let place = place.to_owned();
+            self.entries.insert(normalize(key), Kept { value, place });
         }
+        Ok(())
     }
 
-    /// Parses a file's text.
-    ///
-    /// # Errors
-    /// [`Error::Credentials`] where it is no JSON of that form. The message holds a place, never
-    /// the text.
-    pub fn parse(path: impl Into<PathBuf>, bytes: &[u8]) -> Result<Self> {
-        let path = path.into();
-        if bytes.trim_ascii().is_empty() {
-            // Docker creates its file empty before it first writes it.
-            return Ok(Self {
-                path,
-                entries: BTreeMap::new(),
-                helpers: BTreeMap::new(),
-                store: None,
-            });
-        }
-        let document: Document = match serde_json::from_slice(bytes) {
-            Ok(document) => document,
-            Err(error) => {
-                // serde_json's own words may quote a value, which may be a password.
-                let reason = format!(
-                    "not valid JSON of that form, line {} column {}",
-                    error.line(),
-                    error.column()
-                );
-                return Err(Error::Credentials { path, reason });
-            }
-        };
-        let mut entries = BTreeMap::new();
-        for (key, entry) in document.auths.unwrap_or_default() {
-            let Some(entry) = entry else { continue };
-            let credential = entry.credential().map_err(|reason| Error::Credentials {
-                path: path.clone(),
-                reason: format!("{reason} of {key:?}"),
-            })?;
-            if let Some(credential) = credential {
-                entries.insert(normalize(&key), credential);
-            }
-        }
-        let helpers = document.cred_helpers.unwrap_or_default();
-        let helpers = helpers
-            .into_iter()
-            .map(|(key, name)| (normalize(&key), name));
-        Ok(Self {
-            path,
-            entries,
-            helpers: helpers.collect(),
-            store: document.creds_store.filter(|name| !name.is_empty()),
-        })
+    /// Adds the helper of a key of `credHelpers`.
+    pub fn add_helper(&mut self, key: &str, helper: &str, place: &str) {
+        self.helpers.insert(normalize(key), kept(helper, place));
     }
 
-    /// Returns where it was read from.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Sets the helper for all other hosts, `credsStore`.
+    pub fn set_store(&mut self, helper: &str, place: &str) {
+        self.store = Some(kept(helper, place)).filter(|kept| !kept.value.is_empty());
     }
 
-    /// Returns the credentials that the file holds itself, by key.
-    pub fn entries(&self) -> impl Iterator<Item = (&str, &Credential)> {
-        self.entries
-            .iter()
-            .map(|(key, credential)| (key.as_str(), credential))
+    /// Returns where the account of a host (`host[:port]`, as contacted) for a repository is looked
+    /// for, in this order: the host's helper, else the store; then the file's own entry.
+    pub fn candidates(&self, host: &str, repository: &str) -> impl Iterator<Item = Candidate<'_>> {
+        let keys = host_keys(host);
+        let helper = self.helper(&keys).map(|kept| Candidate {
+            holder: Holder::Helper(&kept.value),
+            place: &kept.place,
+        });
+        let entry = self.entry(&keys, repository).map(|kept| Candidate {
+            holder: Holder::Entry(&kept.value),
+            place: &kept.place,
+        });
+        helper.into_iter().chain(entry)
     }
 
-    /// Returns the helpers named for a host, by key, and the store for all others.
-    pub fn helpers(&self) -> impl Iterator<Item = (&str, &str)> {
-        let store = self.store.as_deref().map(|name| ("*", name));
-        let named = self
-            .helpers
-            .iter()
-            .map(|(key, name)| (key.as_str(), name.as_str()));
-        named.chain(store)
-    }
-
-    /// Returns the helper to ask for a host: its own, else the store.
-    pub(super) fn helper(&self, keys: &[&str]) -> Option<&str> {
+    fn helper(&self, keys: &[&str]) -> Option<&Kept<String>> {
         let own = keys.iter().find_map(|key| self.helpers.get(*key));
-        // An empty name switches the store off for that host.
         own.or(self.store.as_ref())
-            .map(String::as_str)
-            .filter(|name| !name.is_empty())
+            .filter(|kept| !kept.value.is_empty())
     }
 
     /// Returns the entry for a repository of a host: the longest path that is a prefix of it by
     /// whole segments, then the host's own.
-    pub(super) fn entry(&self, keys: &[&str], repository: &str) -> Option<&Credential> {
+    fn entry(&self, keys: &[&str], repository: &str) -> Option<&Kept<Credential>> {
         keys.iter().find_map(|host| {
             let mut path = repository;
             loop {
@@ -160,29 +134,40 @@ impl CredentialFile {
     }
 }
 
+fn kept(helper: &str, place: &str) -> Kept<String> {
+    Kept {
+        value: helper.to_owned(),
+        place: place.to_owned(),
+    }
+}
+
 impl Entry {
-    fn credential(self) -> std::result::Result<Option<Credential>, &'static str> {
-        let given = |secret: &Secret| !secret.is_empty();
-        if let Some(token) = self.registrytoken.filter(given) {
-            return Ok(Some(Credential::Bearer(token)));
+    /// Returns the user's name, where the entry tells it.
+    #[must_use]
+    pub fn name(&self) -> Option<String> {
+        let decoded = decode(&self.auth).ok().map(|(name, _)| name);
+        decoded
+            .or_else(|| Some(self.username.clone()))
+            .filter(|name| !name.is_empty())
+    }
+
+    fn credential(self) -> Result<Option<Credential>, MalformedAuth> {
+        if !self.registry_token.is_empty() {
+            return Ok(Some(Credential::Bearer(self.registry_token)));
         }
-        let decoded = self
-            .auth
-            .filter(given)
-            .map(|auth| decode(&auth))
-            .transpose()?;
-        let (username, password) = match decoded {
-            Some((username, password)) => (Some(username), Some(password)),
-            None => (self.username, self.password),
+        let (username, password) = if self.auth.is_empty() {
+            (self.username, self.password)
+        } else {
+            decode(&self.auth)?
         };
-        let username = username.filter(|name| !name.is_empty());
-        if let Some(token) = self.identitytoken.filter(given) {
-            return Ok(Some(Credential::Identity { username, token }));
+        if !self.identity_token.is_empty() {
+            return Ok(Some(Credential::Identity {
+                username: Some(username).filter(|name| !name.is_empty()),
+                token: self.identity_token,
+            }));
         }
-        Ok(match (username, password) {
-            (Some(username), Some(password)) => Some(Credential::of(username, password)),
-            _ => None,
-        })
+        let complete = !username.is_empty() && !password.is_empty();
+        Ok(complete.then(|| Credential::of(username, password)))
     }
 }
 
@@ -199,18 +184,34 @@ impl Credential {
     }
 }
 
-/// `auth` is base64 of `user:password`.
-fn decode(auth: &Secret) -> std::result::Result<(String, Secret), &'static str> {
-    let bytes = STANDARD
-        .decode(auth.expose().trim())
-        .map_err(|_| "\"auth\" is not base64")?;
-    let text = String::from_utf8(bytes).map_err(|_| "\"auth\" is not text")?;
-    let (username, password) = text.split_once(':').ok_or("\"auth\" has no colon")?;
+fn decode(auth: &Secret) -> Result<(String, Secret), MalformedAuth> {
+    let bytes = STANDARD.decode(auth.expose().trim());
+    let text = String::from_utf8(bytes.map_err(|_| MalformedAuth::Base64)?);
+    let text = text.map_err(|_| MalformedAuth::Text)?;
+    let (username, password) = text.split_once(':').ok_or(MalformedAuth::Colon)?;
     // Docker pads old entries with NUL.
-    Ok((
-        username.to_owned(),
-        Secret::new(password.trim_end_matches('\0')),
-    ))
+    let password = Secret::new(password.trim_end_matches('\0'));
+    Ok((username.to_owned(), password))
+}
+
+/// The key of Docker Hub's account in Docker's own files.
+pub(super) const HUB_KEY: &str = "https://index.docker.io/v1/";
+/// Docker Hub's name, under which podman keeps its account.
+pub(super) const HUB: &str = "docker.io";
+
+/// The keys under which a host's entry may stand, best first. The Hub's registry, its name and
+/// its historical index are one.
+fn host_keys(host: &str) -> Vec<&str> {
+    if is_hub(host) {
+        vec![HUB, "index.docker.io", "registry-1.docker.io"]
+    } else {
+        vec![host]
+    }
+}
+
+/// Returns whether a host is one of Docker Hub's.
+pub(super) fn is_hub(host: &str) -> bool {
+    matches!(host, "registry-1.docker.io" | "index.docker.io" | HUB)
 }
 
 /// Brings keys to `host[:port][/path]`: old ones are addresses (`https://host/v1/`).
@@ -231,12 +232,6 @@ fn normalize(key: &str) -> String {
 mod tests {
     use super::*;
 
-    fn entry(text: &str) -> Result<Option<Credential>> {
-        let text = format!(r#"{{"auths":{{"h":{text}}}}}"#);
-        let file = CredentialFile::parse("f", text.as_bytes())?;
-        Ok(file.entry(&["h"], "r").cloned())
-    }
-
     fn basic(username: &str, password: &str) -> Credential {
         Credential::Basic {
             username: username.to_owned(),
@@ -245,50 +240,54 @@ mod tests {
     }
 
     #[test]
-    fn reads_every_form_of_entry() {
+    fn takes_every_form_of_entry() {
         let identity = |username: Option<&str>| Credential::Identity {
             username: username.map(str::to_owned),
             token: "t".into(),
         };
+        let auth = |text: &str| Entry {
+            auth: text.into(),
+            ..Entry::default()
+        };
+        let named = |name: &str, password: &str| Entry {
+            username: name.to_owned(),
+            password: password.into(),
+            ..Entry::default()
+        };
         let cases = [
-            (r#"{"auth":"dTpwOnc="}"#, Some(basic("u", "p:w"))),
-            (r#"{"username":"u","password":"p"}"#, Some(basic("u", "p"))),
+            (auth("dTpwOnc="), Ok(Some(basic("u", "p:w")))),
+            (named("u", "p"), Ok(Some(basic("u", "p")))),
             (
-                r#"{"auth":"dTo=","identitytoken":"t"}"#,
-                Some(identity(Some("u"))),
-            ),
-            (r#"{"identitytoken":"t"}"#, Some(identity(None))),
-            (
-                r#"{"username":"<token>","password":"t"}"#,
-                Some(identity(None)),
+                Entry {
+                    identity_token: "t".into(),
+                    ..auth("dTo=")
+                },
+                Ok(Some(identity(Some("u")))),
             ),
             (
-                r#"{"registrytoken":"t"}"#,
-                Some(Credential::Bearer("t".into())),
+                Entry {
+                    identity_token: "t".into(),
+                    ..Entry::default()
+                },
+                Ok(Some(identity(None))),
             ),
-            ("{}", None),
-            ("null", None),
-            (r#"{"email":"x@y"}"#, None),
+            (named("<token>", "t"), Ok(Some(identity(None)))),
+            (
+                Entry {
+                    registry_token: "t".into(),
+                    ..Entry::default()
+                },
+                Ok(Some(Credential::Bearer("t".into()))),
+            ),
+            (Entry::default(), Ok(None)),
+            (auth("hunter2!"), Err(MalformedAuth::Base64)),
+            (auth("/w=="), Err(MalformedAuth::Text)),
+            (auth("dXA="), Err(MalformedAuth::Colon)),
         ];
-        for (text, expected) in cases {
-            assert_eq!(entry(text).unwrap(), expected, "{text}");
+        for (entry, expected) in cases {
+            let text = format!("{entry:?}");
+            assert_eq!(entry.credential(), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn errors_name_the_file_and_never_the_secret() {
-        for text in [
-            r#"{"auth":"hunter2!"}"#,
-            r#"{"password":["hunter2"]}"#,
-            r#""hunter2""#,
-        ] {
-            let message = entry(text).unwrap_err().to_string();
-            assert!(
-                message.starts_with("f: ") && !message.contains("hunter2"),
-                "{message}"
-            );
-        }
-        assert!(CredentialFile::parse("f", b"").unwrap().entries.is_empty());
     }
 
     #[test]
@@ -305,12 +304,30 @@ mod tests {
     }
 
     #[test]
-    fn a_hosts_helper_comes_before_the_store() {
-        let text =
-            br#"{"credsStore":"desktop","credHelpers":{"gcr.io":"gcloud","off.example":""}}"#;
-        let file = CredentialFile::parse("f", text).unwrap();
-        assert_eq!(file.helper(&["gcr.io"]), Some("gcloud"));
-        assert_eq!(file.helper(&["h"]), Some("desktop"));
-        assert_eq!(file.helper(&["off.example"]), None);
+    fn a_hosts_helper_comes_before_the_store_and_both_before_an_entry() {
+        let mut file = CredentialFile::default();
+        file.set_store("desktop", "f:1");
+        file.add_helper("gcr.io", "gcloud", "f:2");
+        file.add_helper("off.example", "", "f:3");
+        for host in ["h", "off.example"] {
+            let entry = Entry {
+                auth: "dTpw".into(),
+                ..Entry::default()
+            };
+            file.add_entry(host, entry, "f:4").unwrap();
+        }
+        let account = basic("u", "p");
+        let of = |host| file.candidates(host, "r").collect::<Vec<_>>();
+        let helper = |name, place| Candidate {
+            holder: Holder::Helper(name),
+            place,
+        };
+        let entry = Candidate {
+            holder: Holder::Entry(&account),
+            place: "f:4",
+        };
+        assert_eq!(of("gcr.io"), [helper("gcloud", "f:2")]);
+        assert_eq!(of("h"), [helper("desktop", "f:1"), entry]);
+        assert_eq!(of("off.example"), [entry]);
     }
 }

@@ -8,13 +8,13 @@ mod program;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-pub use file::CredentialFile;
+pub use file::{Candidate, CredentialFile, Entry, Holder, MalformedAuth};
+use file::{HUB, HUB_KEY, is_hub};
 pub use program::HelperFailure;
 
 use crate::secret::Secret;
@@ -52,20 +52,11 @@ impl Credential {
     }
 }
 
-/// A credential and where it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// The credential.
-    pub credential: Credential,
-    /// The file or the helper that it came from.
-    pub source: String,
-}
-
 /// What a lookup came to.
 #[derive(Debug, Clone, Default)]
 pub struct Lookup {
     /// The credential, where there is one.
-    pub found: Option<Found>,
+    pub found: Option<Credential>,
     /// Helpers that failed on the way: not fatal, since most images are public, but the reason to
     /// show when the registry then refuses.
     pub failures: Vec<HelperFailure>,
@@ -137,7 +128,7 @@ impl Credentials {
     pub fn with(self, host: &str, credential: Credential) -> Self {
         let inner = &self.inner;
         let mut given = inner.given.clone();
-        given.insert(host.to_owned(), credential);
+        given.insert(if is_hub(host) { HUB } else { host }.to_owned(), credential);
         Self {
             inner: Arc::new(Inner {
                 given,
@@ -148,65 +139,54 @@ impl Credentials {
         }
     }
 
-    /// Returns the files that are asked.
-    #[must_use]
-    pub fn files(&self) -> &[CredentialFile] {
-        &self.inner.files
-    }
-
     /// Looks up what to show to a host (`host[:port]`, as contacted) for a repository's path.
     /// A helper is asked once in a process, and a few times where it fails; all others wait for its
     /// answer.
     pub async fn lookup(&self, host: &str, repository: &str) -> Lookup {
-        let keys = host_keys(host);
-        let given = keys.iter().find_map(|key| self.inner.given.get(*key));
-        if let Some(credential) = given {
-            return Lookup {
-                found: Some(Found {
-                    credential: credential.clone(),
-                    source: "given".to_owned(),
-                }),
-                failures: Vec::new(),
-            };
+        let mut lookup = Lookup::default();
+        let keys = if is_hub(host) { HUB } else { host };
+        if let Some(credential) = self.inner.given.get(keys) {
+            lookup.found = Some(credential.clone());
+            return lookup;
         }
-        let mut failures = Vec::new();
         for file in &self.inner.files {
-            if let Some(name) = file.helper(&keys) {
-                // Docker keeps the Hub's entry under its historical address, podman under its name.
-                let hub = keys.contains(&HUB);
-                let servers = if hub {
-                    &[HUB_KEY, HUB][..]
-                } else {
-                    &[host][..]
+            for candidate in file.candidates(host, repository) {
+                lookup.found = match candidate.holder {
+                    Holder::Entry(credential) => Some(credential.clone()),
+                    Holder::Helper(name) => self.ask_helper(name, host, &mut lookup.failures).await,
                 };
-                for server in servers {
-                    match self.ask(name, server).await {
-                        Ok(Some(credential)) => {
-                            let source =
-                                format!("docker-credential-{name} ({})", file.path().display());
-                            let found = Some(Found { credential, source });
-                            return Lookup { found, failures };
-                        }
-                        Ok(None) => {}
-                        Err(failure) => {
-                            failures.push(failure);
-                            break;
-                        }
-                    }
+                if lookup.found.is_some() {
+                    return lookup;
                 }
             }
-            if let Some(credential) = file.entry(&keys, repository) {
-                let found = Some(Found {
-                    credential: credential.clone(),
-                    source: file.path().display().to_string(),
-                });
-                return Lookup { found, failures };
+        }
+        lookup
+    }
+
+    /// Asks a helper for a host. Docker keeps the Hub's account under its historical address, podman
+    /// under its name.
+    async fn ask_helper(
+        &self,
+        name: &str,
+        host: &str,
+        failures: &mut Vec<HelperFailure>,
+    ) -> Option<Credential> {
+        let servers: &[&str] = if is_hub(host) {
+            &[HUB_KEY, HUB]
+        } else {
+            &[host]
+        };
+        for server in servers {
+            match self.ask(name, server).await {
+                Ok(None) => {}
+                Ok(found) => return found,
+                Err(failure) => {
+                    failures.push(failure);
+                    return None;
+                }
             }
         }
-        Lookup {
-            found: None,
-            failures,
-        }
+        None
     }
 
     async fn ask(&self, helper: &str, server: &str) -> Answer {
@@ -229,33 +209,6 @@ impl Credentials {
         let answers = &self.inner.answers;
         answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Lists the account that each file has for each key, for people: path, key, account.
-    #[must_use]
-    pub fn accounts(&self) -> Vec<(PathBuf, String, String)> {
-        let of_file = |file: &CredentialFile| {
-            let entries = file.entries().map(|(key, credential)| {
-                let account = credential.account().to_owned();
-                (file.path().to_owned(), key.to_owned(), account)
-            });
-            entries.collect::<Vec<_>>()
-        };
-        self.inner.files.iter().flat_map(of_file).collect()
-    }
-}
-
-const HUB: &str = "docker.io";
-const HUB_KEY: &str = "https://index.docker.io/v1/";
-
-/// The keys under which a host's entry may stand, best first. The Hub's registry, its name and
-/// its historical index are one.
-fn host_keys(host: &str) -> Vec<&str> {
-    match host {
-        "registry-1.docker.io" | "index.docker.io" | HUB => {
-            vec![HUB, "index.docker.io", "registry-1.docker.io"]
-        }
-        _ => vec![host],
-    }
 }
 
 #[cfg(test)]
@@ -269,14 +222,33 @@ mod tests {
         }
     }
 
-    fn files(texts: &[&str]) -> Credentials {
-        let parse = |text: &&str| CredentialFile::parse("config.json", text.as_bytes()).unwrap();
-        Credentials::new(texts.iter().map(parse).collect(), Helpers::default())
+    fn file(accounts: &[(&str, &str)]) -> CredentialFile {
+        let mut file = CredentialFile::default();
+        for (key, name) in accounts {
+            let entry = Entry {
+                username: (*name).to_owned(),
+                password: "p".into(),
+                ..Entry::default()
+            };
+            file.add_entry(key, entry, "config.json:1").unwrap();
+        }
+        file
+    }
+
+    fn files(files: &[&[(&str, &str)]]) -> Credentials {
+        let files = files.iter().map(|accounts| file(accounts));
+        Credentials::new(files.collect(), Helpers::default())
+    }
+
+    fn store() -> CredentialFile {
+        let mut file = file(&[("x", "x")]);
+        file.set_store("test", "config.json:1");
+        file
     }
 
     async fn account(credentials: &Credentials, host: &str, repository: &str) -> Option<String> {
         let found = credentials.lookup(host, repository).await.found?;
-        Some(found.credential.account().to_owned())
+        Some(found.account().to_owned())
     }
 
     #[tokio::test]
@@ -287,8 +259,7 @@ mod tests {
             "registry-1.docker.io",
             "index.docker.io",
         ] {
-            let text = format!(r#"{{"auths":{{"{key}":{{"username":"u","password":"p"}}}}}}"#);
-            let credentials = files(&[&text]);
+            let credentials = files(&[&[(key, "u")]]);
             assert_eq!(
                 account(&credentials, "registry-1.docker.io", "library/x")
                     .await
@@ -312,7 +283,7 @@ mod tests {
 
     #[tokio::test]
     async fn ports_are_part_of_a_host() {
-        let credentials = files(&[r#"{"auths":{"h:5000":{"username":"u","password":"p"}}}"#]);
+        let credentials = files(&[&[("h:5000", "u")]]);
         assert_eq!(account(&credentials, "h:5000", "a").await.unwrap(), "u");
         assert_eq!(account(&credentials, "h", "a").await, None);
         assert_eq!(account(&credentials, "h:443", "a").await, None);
@@ -320,10 +291,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_longest_path_wins_by_whole_segments() {
-        let credentials = files(&[r#"{"auths":{
-            "quay.io":{"username":"host","password":"p"},
-            "quay.io/a":{"username":"a","password":"p"},
-            "quay.io/a/b":{"username":"ab","password":"p"}}}"#]);
+        let credentials = files(&[&[
+            ("quay.io", "host"),
+            ("quay.io/a", "a"),
+            ("quay.io/a/b", "ab"),
+        ]]);
         for (repository, expected) in [
             ("a/b/c", "ab"),
             ("a/b", "ab"),
@@ -340,10 +312,7 @@ mod tests {
 
     #[tokio::test]
     async fn given_credentials_and_earlier_files_come_first() {
-        let credentials = files(&[
-            r#"{"auths":{"a":{"username":"first","password":"p"}}}"#,
-            r#"{"auths":{"a":{"username":"second","password":"p"},"b":{"username":"b","password":"p"}}}"#,
-        ]);
+        let credentials = files(&[&[("a", "first")], &[("a", "second"), ("b", "b")]]);
         assert_eq!(account(&credentials, "a", "x").await.unwrap(), "first");
         assert_eq!(account(&credentials, "b", "x").await.unwrap(), "b");
         let credentials = credentials.with("a", basic("given"));
@@ -354,9 +323,8 @@ mod tests {
     async fn a_helper_is_asked_once_and_for_the_hub_by_both_of_its_names() {
         let script = "#!/bin/sh\nread server\necho \"$server\" >> \"$0.log\"\ncase $server in docker.io|h) echo '{\"Username\":\"u\",\"Secret\":\"s\"}' ;; *) echo 'credentials not found in native keychain'; exit 1 ;; esac\n";
         let scripts = program::tests::Scripts::new(script);
-        let text = br#"{"credsStore":"test","auths":{"https://index.docker.io/v1/":{},"x":{"username":"x","password":"p"}}}"#;
-        let file = CredentialFile::parse("config.json", text).unwrap();
-        let credentials = Credentials::new(vec![file], scripts.helpers(Duration::from_secs(60)));
+        let helpers = scripts.helpers(Duration::from_secs(60));
+        let credentials = Credentials::new(vec![store()], helpers);
         for repository in ["library/a", "library/b"] {
             for (host, expected) in [("registry-1.docker.io", "u"), ("h", "u"), ("x", "x")] {
                 assert_eq!(
@@ -379,9 +347,8 @@ mod tests {
                 "#!/bin/sh\nread server\necho \"$server\" >> \"$0.log\"\nif [ $(wc -l < \"$0.log\") -le {bad} ]; then echo 'dial tcp: i/o timeout' >&2; exit 1; fi\necho '{{\"Username\":\"u\",\"Secret\":\"s\"}}'\n"
             );
             let scripts = program::tests::Scripts::new(&script);
-            let file = CredentialFile::parse("config.json", br#"{"credsStore":"test"}"#).unwrap();
             let helpers = scripts.helpers(Duration::from_secs(60));
-            let credentials = Credentials::new(vec![file], helpers);
+            let credentials = Credentials::new(vec![store()], helpers);
             let first = credentials.lookup("h", "a").await;
             assert!(first.found.is_none() && first.failures[0].reason.contains("i/o timeout"));
             let second = account(&credentials, "h", "a").await;

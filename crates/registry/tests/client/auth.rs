@@ -597,9 +597,9 @@ async fn an_identity_token_is_a_password_where_the_realm_knows_no_post() {
 #[tokio::test]
 async fn a_broken_helper_is_told_when_the_registry_refuses_and_only_then() {
     let registry = registry_with(&["a"]);
-    let text = r#"{"credsStore":"there-is-no-such-helper"}"#;
     let broken = || {
-        let file = sealift_registry::CredentialFile::parse("config.json", text.as_bytes()).unwrap();
+        let mut file = sealift_registry::CredentialFile::default();
+        file.set_store("there-is-no-such-helper", "config.json:1");
         Credentials::new(
             vec![file],
             sealift_registry::credentials::Helpers::default(),

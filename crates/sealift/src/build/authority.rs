@@ -27,7 +27,7 @@ impl Authority for Lender {
     fn account<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Option<Account>, Refusal>> {
         Box::pin(async move {
             let found = self.credentials.lookup(host, "").await.found;
-            Ok(found.and_then(|found| match found.credential {
+            Ok(found.and_then(|credential| match credential {
                 Credential::Basic { username, password } => Some(Account {
                     name: username,
                     secret: password.expose().to_owned(),

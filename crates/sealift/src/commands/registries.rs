@@ -76,7 +76,7 @@ impl Registries {
             path: settings.variable("PATH").map(Into::into),
             ..Helpers::default()
         };
-        let credentials = client::credentials(&network, helpers).map_err(unusable)?;
+        let credentials = Credentials::new(network.account_files.clone(), helpers);
         let config = Config {
             finder: Some(Arc::new(Router::new(Arc::clone(&network)))),
             credentials: credentials.clone(),

@@ -129,7 +129,7 @@ impl Access {
         if let Some(failure) = failures.first() {
             self.add_note(failure.to_string());
         }
-        found.map(|found| found.credential)
+        found
     }
 
     fn ask(
