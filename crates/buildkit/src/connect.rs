@@ -24,6 +24,10 @@ pub(crate) const DIAL: Duration = Duration::from_secs(20);
 /// makes a long distance slow.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
+/// The size that the headers or trailers of one message may have, in bytes. A failing solve's error
+/// travels in trailers with the whole Dockerfile in it, and the patterns of an ignore file come as
+/// headers; HTTP libraries refuse either beyond 16 KiB unless told otherwise.
+pub(crate) const HEADER_LIMIT: u32 = 64 << 20;
 /// How long to read the error output of a command that failed.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How much of a command's error output is kept, in bytes.
@@ -47,6 +51,7 @@ pub(crate) async fn dial(address: &Address) -> Result<(Channel, Stderr)> {
         .connect_timeout(DIAL)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_max_header_list_size(HEADER_LIMIT)
         .tcp_nodelay(true);
     if let Some(tls) = tls {
         let config = tls_config(tls)?;
@@ -147,6 +152,15 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         path: path.to_owned(),
         source,
     })
+}
+
+/// Returns the process that listens at an address, where it is a socket of this machine.
+pub(crate) async fn process(address: &Address) -> Option<i32> {
+    let address::Endpoint::Unix(path) = address.endpoint() else {
+        return None;
+    };
+    let stream = UnixStream::connect(path).await.ok()?;
+    stream.peer_cred().ok()?.pid()
 }
 
 /// A byte stream to a daemon.

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::excerpt::Excerpt;
 use crate::proto::{Timestamp, control};
+use crate::text::printable;
 
 /// One report of a running solve.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +17,13 @@ pub enum Event {
     Log(Log),
     /// A warning of the frontend or of a step.
     Warning(Warning),
+    /// The daemon answers nothing; the solve waits for it, but not for ever.
+    Unresponsive {
+        /// For how long.
+        silence: Duration,
+        /// The process that listens at the daemon's socket, where it is one of this machine.
+        process: Option<i32>,
+    },
 }
 
 /// A step of the build graph.
@@ -131,6 +139,20 @@ pub struct Warning {
     pub excerpt: Option<Excerpt>,
 }
 
+impl Warning {
+    /// Returns whether another one says the same of the same lines: solves for several platforms
+    /// warn alike, of vertices with different digests.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let vertex = other.vertex.clone();
+        *other
+            == (Self {
+                vertex,
+                ..self.clone()
+            })
+    }
+}
+
 /// Turns one message of the Status stream into events, steps before what happens in them.
 pub(crate) fn from_status(status: control::StatusResponse) -> impl Iterator<Item = Event> {
     let vertexes = status.vertexes.into_iter().map(vertex).map(Event::Vertex);
@@ -146,11 +168,11 @@ pub(crate) fn from_status(status: control::StatusResponse) -> impl Iterator<Item
 fn vertex(vertex: control::Vertex) -> Vertex {
     Vertex {
         digest: vertex.digest,
-        name: vertex.name,
+        name: printable(&vertex.name),
         cached: vertex.cached,
         started: time(vertex.started),
         completed: time(vertex.completed),
-        error: (!vertex.error.is_empty()).then_some(vertex.error),
+        error: (!vertex.error.is_empty()).then(|| printable(&vertex.error)),
     }
 }
 
@@ -180,13 +202,13 @@ fn log(log: control::VertexLog) -> Log {
 }
 
 fn warning(warning: control::VertexWarning) -> Warning {
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let text = |bytes: Vec<u8>| printable(&String::from_utf8_lossy(&bytes));
     Warning {
         vertex: warning.vertex,
         level: warning.level,
         short: text(warning.short),
         detail: warning.detail.into_iter().map(text).collect(),
-        url: warning.url,
+        url: printable(&warning.url),
         excerpt: warning
             .info
             .map(|info| Excerpt::from_proto(info, warning.ranges)),

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Deserializer};
 
 use crate::proto::pb;
+use crate::text::printable;
 
 /// A source file and the places in it that something is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +64,30 @@ impl Excerpt {
             .collect()
     }
 
+    /// Returns the `--platform` of the stage that the first place is in, as it is written; a stage
+    /// that is based on another one has that one's.
+    pub(crate) fn stage_platform(&self) -> Option<&str> {
+        let line = usize::try_from(*self.lines()?.start()).ok()?;
+        let mut stages: Vec<(&str, Option<&str>)> = Vec::new();
+        for line in self.text.lines().take(line) {
+            let mut words = line.split_whitespace();
+            let word = words.next().unwrap_or_default();
+            if !word.eq_ignore_ascii_case("FROM") {
+                continue;
+            }
+            let (flags, words): (Vec<_>, Vec<_>) = words.partition(|word| word.starts_with("--"));
+            let own = flags
+                .iter()
+                .find_map(|flag| flag.strip_prefix("--platform="));
+            let base = words.first().copied().unwrap_or_default();
+            let mut earlier = stages.iter().rev();
+            let earlier = earlier.find(|(name, _)| name.eq_ignore_ascii_case(base));
+            let platform = own.or(earlier.and_then(|(_, platform)| *platform));
+            stages.push((words.get(2).copied().unwrap_or_default(), platform));
+        }
+        stages.last()?.1
+    }
+
     pub(crate) fn from_proto(info: pb::SourceInfo, ranges: Vec<pb::Range>) -> Self {
         let position = |position: Option<pb::Position>| {
             let pb::Position { line, character } = position.unwrap_or_default();
@@ -73,8 +98,8 @@ impl Excerpt {
             Range::new(&start, &end)
         });
         Self {
-            filename: info.filename,
-            text: String::from_utf8_lossy(&info.data).into_owned(),
+            filename: printable(&info.filename),
+            text: printable(&String::from_utf8_lossy(&info.data)),
             ranges: ranges.collect(),
         }
     }
@@ -85,8 +110,8 @@ impl Excerpt {
         let info = source.info?;
         let ranges = source.ranges.iter();
         Some(Self {
-            filename: info.filename,
-            text: String::from_utf8_lossy(&info.data).into_owned(),
+            filename: printable(&info.filename),
+            text: printable(&String::from_utf8_lossy(&info.data)),
             ranges: ranges
                 .map(|range| Range::new(&range.start, &range.end))
                 .collect(),
@@ -177,5 +202,22 @@ mod tests {
         assert_eq!(excerpt.lines(), None);
         assert!(excerpt.window(3).is_empty());
         assert!(Excerpt::from_json(b"[]").is_none());
+    }
+
+    #[test]
+    fn a_stage_has_a_platform() {
+        let text = "FROM --platform=$BUILDPLATFORM a AS one\nRUN x\n\nfrom One as two\nRUN y\nFROM b\nRUN z\nFROM --platform=linux/arm64 two\nRUN q\n";
+        let platform = |line| {
+            let at = |line| Position { line, character: 0 };
+            let excerpt = Excerpt {
+                filename: String::new(),
+                text: text.to_owned(),
+                ranges: vec![Range::new(&at(line), &at(line))],
+            };
+            excerpt.stage_platform().map(str::to_owned)
+        };
+        let build = Some("$BUILDPLATFORM".to_owned());
+        assert_eq!([2, 5].map(platform), [build.clone(), build]);
+        assert_eq!([7, 9].map(platform), [None, Some("linux/arm64".to_owned())]);
     }
 }

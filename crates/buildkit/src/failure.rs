@@ -10,6 +10,7 @@ use tonic::Code;
 
 use crate::excerpt::Excerpt;
 use crate::proto::RpcStatus;
+use crate::text::printable;
 
 /// A solve that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +21,22 @@ pub struct Failure {
     pub message: String,
     /// The lines of the Dockerfile that it is about, innermost first.
     pub excerpts: Vec<Excerpt>,
-    /// Digest of the step that failed.
-    pub vertex: Option<String>,
+    /// The step that failed, where one did. Such a solve fails again: only a step that was stopped
+    /// by the engine's own fault is worth a repetition.
+    pub step: Option<FailedStep>,
+}
+
+/// A step that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedStep {
+    /// Digest that identifies it in the events of the solve.
+    pub digest: String,
+    /// Name for people; empty where no report named it.
+    pub name: String,
+    /// The last lines that it wrote, without what would steer a terminal.
+    pub output: String,
+    /// Whether its platform is not one that the worker's processor runs by itself.
+    pub emulated: bool,
 }
 
 /// The kinds of failure.
@@ -37,13 +52,30 @@ pub enum Kind {
         /// Its exit code: 137 where it was killed.
         exit_code: u32,
     },
+    /// A step needs a secret that was not given.
+    MissingSecret {
+        /// Its id.
+        id: String,
+    },
+    /// A step needs an ssh agent that was not given.
+    MissingAgent {
+        /// Its id.
+        id: String,
+    },
+    /// COPY, ADD or a mount names a file that is not there.
+    MissingPath {
+        /// The file.
+        path: String,
+        /// The stage, image or named context that lacks it; the build context where none is named.
+        from: Option<String>,
+    },
     /// The frontend refuses its input: the Dockerfile is wrong.
     Frontend,
     /// The solve was cancelled at the daemon.
     Canceled,
     /// The engine itself failed, or lost our session: a repetition may succeed.
     Engine,
-    /// A step failed otherwise: a missing file, a source that could not be fetched.
+    /// A step failed otherwise: a source that could not be fetched.
     Step,
 }
 
@@ -66,15 +98,47 @@ impl Failure {
     /// Reads the answer to a failed solve.
     pub(crate) fn of_status(status: &tonic::Status) -> Self {
         let details = Details::of(status);
-        let message = status.message().to_owned();
-        let kind = details.kind(&message, status.code());
-        Self {
-            kind,
-            message,
-            excerpts: details.excerpts,
-            vertex: details.vertex,
+        details.failure(status.message(), status.code())
+    }
+
+    /// Reads the error in the report of a step.
+    pub(crate) fn of_step(digest: &str, error: &str) -> Self {
+        let details = Details {
+            vertex: Some(digest.to_owned()),
+            ..Details::default()
+        };
+        details.failure(error, Code::Unknown)
+    }
+
+    /// Finds out what a missing path is missing from, by the step's name.
+    pub(crate) fn find_path(&mut self) {
+        let Some(step) = &self.step else { return };
+        if let Kind::MissingPath { path, from } = &mut self.kind {
+            *from = source_of(&step.name, path);
         }
     }
+}
+
+/// Finds the `from` of the flag by which a step names a path.
+fn source_of(step: &str, path: &str) -> Option<String> {
+    let flags = step
+        .split_whitespace()
+        .filter(|word| word.starts_with("--"));
+    flags.into_iter().find_map(|flag| {
+        if let Some(from) = flag.strip_prefix("--from=") {
+            return Some(from.to_owned());
+        }
+        let options = || {
+            flag.strip_prefix("--mount=")
+                .into_iter()
+                .flat_map(|o| o.split(','))
+        };
+        let sources = ["source=", "src="];
+        let source = options().find_map(|o| sources.iter().find_map(|key| o.strip_prefix(key)));
+        let named = source.is_some_and(|s| s.trim_matches('/') == path.trim_matches('/'));
+        let from = options().find_map(|option| option.strip_prefix("from="));
+        from.filter(|_| named).map(str::to_owned)
+    })
 }
 
 impl fmt::Display for Failure {
@@ -130,6 +194,20 @@ impl Details {
         all
     }
 
+    fn failure(self, message: &str, code: Code) -> Failure {
+        Failure {
+            kind: self.kind(message, code),
+            message: printable(message),
+            excerpts: self.excerpts,
+            step: self.vertex.map(|digest| FailedStep {
+                digest,
+                name: String::new(),
+                output: String::new(),
+                emulated: false,
+            }),
+        }
+    }
+
     fn kind(&self, message: &str, code: Code) -> Kind {
         if let Some(source) = denied_source(message) {
             return Kind::PolicyDenied { source };
@@ -141,6 +219,9 @@ impl Details {
         if code == Code::Cancelled || message.ends_with("context canceled") {
             return Kind::Canceled;
         }
+        if let Some(kind) = missing(message).filter(|_| self.vertex.is_some()) {
+            return kind;
+        }
         if ENGINE.iter().any(|text| message.contains(text)) {
             return Kind::Engine;
         }
@@ -149,7 +230,9 @@ impl Details {
             return Kind::Frontend;
         }
         match code {
-            Code::Internal | Code::Unavailable | Code::DataLoss => Kind::Engine,
+            Code::Internal | Code::Unavailable | Code::DataLoss if self.vertex.is_none() => {
+                Kind::Engine
+            }
             _ => Kind::Step,
         }
     }
@@ -179,6 +262,32 @@ const FETCHING: [&str; 7] = [
     "failed to copy",
     "unexpected status from",
 ];
+
+/// Recognises what a step needs and did not get.
+fn missing(message: &str) -> Option<Kind> {
+    let last = message.rsplit(": ").next().unwrap_or(message);
+    if let Some(rest) = last.strip_prefix("no SSH key \"") {
+        let id = rest.split('"').next().filter(|id| !id.is_empty());
+        let id = id.unwrap_or("default").to_owned();
+        return Some(Kind::MissingAgent { id });
+    }
+    let absent = message
+        .strip_suffix(": not found")
+        .or_else(|| message.strip_suffix(": no such file or directory"))?;
+    let last = absent.rsplit(": ").next().unwrap_or(absent);
+    if let Some(id) = last.strip_prefix("secret ") {
+        return Some(Kind::MissingSecret { id: id.to_owned() });
+    }
+    let path = last
+        .strip_prefix("lstat ")
+        .or_else(|| last.strip_prefix("open "))
+        .or_else(|| last.strip_prefix('"')?.strip_suffix('"'))
+        .filter(|path| path.starts_with('/'))?;
+    Some(Kind::MissingPath {
+        path: path.to_owned(),
+        from: None,
+    })
+}
 
 /// Finds the source in `source "…" denied by policy`.
 fn denied_source(message: &str) -> Option<String> {
@@ -266,7 +375,7 @@ mod tests {
             ],
         );
         assert_eq!(failure.kind, Kind::Exec { exit_code: 3 });
-        assert_eq!(failure.vertex.as_deref(), Some("sha256:aa"));
+        assert_eq!(failure.step.unwrap().digest, "sha256:aa");
         assert_eq!(failure.excerpts[0].lines(), Some(2..=2));
     }
 
@@ -299,5 +408,66 @@ mod tests {
             Kind::Exec { exit_code: 137 }
         );
         assert_eq!(kind(Code::Unknown, "\"/x\": not found", &[]), Kind::Step);
+        // A step that failed is no fault of the engine, whatever the code says.
+        let vertex = [("errdefs.Vertex+json", r#"{"digest":"sha256:aa"}"#)];
+        assert_eq!(kind(Code::Internal, "no idea", &vertex), Kind::Step);
+        assert_eq!(kind(Code::Internal, "no idea", &[]), Kind::Engine);
+    }
+
+    #[test]
+    fn finds_what_a_step_lacks() {
+        for (message, name, kind) in [
+            (
+                "failed to solve: secret a:b c: not found",
+                "RUN x",
+                Kind::MissingSecret {
+                    id: "a:b c".to_owned(),
+                },
+            ),
+            (
+                "no SSH key \"\" forwarded from the client",
+                "RUN x",
+                Kind::MissingAgent {
+                    id: "default".to_owned(),
+                },
+            ),
+            (
+                "failed to calculate checksum of ref a::b: \"/x\": not found",
+                "[1/2] COPY x /from=y",
+                Kind::MissingPath {
+                    path: "/x".to_owned(),
+                    from: None,
+                },
+            ),
+            (
+                "lstat /x: no such file or directory",
+                "[a 1/2] COPY --chown=1 --from=one /x /",
+                Kind::MissingPath {
+                    path: "/x".to_owned(),
+                    from: Some("one".to_owned()),
+                },
+            ),
+            (
+                "process \"true\" did not complete successfully: open /a b: no such file or directory",
+                "[a 1/2] RUN --mount=from=one,src=z --mount=type=bind,from=two,source=a true",
+                Kind::MissingPath {
+                    path: "/a b".to_owned(),
+                    from: None,
+                },
+            ),
+            (
+                "open /a: no such file or directory",
+                "[a 1/2] RUN --mount=from=one,src=z --mount=type=bind,from=two,source=a true",
+                Kind::MissingPath {
+                    path: "/a".to_owned(),
+                    from: Some("two".to_owned()),
+                },
+            ),
+        ] {
+            let mut failure = Failure::of_step("v", message);
+            failure.step.as_mut().unwrap().name = name.to_owned();
+            failure.find_path();
+            assert_eq!(failure.kind, kind, "{message}");
+        }
     }
 }

@@ -4,23 +4,33 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, Streaming};
+use tonic::transport::Channel;
 
 use crate::client::Client;
+use crate::connect;
 use crate::event::{self, Event};
 use crate::failure::{self, Failure};
-use crate::proto::control::{SolveRequest, SolveResponse, StatusRequest, StatusResponse};
+use crate::proto::control::control_client::ControlClient;
+use crate::proto::control::{SolveRequest, SolveResponse, StatusRequest};
 use crate::request;
-use crate::session::{self, Session};
+use crate::session::{self, Record, Session};
 use crate::solve::Solve;
 use crate::solved::Solved;
+use crate::steps::Steps;
 use crate::{Error, Result};
 
 /// How long the reports may be silent after the end of a solve until they are given up.
 const QUIET: Duration = Duration::from_secs(5);
 /// How long to wait for the solve's own error after its session was lost.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a daemon may take to say that it is there.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How often to look whether the daemon is silent: it asks every 5 seconds whether we live.
+const WATCH: Duration = Duration::from_secs(5);
+/// How long a daemon may be silent until it is given up.
+const SILENCE: Duration = Duration::from_secs(120);
 
 impl Client {
     /// Runs a solve. Its events go to `events`, whose receiver may be dropped; the solve waits
@@ -67,89 +77,147 @@ impl Client {
     ) -> Result<Solved> {
         let reference = session::new_id();
         let request = request::of_solve(&solve, &reference, session.id());
-        let ended = CancellationToken::new();
-        let mut reports = self.report(reference, events, ended.clone());
+        let record = session.record().clone();
+        let reports = Reports {
+            record: record.clone(),
+            steps: Steps::default(),
+            events,
+            ended: CancellationToken::new(),
+        };
+        let mut following = JoinSet::new();
+        following.spawn(reports.clone().follow(self.control(), reference));
         let answer = tokio::select! {
             answer = self.run(request) => answer,
             () = cancel.cancelled() => return Err(Error::Canceled),
-            error = lost(session) => Err(error),
+            error = self.lost(session, &reports.events) => Err(error),
         };
-        ended.cancel();
+        reports.ended.cancel();
         tokio::select! {
-            _ = reports.join_next() => {}
+            _ = following.join_next() => {}
             () = cancel.cancelled() => {}
         }
-        let record = session.record().clone();
         match answer {
             Ok(response) => {
                 let response = response.exporter_response.into_iter().collect();
-                Solved::new(response, record.traffic())
+                Solved::new(response, &solve.output, &record)
             }
-            Err(error) => Err(record.take_problem().unwrap_or(error)),
+            Err(error) => Err(match record.take_problem() {
+                Some(problem) => problem,
+                None => self.explain(error, &reports.steps, &solve).await,
+            }),
         }
     }
 
     async fn run(&self, request: SolveRequest) -> Result<SolveResponse> {
         let answer = self.control().solve(request).await;
-        answer
-            .map(tonic::Response::into_inner)
-            .map_err(|status| of_solve(&status))
+        answer.map(tonic::Response::into_inner).map_err(|status| {
+            if failure::is_lost(&status) {
+                let message = failure::whole_text(&status);
+                return Error::Lost { message };
+            }
+            Error::Failed(Box::new(Failure::of_status(&status)))
+        })
     }
 
-    /// Follows the reports of a solve in a task of its own.
-    fn report(
-        &self,
-        reference: String,
-        events: mpsc::Sender<Event>,
-        ended: CancellationToken,
-    ) -> JoinSet<()> {
-        let mut control = self.control();
-        let mut task = JoinSet::new();
-        task.spawn(async move {
-            let request = StatusRequest { r#ref: reference };
-            let Ok(answer) = control.status(request).await else {
-                // The solve's own answer says why.
-                return;
-            };
-            let mut reports = answer.into_inner();
-            while let Some(report) = next_report(&mut reports, &ended).await {
-                for event in event::from_status(report) {
-                    // Without a receiver, the reports are read all the same.
-                    let _ = events.send(event).await;
+    /// Completes the error of a solve. One whose step failed has failed by it, even where its own
+    /// error did not get through to us, unless the daemon has gone.
+    async fn explain(&self, error: Error, steps: &Steps, solve: &Solve) -> Error {
+        let reported = steps.failure();
+        if reported.is_none() && !matches!(error, Error::Failed(_)) {
+            return error;
+        }
+        // What lost the error may have taken the connection with it; the next call makes a new one.
+        let asked = async {
+            loop {
+                match self.workers().await {
+                    Ok(workers) => return workers,
+                    Err(_) => tokio::time::sleep(ANSWER / 20).await,
                 }
             }
-        });
-        task
+        };
+        let workers = timeout(ANSWER, asked).await.ok();
+        let mut failure = match (error, reported) {
+            (Error::Lost { .. }, Some(step)) if workers.is_some() => step,
+            (Error::Failed(failure), Some(step)) if failure.is_transient() => step,
+            (Error::Failed(failure), _) => *failure,
+            (error, _) => return error,
+        };
+        let workers = workers.unwrap_or_default();
+        let machine = workers.first().and_then(|worker| worker.platforms.first());
+        steps.describe(&mut failure, machine, solve.target_platform().as_ref());
+        Error::Failed(Box::new(failure))
+    }
+
+    /// Waits until the session is gone or the daemon has been silent for too long: then the solve
+    /// cannot end well. A daemon that answers is waited for without end.
+    async fn lost(&self, session: &Session, events: &mpsc::Sender<Event>) -> Error {
+        let record = session.record();
+        let mut announced = Duration::ZERO;
+        let message = loop {
+            if timeout(WATCH, session.closed()).await.is_ok() {
+                // The solve's own error, which says more, may still come.
+                tokio::time::sleep(GRACE).await;
+                break "the session ended before the solve".to_owned();
+            }
+            if record.silence() < 2 * WATCH {
+                announced = Duration::ZERO;
+                continue;
+            }
+            if let Ok(Ok(_)) = timeout(WATCH, self.workers()).await {
+                record.heard();
+                continue;
+            }
+            let silence = record.silence();
+            if silence >= SILENCE {
+                let seconds = silence.as_secs();
+                break format!("{} has not answered for {seconds} s", self.address());
+            }
+            if silence >= 2 * announced {
+                announced = silence;
+                let process = connect::process(self.address()).await;
+                // A receiver that is behind learns of it next time.
+                let _ = events.try_send(Event::Unresponsive { silence, process });
+            }
+        };
+        Error::Lost { message }
     }
 }
 
-/// Waits for a report: as long as it takes while the solve runs, a while after its end.
-async fn next_report(
-    reports: &mut Streaming<StatusResponse>,
-    ended: &CancellationToken,
-) -> Option<StatusResponse> {
-    let next = tokio::select! {
-        biased;
-        next = reports.message() => next,
-        () = ended.cancelled() => tokio::time::timeout(QUIET, reports.message()).await.ok()?,
-    };
-    next.ok().flatten()
+/// Follows the reports of one solve.
+#[derive(Clone)]
+struct Reports {
+    record: Record,
+    steps: Steps,
+    events: mpsc::Sender<Event>,
+    /// Cancelled when the solve has ended.
+    ended: CancellationToken,
 }
 
-/// Waits until the session is gone; then the solve cannot end well, but its own error, which says
-/// more, may still come.
-async fn lost(session: &Session) -> Error {
-    session.closed().await;
-    tokio::time::sleep(GRACE).await;
-    Error::Lost {
-        message: "the session ended before the solve".to_owned(),
+impl Reports {
+    async fn follow(self, mut control: ControlClient<Channel>, reference: String) {
+        let request = StatusRequest { r#ref: reference };
+        let Some(Ok(answer)) = self.wait(control.status(request)).await else {
+            // The solve's own answer says why.
+            return;
+        };
+        let mut reports = answer.into_inner();
+        while let Some(Ok(Some(report))) = self.wait(reports.message()).await {
+            self.record.heard();
+            for event in event::from_status(report) {
+                self.steps.take(&event);
+                // Without a receiver, the reports are read all the same.
+                let _ = self.events.send(event).await;
+            }
+        }
     }
-}
 
-fn of_solve(status: &Status) -> Error {
-    if failure::is_lost(status) {
-        let message = failure::whole_text(status);
-        return Error::Lost { message };
+    /// Waits for the daemon: as long as it takes while the solve runs, a while after its end.
+    async fn wait<T>(&self, answer: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(answer);
+        tokio::select! {
+            biased;
+            answer = &mut answer => Some(answer),
+            () = self.ended.cancelled() => timeout(QUIET, answer).await.ok(),
+        }
     }
-    Error::Failed(Box::new(Failure::of_status(status)))
 }

@@ -25,6 +25,8 @@ mod request;
 mod session;
 mod solve;
 mod solved;
+mod steps;
+mod text;
 mod tree;
 
 pub use address::Address;
@@ -33,7 +35,7 @@ pub use client::{CacheRecord, Client, Prune, Worker};
 pub use error::{Error, Result};
 pub use event::{Event, Log, Progress, State, Stream, Vertex, Warning};
 pub use excerpt::{Excerpt, Range};
-pub use failure::{Failure, Kind};
+pub use failure::{FailedStep, Failure, Kind};
 pub use output::Output;
 pub use policy::Policy;
 pub use session::{Session, Traffic};

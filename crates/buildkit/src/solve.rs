@@ -160,6 +160,11 @@ impl Solve {
         self.attribute("platform", &platform.to_string())
     }
 
+    /// Returns the platform that is built for, where one is set.
+    pub(crate) fn target_platform(&self) -> Option<Platform> {
+        Platform::parse(self.attributes.get("platform")?).ok()
+    }
+
     /// Sets a build argument.
     #[must_use]
     pub fn build_arg(self, name: &str, value: &str) -> Self {

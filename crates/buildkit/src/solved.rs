@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use sealift_oci::{Descriptor, Digest};
 
-use crate::session::Traffic;
+use crate::output::Output;
+use crate::session::{Record, Traffic};
 use crate::{Error, Result};
 
 /// What a solve made.
@@ -19,15 +20,35 @@ pub struct Solved {
 }
 
 impl Solved {
-    pub(crate) fn new(response: BTreeMap<String, String>, traffic: Traffic) -> Result<Self> {
+    /// Reads the answer to a solve, and makes sure that its result is there.
+    pub(crate) fn new(
+        response: BTreeMap<String, String>,
+        output: &Output,
+        record: &Record,
+    ) -> Result<Self> {
         let image = response
             .get("containerimage.descriptor")
             .map(|text| descriptor(text))
             .transpose()?;
+        match (output, &image) {
+            (Output::None, _) => {}
+            (Output::Store(store), Some(image)) => {
+                if store.size(&image.digest)? != Some(image.size) {
+                    return Err(wrong(format!("{} was never sent", image.digest)));
+                }
+            }
+            (Output::Store(_), None) => {
+                return Err(wrong("it reports success, but no image".to_owned()));
+            }
+            (Output::Folder(_), _) if record.is_folder_written() => {}
+            (Output::Folder(_), _) => {
+                return Err(wrong("it reports success, but sent no files".to_owned()));
+            }
+        }
         Ok(Self {
             response,
             image,
-            traffic,
+            traffic: record.traffic(),
         })
     }
 
@@ -41,13 +62,14 @@ impl Solved {
 
 fn descriptor(text: &str) -> Result<Descriptor> {
     use base64::Engine as _;
-    let wrong = |reason: String| Error::Answer {
-        call: "Solve",
-        reason: format!("the image's descriptor: {reason}"),
-    };
     let engine = base64::engine::general_purpose::STANDARD;
     let json = engine
         .decode(text)
-        .map_err(|error| wrong(error.to_string()))?;
-    serde_json::from_slice(&json).map_err(|error| wrong(error.to_string()))
+        .map_err(|error| wrong(format!("the image's descriptor: {error}")))?;
+    serde_json::from_slice(&json).map_err(|error| wrong(format!("the image's descriptor: {error}")))
+}
+
+fn wrong(reason: String) -> Error {
+    let call = "Solve";
+    Error::Answer { call, reason }
 }

@@ -193,6 +193,7 @@ impl Receiver {
         }
         self.put(packet(PacketType::PacketFin, 0, Vec::new()))?;
         self.tree.finish()?;
+        self.record.folder_written();
         // The daemon ends the stream when it has read that we are done.
         while queue.blocking_recv().is_some() {}
         Ok(())

@@ -28,7 +28,7 @@ impl Health for Service {
         &self,
         _: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
-        self.record.checked();
+        self.record.heard();
         Ok(Response::new(SERVING))
     }
 

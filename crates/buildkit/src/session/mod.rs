@@ -17,7 +17,6 @@ mod tunnel;
 mod write;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use hyper::server::conn::http2;
 use hyper_util::service::TowerToHyperService;
@@ -31,6 +30,7 @@ pub(crate) use record::Record;
 pub use record::Traffic;
 
 use crate::client::Client;
+use crate::connect::{DIAL, HEADER_LIMIT};
 use crate::solve::Solve;
 use crate::{Error, Result};
 use offer::Offer;
@@ -39,11 +39,6 @@ use tunnel::Tunnel;
 /// Windows of the daemon's streams to us: results come in through them.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
-
-/// How often the daemon's silence is looked at.
-const WATCH: Duration = Duration::from_secs(10);
-/// How long a daemon may be silent, which asks every 5 seconds whether we live.
-const SILENCE: Duration = Duration::from_secs(120);
 
 /// An open session. Clones share it; with the last one it is closed and all its tasks end.
 #[derive(Debug, Clone)]
@@ -82,13 +77,18 @@ impl Session {
         for method in methods {
             metadata.append("x-docker-expose-session-grpc-method", header(method)?);
         }
-        let answer = client.control().session(request).await;
+        let mut control = client.control();
+        let answer = tokio::time::timeout(DIAL, control.session(request)).await;
+        let answer = answer.map_err(|_| Error::Lost {
+            message: format!("{} did not open a session", client.address()),
+        })?;
         let answer = answer.map_err(|status| Error::of_call("Session", &status))?;
         let tunnel = Tunnel::new(answer.into_inner(), sender);
         let tasks = Tasks::default();
         let connection = http2::Builder::new(tasks.clone())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(HEADER_LIMIT)
             .serve_connection(tunnel, TowerToHyperService::new(routes.prepare()));
         let ended = CancellationToken::new();
         let end = ended.clone().drop_guard();
@@ -117,16 +117,9 @@ impl Session {
         &self.0.record
     }
 
-    /// Waits until the daemon or the network closes it, or the daemon has been silent for so long
-    /// that it or the way to it is gone.
+    /// Waits until the daemon or the network closes it.
     pub(crate) async fn closed(&self) {
-        let ended = self.0.ended.cancelled();
-        tokio::pin!(ended);
-        while tokio::time::timeout(WATCH, &mut ended).await.is_err() {
-            if self.0.record.silence() > SILENCE {
-                return;
-            }
-        }
+        self.0.ended.cancelled().await;
     }
 }
 

@@ -1,9 +1,10 @@
 //! What happened on a session: counts, and the first thing that went wrong on our side.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tonic::Status;
 
 use crate::Error;
@@ -50,7 +51,8 @@ pub(crate) struct Record(Arc<Inner>);
 struct Inner {
     counts: [AtomicU64; 8],
     problem: Mutex<Option<Error>>,
-    checked: Mutex<Option<Instant>>,
+    heard: Mutex<Option<Instant>>,
+    folder_written: AtomicBool,
 }
 
 impl Record {
@@ -87,24 +89,25 @@ impl Record {
         problem.take()
     }
 
-    /// Notes that the daemon asked whether we live.
-    pub(super) fn checked(&self) {
-        let mut checked = self
-            .0
-            .checked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *checked = Some(Instant::now());
+    /// Notes that the daemon lives.
+    pub(crate) fn heard(&self) {
+        *self.0.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Returns how long ago the daemon last asked whether we live; zero where it never did.
+    /// Returns for how long the daemon has been silent; a first question begins the time.
     pub(crate) fn silence(&self) -> Duration {
-        let checked = self
-            .0
-            .checked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        checked.map_or(Duration::ZERO, |checked| checked.elapsed())
+        let mut heard = self.0.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.get_or_insert_with(Instant::now).elapsed()
+    }
+
+    /// Notes that all files of a result have been written.
+    pub(super) fn folder_written(&self) {
+        self.0.folder_written.store(true, Ordering::Release);
+    }
+
+    /// Returns whether all files of a result have been written.
+    pub(crate) fn is_folder_written(&self) -> bool {
+        self.0.folder_written.load(Ordering::Acquire)
     }
 
     /// Returns the counts.

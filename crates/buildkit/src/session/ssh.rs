@@ -36,9 +36,8 @@ impl Service {
     fn agent(&self, id: &str) -> Result<&PathBuf, Status> {
         let id = if id.is_empty() { DEFAULT } else { id };
         let unknown = || {
-            Status::not_found(format!(
-                "no ssh agent is forwarded under the id {id:?}: give one with --ssh {id}=SOCKET"
-            ))
+            // As the daemon says it where no agent at all is forwarded.
+            Status::not_found(format!("no SSH key \"{id}\" forwarded from the client"))
         };
         self.agents.get(id).ok_or_else(unknown)
     }

@@ -16,6 +16,7 @@ mod connections;
 mod contexts;
 mod failures;
 mod outputs;
+mod relay;
 mod sealed;
 mod services;
 mod site;

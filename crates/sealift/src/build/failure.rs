@@ -5,9 +5,7 @@ use sealift_failure::{
     Class, Classified, Phase, Remedy, Step, Verdict, classify_step, classify_text,
 };
 
-use sealift_oci::Platform;
-
-use super::progress::{Progress, outcome};
+use super::progress::outcome;
 use crate::error::{Error, Kind};
 use crate::event::Unit;
 
@@ -52,9 +50,9 @@ impl Failure {
 
     /// Reads a failure.
     #[must_use]
-    pub fn read(error: buildkit::Error, unit: &Unit, progress: &Progress, shown: &str) -> Self {
+    pub fn read(error: buildkit::Error, unit: &Unit, shown: &str) -> Self {
         match error {
-            buildkit::Error::Failed(failure) => Self::of_solve(*failure, unit, progress, shown),
+            buildkit::Error::Failed(failure) => Self::of_solve(*failure, unit, shown),
             buildkit::Error::Canceled => Self::plain(
                 Class::Build,
                 Error::new(
@@ -96,26 +94,20 @@ impl Failure {
         }
     }
 
-    fn of_solve(failure: buildkit::Failure, unit: &Unit, progress: &Progress, shown: &str) -> Self {
-        let log = failure
-            .vertex
-            .as_deref()
-            .map(|id| progress.log_of(id))
-            .unwrap_or_default();
-        let found = classified(&failure, &log, is_foreign(&unit.platform));
+    fn of_solve(failure: buildkit::Failure, unit: &Unit, shown: &str) -> Self {
+        let step = failure.step.as_ref();
+        let log = step.map(|step| step.output.clone()).unwrap_or_default();
+        let emulated = step.is_some_and(|step| step.emulated);
+        let found = classified(&failure, &log, emulated);
         let class = found.verdict.class;
         let denied = failure.denied_image().map(str::to_owned);
-        let step = failure
-            .vertex
-            .as_deref()
-            .and_then(|id| progress.name_of(id));
-        let what = match step {
+        let what = match step.filter(|step| !step.name.is_empty()) {
             // The Dockerfile's lines show the command.
             Some(step) if !failure.excerpts.is_empty() => {
-                let (label, _) = step.split_once(']').unwrap_or((step, ""));
+                let (label, _) = step.name.split_once(']').unwrap_or((&step.name, ""));
                 format!("{}: step {label}] failed", failed(unit))
             }
-            Some(step) => format!("{}: {step}", failed(unit)),
+            Some(step) => format!("{}: {}", failed(unit), step.name),
             None => failed(unit),
         };
         let mut error = Error::new(class, what);
@@ -139,6 +131,9 @@ fn classified(failure: &buildkit::Failure, log: &str, emulated: bool) -> Classif
     match &failure.kind {
         buildkit::Kind::PolicyDenied { .. }
         | buildkit::Kind::Canceled
+        | buildkit::Kind::MissingSecret { .. }
+        | buildkit::Kind::MissingAgent { .. }
+        | buildkit::Kind::MissingPath { .. }
         | buildkit::Kind::Frontend => plain(Class::Build, Remedy::Never),
         buildkit::Kind::Engine => plain(Class::Builder, Remedy::Backoff),
         buildkit::Kind::Exec { exit_code } => classify_step(&Step {
@@ -150,16 +145,6 @@ fn classified(failure: &buildkit::Failure, log: &str, emulated: bool) -> Classif
         // What git says goes to the log of the step that fetches.
         buildkit::Kind::Step => classify_text(&format!("{}\n{log}", failure.message)),
     }
-}
-
-/// Whether a platform's programs run under an emulator here.
-fn is_foreign(platform: &str) -> bool {
-    let host = Platform::host();
-    let own = |platform: Platform| {
-        platform.architecture == host.architecture
-            || (platform.architecture == "386" && host.architecture == "amd64")
-    };
-    !platform.parse().is_ok_and(own)
 }
 
 fn failed(unit: &Unit) -> String {

@@ -1,25 +1,17 @@
-//! BuildKit's reports of a solve, told as our events; the logs' ends are kept for the error that
-//! may follow.
+//! BuildKit's reports of a solve as our events.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use sealift_buildkit as buildkit;
 
 use crate::event::{Event, Events, StepState, Unit};
-
-/// How many lines of a step's log an error shows.
-const LOG_LINES: usize = 30;
-/// How much of a step's log is kept, in bytes.
-const LOG_MAX: usize = 16 << 10;
 
 /// Follows one solve.
 #[derive(Debug)]
 pub struct Progress {
     unit: Unit,
     events: Events,
-    names: HashMap<String, String>,
     told: HashSet<(String, &'static str)>,
-    logs: HashMap<String, String>,
 }
 
 impl Progress {
@@ -29,9 +21,7 @@ impl Progress {
         Self {
             unit: unit.clone(),
             events: events.clone(),
-            names: HashMap::new(),
             told: HashSet::new(),
-            logs: HashMap::new(),
         }
     }
 
@@ -55,7 +45,6 @@ impl Progress {
             }
             buildkit::Event::Log(log) => {
                 let text = String::from_utf8_lossy(&log.bytes).into_owned();
-                self.keep(&log.vertex, &text);
                 let (unit, id) = (self.unit.clone(), log.vertex);
                 self.events.tell(&Event::StepLog { unit, id, text });
             }
@@ -65,32 +54,19 @@ impl Progress {
                 detail: warning.detail,
                 url: warning.url,
             }),
+            buildkit::Event::Unresponsive { silence, process } => {
+                let process = process
+                    .map(|id| format!(" (process {id})"))
+                    .unwrap_or_default();
+                let seconds = silence.as_secs();
+                self.events.warn(format!(
+                    "the builder{process} has not answered for {seconds} s; waiting for it"
+                ));
+            }
         }
     }
 
-    /// Returns the last lines that a step wrote.
-    #[must_use]
-    pub fn log_of(&self, vertex: &str) -> String {
-        let Some(log) = self.logs.get(vertex) else {
-            return String::new();
-        };
-        // What was overwritten on the terminal is not worth a line.
-        let lines: Vec<&str> = log
-            .lines()
-            .map(|line| line.rsplit('\r').next().unwrap_or(line))
-            .collect();
-        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
-    }
-
-    /// Returns a step's name.
-    #[must_use]
-    pub fn name_of(&self, vertex: &str) -> Option<&str> {
-        self.names.get(vertex).map(String::as_str)
-    }
-
     fn vertex(&mut self, vertex: &buildkit::Vertex) {
-        self.names
-            .insert(vertex.digest.clone(), vertex.name.clone());
         let failed = || outcome(vertex.error.as_deref().unwrap_or_default()).to_owned();
         let (key, state) = match vertex.state() {
             buildkit::State::Waiting => return,
@@ -114,16 +90,6 @@ impl Progress {
             seconds: vertex.duration().map(|duration| duration.as_secs_f64()),
         });
     }
-
-    /// Keeps the end of a step's log.
-    fn keep(&mut self, vertex: &str, text: &str) {
-        let log = self.logs.entry(vertex.to_owned()).or_default();
-        log.push_str(text);
-        if log.len() > 2 * LOG_MAX {
-            let cut = log.ceil_char_boundary(log.len() - LOG_MAX);
-            log.drain(..cut);
-        }
-    }
 }
 
 /// Returns how a step's process ended, without its command: that stands above it and in the
@@ -142,8 +108,6 @@ mod tests {
     use crate::event::Listener;
     use std::sync::Arc;
 
-    struct Deaf;
-
     struct Ear(Arc<std::sync::Mutex<Vec<StepState>>>);
 
     impl Listener for Ear {
@@ -152,29 +116,6 @@ mod tests {
                 self.0.lock().unwrap().push(state.clone());
             }
         }
-    }
-
-    impl Listener for Deaf {
-        fn event(&self, _event: &Event) {}
-    }
-
-    #[test]
-    fn the_end_of_a_log_is_kept() {
-        let unit = Unit {
-            component: "a".into(),
-            target: "b".into(),
-            platform: "c".into(),
-        };
-        let mut progress = Progress::new(&unit, &Events::new(Arc::new(Deaf)));
-        for number in 0..100_000 {
-            progress.keep("v", &format!("line {number}\n"));
-        }
-        progress.keep("v", "10%\r100%\nlast é");
-        assert!(progress.logs["v"].len() <= 2 * LOG_MAX + 100);
-        let shown = progress.log_of("v");
-        assert_eq!(shown.lines().count(), LOG_LINES);
-        assert!(shown.ends_with("line 99999\n100%\nlast é"), "{shown}");
-        assert_eq!(progress.log_of("other"), "");
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl Site {
             }
         };
         let (solved, ()) = tokio::join!(run, follow);
-        solved.map_err(|error| Failure::read(error, &order.unit, &progress, &order.shown))
+        solved.map_err(|error| Failure::read(error, &order.unit, &order.shown))
     }
 }
 
