@@ -38,13 +38,27 @@ pub(crate) fn reserve(file: &File, path: &Path, size: u64, needed: u64) -> Resul
 /// Returns a function that distinguishes a full disk from other failures of a write.
 pub(crate) fn write_error(path: &Path, needed: u64) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
-    move |source| match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => full(&path, needed),
-        _ => Error::io("write", &path)(source),
+    move |source| match is_full(&source) {
+        true => full(&path, needed),
+        false => Error::io("write", &path)(source),
     }
 }
 
+/// Returns whether the system says that a disk or a quota is full.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    let kind = error.kind();
+    matches!(
+        kind,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
 fn full(path: &Path, needed: u64) -> Error {
+    let stat = statvfs(path.parent().unwrap_or(path));
+    if stat.is_ok_and(|stat| stat.f_files > 0 && stat.f_favail == 0) {
+        let path = path.to_owned();
+        return Error::NoInodes { path };
+    }
     Error::DiskFull {
         path: path.to_owned(),
         needed,

@@ -32,6 +32,12 @@ pub enum Error {
         /// Bytes that the file system has for us.
         available: u64,
     },
+    /// The disk has room, but its file system cannot hold one more file.
+    #[error("no inodes left for {}: the file system holds as many files as it can", path.display())]
+    NoInodes {
+        /// The file that did not fit.
+        path: PathBuf,
+    },
     /// The blob is not in the store.
     #[error("blob {digest} is not in the store")]
     NotFound {
@@ -150,17 +156,9 @@ pub enum Error {
         /// Its media type.
         media_type: MediaType,
     },
-    /// An archive that is read can't be understood.
-    #[error("invalid archive: {reason}")]
-    Archive {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// An archive can't be read or written any further.
-    #[error("cannot {action} the archive")]
+    /// Whoever takes an archive takes no more of it.
+    #[error("cannot write the archive")]
     Stream {
-        /// What was tried: `read` or `write`.
-        action: &'static str,
         /// The other side's answer.
         source: io::Error,
     },

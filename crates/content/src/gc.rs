@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use sealift_oci::Digest;
+use sealift_oci::{ANNOTATION_REF_NAME, Digest};
 
 use crate::folder::{files_in, remove, sync_folder};
 use crate::layout::{DATA, RANGES};
@@ -16,7 +16,7 @@ use crate::{Error, Result, disk};
 const NAMELESS: Duration = Duration::from_secs(600);
 
 /// What a collection removed and what it left.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Collected {
     /// Blobs removed.
     pub blobs: u64,
@@ -26,10 +26,12 @@ pub struct Collected {
     pub quarantined: u64,
     /// Bytes that this gave back.
     pub bytes: u64,
-    /// Blobs that no image needs, but which are younger than the grace time.
+    /// Blobs that no image is known to need, but which are younger than the grace time or may belong to
+    /// an incomplete image.
     pub spared: u64,
-    /// Named images that could not be walked to their end; what was found of them is kept.
-    pub incomplete: u64,
+    /// Named images of which a manifest is missing or damaged. What they consist of is not known, so
+    /// no blob is removed while there are any.
+    pub incomplete: Vec<String>,
 }
 
 /// How much is in the store.
@@ -72,7 +74,7 @@ impl Store {
             let Some((size, modified)) = stat(&path)? else {
                 continue;
             };
-            if !old(modified) {
+            if !old(modified) || !collected.incomplete.is_empty() {
                 collected.spared += 1;
                 continue;
             }
@@ -108,7 +110,11 @@ impl Store {
         let mut needed = HashSet::new();
         for entry in self.layout().read_index()?.manifests {
             let (parts, failures) = self.reachable(&entry);
-            collected.incomplete += u64::from(!failures.is_empty());
+            if !failures.is_empty() {
+                let name = entry.annotations.get(ANNOTATION_REF_NAME);
+                let name = name.unwrap_or(&entry.digest.to_string()).clone();
+                collected.incomplete.push(name);
+            }
             needed.extend(parts.into_iter().map(|part| part.digest));
         }
         Ok(needed)

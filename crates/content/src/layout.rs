@@ -5,7 +5,8 @@
 //! tmp/        partial blobs, their records, and files that have no name yet
 //! locks/      index, use
 //! boot        the start of the machine under which blobs that may not be on the disk are trusted
-//! quarantine/ corrupt blobs that were moved aside on request
+//! quarantine/ damaged blobs that were moved aside
+//! spare       room that is given up where the disk has none left for the index
 //! ```
 
 use std::fs;
@@ -67,6 +68,11 @@ impl Layout {
 
     pub(crate) fn boot(&self) -> PathBuf {
         self.root.join("boot")
+    }
+
+    /// A file that is given up where the disk has no room left for the index.
+    pub(crate) fn spare(&self) -> PathBuf {
+        self.root.join("spare")
     }
 
     pub(crate) fn version_path(&self) -> PathBuf {
@@ -139,7 +145,15 @@ impl Layout {
     /// Replaces `index.json`; the caller holds its lock.
     pub(crate) fn write_index(&self, index: &Index) -> Result<()> {
         let bytes = serde_json::to_vec(index).expect("an index has no value that JSON refuses");
-        self.replace(&self.index_path(), &bytes)
+        match self.replace(&self.index_path(), &bytes) {
+            // A full disk must not keep anybody from removing images.
+            Err(Error::DiskFull { .. } | Error::NoInodes { .. })
+                if fs::remove_file(self.spare()).is_ok() =>
+            {
+                self.replace(&self.index_path(), &bytes)
+            }
+            other => other,
+        }
     }
 
     /// Gives a file its content as a whole, so that it lasts through a crash.

@@ -27,13 +27,13 @@ mod verify;
 mod walk;
 mod young;
 
-pub use archive::{Imported, import_oci, write_docker, write_oci};
+pub use archive::{write_docker, write_oci};
 pub use error::{Error, Result};
 pub use file::{Access, AtomicFile, write_file};
 pub use gc::{Collected, Usage};
 pub use ingest::{Ingest, Ingestion};
 pub use lock::Lease;
-pub use names::Name;
+pub use names::{Name, Named, Origin};
 pub use room::Room;
 pub use settle::Settled;
 pub use store::Store;

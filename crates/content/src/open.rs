@@ -18,7 +18,7 @@ use crate::layout::{Layout, layout_file};
 use crate::settle::Settled;
 use crate::store::Store;
 use crate::young::{is_loss, settle};
-use crate::{Error, Result};
+use crate::{Error, Result, disk};
 
 impl Store {
     /// Opens the store in a folder, making it if it is not there. The first time after a start of the
@@ -39,7 +39,8 @@ impl Store {
         let store = Self::new(Layout::new(root.as_ref()));
         let layout = store.layout();
         match prepare(layout) {
-            Err(Error::Io { .. } | Error::DiskFull { .. }) if layout.index_path().exists() => {}
+            Err(Error::Io { .. } | Error::DiskFull { .. } | Error::NoInodes { .. })
+                if layout.index_path().exists() => {}
             other => other?,
         }
         check_version(layout)?;
@@ -82,7 +83,7 @@ impl Store {
                 .replace(&self.layout().boot(), text.as_bytes())
             {
                 // The next command reads the blobs again that could not be marked.
-                Err(Error::DiskFull { .. }) => {}
+                Err(Error::DiskFull { .. } | Error::NoInodes { .. }) => {}
                 other => other?,
             }
         }
@@ -110,6 +111,10 @@ fn prepare(layout: &Layout) -> Result<()> {
     }
     if !layout.index_path().exists() {
         layout.write_index(&Index::new(Vec::new()))?;
+    }
+    // Only where there is plenty: it must not be what fills the disk.
+    if !layout.spare().exists() && disk::available(layout.root()) > 64 * disk::RESERVE {
+        layout.replace(&layout.spare(), &[0; disk::RESERVE as usize])?;
     }
     Ok(())
 }

@@ -1,19 +1,20 @@
 //! The store: blobs by digest.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use sealift_oci::{Algorithm, Descriptor, Digest, Hasher};
 
-use crate::folder::files_in;
+use crate::folder::{files_in, make_folder, sync_folder};
 use crate::ingest::{Ingest, Ingestion};
 use crate::layout::Layout;
 use crate::lock::Lease;
+use crate::young::is_loss;
 use crate::{Error, Result};
 
 const BUFFER: usize = 1024 * 1024;
@@ -22,12 +23,14 @@ const BUFFER: usize = 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct Store {
     layout: Arc<Layout>,
+    damaged: Arc<Mutex<Vec<Digest>>>,
 }
 
 impl Store {
     pub(crate) fn new(layout: Layout) -> Self {
         Self {
             layout: Arc::new(layout),
+            damaged: Arc::default(),
         }
     }
 
@@ -86,7 +89,91 @@ impl Store {
         }
     }
 
-    /// Reads a small blob whole and checks its digest once more.
+    /// Returns whether a blob is there with the size that its descriptor names. One that was cut or
+    /// grew is moved aside, so that it is fetched again.
+    ///
+    /// # Errors
+    /// [`Error::Size`] where the blob is right and the descriptor is not, [`Error::Io`].
+    pub fn has(&self, descriptor: &Descriptor) -> Result<bool> {
+        let Descriptor { digest, size, .. } = descriptor;
+        match self.size(digest)? {
+            None => Ok(false),
+            Some(actual) if actual == *size => Ok(true),
+            Some(actual) => match self.check(digest) {
+                Ok(()) => Err(Error::Size {
+                    digest: digest.clone(),
+                    expected: *size,
+                    actual,
+                }),
+                Err(Error::Corrupt { .. } | Error::NotFound { .. }) => Ok(false),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// Reads a blob and checks its digest. A damaged one is moved aside, so that it is fetched again.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Corrupt`], [`Error::Io`].
+    pub fn check(&self, digest: &Digest) -> Result<()> {
+        match self.hash_blob(digest, &mut 0, &mut |_| {}) {
+            Ok(Some(actual)) => self.expect(digest, actual),
+            Ok(None) => Err(Error::NotFound {
+                digest: digest.clone(),
+            }),
+            Err(error) => {
+                if matches!(&error, Error::Io { source, .. } if is_loss(source)) {
+                    self.set_aside(digest);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Opens a blob that is to leave the store, once its digest was checked.
+    ///
+    /// # Errors
+    /// As [`Store::check`].
+    pub fn open_checked(&self, digest: &Digest) -> Result<File> {
+        self.check(digest)?;
+        self.open_blob(digest)
+    }
+
+    /// Returns the damaged blobs that were moved aside since this was last asked.
+    #[must_use]
+    pub fn take_damaged(&self) -> Vec<Digest> {
+        let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *damaged)
+    }
+
+    fn expect(&self, digest: &Digest, actual: Digest) -> Result<()> {
+        if actual == *digest {
+            return Ok(());
+        }
+        self.set_aside(digest);
+        let digest = digest.clone();
+        Err(Error::Corrupt { digest, actual })
+    }
+
+    fn set_aside(&self, digest: &Digest) {
+        // Where it cannot be moved it stays, and whoever needs it next finds it damaged again.
+        if self.move_aside(digest).is_ok() {
+            let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+            damaged.push(digest.clone());
+        }
+    }
+
+    /// Moves a damaged blob to the folder `quarantine`; returns where it is now.
+    pub(crate) fn move_aside(&self, digest: &Digest) -> Result<PathBuf> {
+        let folder = self.layout.quarantine();
+        make_folder(&folder)?;
+        let to = folder.join(format!("{}-{}", digest.algorithm().as_str(), digest.hex()));
+        fs::rename(self.blob_path(digest), &to).map_err(Error::io("rename", &to))?;
+        sync_folder(&self.layout.blobs(digest.algorithm()))?;
+        Ok(to)
+    }
+
+    /// Reads a small blob whole and checks its digest once more. A damaged one is moved aside.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::TooLarge`] where it has more than `limit` bytes,
@@ -108,15 +195,8 @@ impl Store {
             .map_err(Error::io("read", &path))?;
         let mut hasher = Hasher::new(digest.algorithm());
         hasher.update(&bytes);
-        let actual = hasher.finish();
-        if actual == *digest {
-            Ok(bytes)
-        } else {
-            Err(Error::Corrupt {
-                digest: digest.clone(),
-                actual,
-            })
-        }
+        self.expect(digest, hasher.finish())?;
+        Ok(bytes)
     }
 
     /// Puts bytes at hand into the store.

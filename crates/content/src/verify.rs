@@ -1,12 +1,10 @@
 //! Reading everything again: is what the store says still so?
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::PathBuf;
 
 use sealift_oci::{Digest, Reference};
 
-use crate::folder::{make_folder, sync_folder};
 use crate::names::name_of;
 use crate::store::Store;
 use crate::{Error, Result};
@@ -60,7 +58,7 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// Tells whether every named image is there, whole and right.
+    /// Returns whether every named image is there, whole and right.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.corrupt.is_empty() && self.missing.is_empty() && self.unreadable.is_empty()
@@ -103,15 +101,6 @@ impl Store {
             .filter(|digest| !named.contains(digest))
             .collect();
         Ok(verified)
-    }
-
-    fn move_aside(&self, digest: &Digest) -> Result<PathBuf> {
-        let folder = self.layout().quarantine();
-        make_folder(&folder)?;
-        let to = folder.join(format!("{}-{}", digest.algorithm().as_str(), digest.hex()));
-        fs::rename(self.blob_path(digest), &to).map_err(Error::io("rename", &to))?;
-        sync_folder(&self.layout().blobs(digest.algorithm()))?;
-        Ok(to)
     }
 
     /// Walks all entries of `index.json`; gives what they need.

@@ -1,9 +1,8 @@
 //! The Docker archive, which `docker load` reads: one image, its layers as they are.
 //!
-//! The form is that of `docker save` since version 25: an image layout with `manifest.json` and
-//! `repositories` beside it. Older daemons read these two, newer ones either.
+//! The form is that of `docker save` since version 25: an image layout with `manifest.json` beside it,
+//! which older daemons read.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 
 use sealift_oci::{ANNOTATION_REF_NAME, Descriptor, Manifest, Reference};
@@ -47,28 +46,19 @@ pub fn write_docker(
         digest: manifest.digest.clone(),
         source,
     })?;
-    let tags: Vec<(String, &str)> = names
-        .iter()
-        .filter_map(|name| Some((short(name), name.tag()?)))
-        .collect();
-    let top = image.layers.last().unwrap_or(&image.config);
     let mut writer = Writer::new(store, out);
     layout(&mut writer, entries(manifest, names))?;
-    writer.file("manifest.json", &json(&[describe(&image, &tags)]))?;
-    writer.file(
-        "repositories",
-        &json(&repositories(&tags, top.digest.hex())),
-    )?;
+    writer.file("manifest.json", &json(&[describe(&image, names)]))?;
     writer.blobs(parts(store, manifest)?.iter())?;
     writer.finish()
 }
 
-fn describe(image: &Manifest, tags: &[(String, &str)]) -> Image {
+fn describe(image: &Manifest, names: &[Reference]) -> Image {
     Image {
         config: blob_path(&image.config.digest),
-        repo_tags: tags
+        repo_tags: names
             .iter()
-            .map(|(repository, tag)| format!("{repository}:{tag}"))
+            .filter_map(|name| Some(format!("{}:{}", short(name), name.tag()?)))
             .collect(),
         layers: image
             .layers
@@ -76,19 +66,6 @@ fn describe(image: &Manifest, tags: &[(String, &str)]) -> Image {
             .map(|layer| blob_path(&layer.digest))
             .collect(),
     }
-}
-
-/// Makes the map of repositories to tags to layers that the oldest form of the archive has.
-fn repositories<'a>(
-    tags: &'a [(String, &str)],
-    layer: &'a str,
-) -> BTreeMap<&'a str, BTreeMap<&'a str, &'a str>> {
-    let mut repositories: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
-    for (repository, tag) in tags {
-        let tags = repositories.entry(repository).or_default();
-        tags.insert(tag, layer);
-    }
-    repositories
 }
 
 /// Makes an entry of `index.json` for each name, or one without a name.

@@ -48,9 +48,11 @@ pub(super) fn layout<W: Write>(writer: &mut Writer<'_, W>, entries: Vec<Descript
 
 /// Lists the blobs of an image that an archive has to hold.
 pub(super) fn parts(store: &Store, descriptor: &Descriptor) -> Result<BTreeSet<Digest>> {
-    let parts = store.closure(descriptor)?;
-    let kept = parts
-        .into_iter()
-        .filter(|part| !part.media_type.is_foreign() || store.contains(&part.digest));
-    Ok(kept.map(|part| part.digest).collect())
+    let mut parts = BTreeSet::new();
+    for part in store.closure(descriptor)? {
+        if store.has(&part)? || !part.media_type.is_foreign() {
+            parts.insert(part.digest);
+        }
+    }
+    Ok(parts)
 }

@@ -41,7 +41,7 @@ impl<'a, W: Write> Writer<'a, W> {
     }
 
     fn blob(&mut self, digest: &Digest) -> Result<()> {
-        let file = self.store.open_blob(digest)?;
+        let file = self.store.open_checked(digest)?;
         let path = self.store.blob_path(digest);
         let size = file.metadata().map_err(Error::io("read", &path))?.len();
         self.entry(&blob_path(digest), size, file)
@@ -85,8 +85,5 @@ fn header(size: u64, mode: u32) -> tar::Header {
 }
 
 fn write_error(source: io::Error) -> Error {
-    Error::Stream {
-        action: "write",
-        source,
-    }
+    Error::Stream { source }
 }

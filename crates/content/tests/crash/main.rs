@@ -21,10 +21,11 @@ fn main() {
     }
     // The filter that cargo test passes on; its options begin with a dash.
     let filter = arguments.iter().find(|text| !text.starts_with('-'));
-    let tests: [(&str, fn()); 3] = [
+    let tests: [(&str, fn()); 4] = [
         ("kills_leave_a_sound_store", kills::leave_a_sound_store),
         ("race_for_one_digest", race::for_one_digest),
         ("race_for_index_json", race::for_index_json),
+        ("race_for_one_name", race::for_one_name),
     ];
     if arguments.iter().any(|text| text == "--list") {
         for (name, _) in tests {

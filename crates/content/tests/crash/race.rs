@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Child;
 
 use sealift_content::{Repair, Store};
+use sealift_oci::{Index, Reference};
 
 use crate::worker::{self, contested};
 
@@ -44,4 +45,17 @@ pub(crate) fn for_index_json() {
     let store = Store::open(&root).unwrap();
     assert_eq!(store.names().unwrap().len() as u64, WORKERS * 20);
     assert!(store.verify(Repair::Report, |_| {}).unwrap().is_sound());
+}
+
+/// Four processes change one name at once, each from what it stands for: no change is lost.
+pub(crate) fn for_one_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, log) = (folder.path().join("store"), folder.path().join("log"));
+    run("name", &root, &log);
+    let store = Store::open(&root).unwrap();
+    let name = Reference::parse("shared:1").unwrap();
+    let content = store.resolve(&name).unwrap().unwrap();
+    let bytes = store.read_blob(&content.digest, 1 << 20).unwrap();
+    let index = Index::parse(&bytes).unwrap();
+    assert_eq!(index.manifests.len(), WORKERS as usize * worker::ROUNDS);
 }

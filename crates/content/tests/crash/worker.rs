@@ -6,14 +6,16 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use sealift_content::{Ingest, Ingestion, Store};
-use sealift_oci::{Digest, Reference};
+use sealift_content::{Ingest, Ingestion, Named, Store};
+use sealift_oci::{Digest, Index, MediaType, Reference};
 use sealift_test_support::{Blob, random_image};
 
 /// The first argument that makes this program a worker.
 pub(crate) const ROLE: &str = "--worker";
 /// How much a thread writes at once, in bytes.
 pub(crate) const PIECE: usize = 16 * 1024;
+/// How often a worker changes the name that all change.
+pub(crate) const ROUNDS: usize = 25;
 /// How many threads write one blob.
 pub(crate) const THREADS: usize = 2;
 
@@ -47,6 +49,7 @@ pub(crate) fn run(arguments: &[String]) {
         "fetch" => fetch(&store, seed, &log),
         "blob" => blob(&store, seed, &log),
         "names" => names(&store, seed),
+        "name" => one_name(&store, seed),
         other => panic!("{other}"),
     }
 }
@@ -151,5 +154,27 @@ fn names(store: &Store, seed: u64) {
         if number % 5 == 0 {
             assert_eq!(store.remove_names(&[name]).unwrap(), 1);
         }
+    }
+}
+
+/// Adds to what one name stands for, again and again.
+fn one_name(store: &Store, seed: u64) {
+    let name = Reference::parse("shared:1").unwrap();
+    for round in 0..ROUNDS {
+        let content = store.put("text/plain", format!("{seed}-{round}").as_bytes());
+        let content = content.unwrap();
+        let changed = store.update_name(&name, |now| {
+            let known = now.map(|named| store.read_blob(&named.content.digest, 1 << 20));
+            let mut index = match known.transpose()? {
+                Some(bytes) => Index::parse(&bytes).unwrap(),
+                None => Index::new(Vec::new()),
+            };
+            index.manifests.push(content.clone());
+            let bytes = serde_json::to_vec(&index).unwrap();
+            let content = store.put(MediaType::OCI_INDEX, &bytes)?;
+            let origin = None;
+            Ok::<_, sealift_content::Error>(Named { content, origin })
+        });
+        changed.unwrap();
     }
 }

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
-use sealift_content::{Error, Repair, import_oci, write_docker, write_oci};
-use sealift_oci::Digest;
+use sealift_content::{Error, write_docker, write_oci};
 use sealift_test_support::{Image, skopeo};
 use serde_json::{Value, json};
 
@@ -74,79 +73,6 @@ fn skopeo_reads_an_oci_archive() {
 }
 
 #[test]
-fn an_oci_archive_comes_back_as_it_went() {
-    let (image, archive) = oci_archive(1, "busybox:1.36");
-    let (_folder, store) = store();
-    let imported = import_oci(&store, archive.as_slice()).unwrap();
-    assert_eq!(imported.blobs, image.all().count() as u64);
-    let descriptor = store.resolve(&reference("busybox:1.36")).unwrap().unwrap();
-    assert_eq!(descriptor.digest, *image.digest());
-    assert!(store.verify(Repair::Report, |_| {}).unwrap().is_sound());
-    assert_eq!(import_oci(&store, archive.as_slice()).unwrap().blobs, 0);
-    let mut again = Vec::new();
-    write_oci(&store, &imported.names, &mut again).unwrap();
-    assert_eq!(again, archive);
-}
-
-#[test]
-fn an_archive_cut_anywhere_names_nothing() {
-    let (_, archive) = oci_archive(1, "busybox:1.36");
-    for part in 1..8 {
-        let (_folder, store) = store();
-        let cut = archive.len() * part / 8;
-        assert!(import_oci(&store, &archive[..cut]).is_err());
-        assert_eq!(store.names().unwrap(), vec![]);
-        assert!(store.verify(Repair::Report, |_| {}).unwrap().is_sound());
-        // The rest of the way is shorter: blobs that were whole are there.
-        import_oci(&store, archive.as_slice()).unwrap();
-    }
-}
-
-fn hostile(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    for (path, bytes) in files {
-        let mut header = tar::Header::new_gnu();
-        // The safe way to set a path refuses what an attacker would write.
-        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        header.set_cksum();
-        builder.append(&header, *bytes).unwrap();
-    }
-    builder.into_inner().unwrap()
-}
-
-#[test]
-fn a_hostile_archive_writes_nothing_outside_and_nothing_wrong() {
-    let outside = tempfile::tempdir().unwrap();
-    let target = outside.path().join("evil");
-    let hex = Digest::sha256(b"right").hex().to_owned();
-    let index = json!({"schemaVersion": 2, "manifests": []}).to_string();
-    let target = target.to_str().unwrap().to_owned();
-    let absolute = hostile(&[(&target, b"evil"), ("index.json", index.as_bytes())]);
-    let climbing = hostile(&[
-        ("blobs/sha256/../../../evil", b"evil"),
-        ("../evil", b"evil"),
-        ("index.json", index.as_bytes()),
-    ]);
-    let (_folder, store) = store();
-    for archive in [absolute, climbing] {
-        assert_eq!(import_oci(&store, archive.as_slice()).unwrap().blobs, 0);
-    }
-    assert!(!std::path::Path::new(&target).exists());
-    assert!(!store.root().parent().unwrap().join("evil").exists());
-
-    let wrong = hostile(&[(&format!("blobs/sha256/{hex}"), b"wrong")]);
-    let error = import_oci(&store, wrong.as_slice()).unwrap_err();
-    assert!(matches!(error, Error::Mismatch { .. }), "{error}");
-    let error = import_oci(&store, hostile(&[("a", b"b")]).as_slice()).unwrap_err();
-    assert!(matches!(error, Error::Archive { .. }), "{error}");
-    let error = import_oci(&store, hostile(&[("index.json", b"{}")]).as_slice()).unwrap_err();
-    assert!(matches!(error, Error::Archive { .. }), "{error}");
-    assert_eq!(store.usage().unwrap().blobs, 0);
-}
-
-#[test]
 fn a_docker_archive_is_what_docker_load_and_skopeo_read() {
     let (folder, store) = store();
     let image = image(1);
@@ -173,9 +99,6 @@ fn a_docker_archive_is_what_docker_load_and_skopeo_read() {
     }
     let config = &files[list[0]["Config"].as_str().unwrap()];
     assert_eq!(*config, image.blobs[0].bytes);
-    let repositories: Value = serde_json::from_slice(&files["repositories"]).unwrap();
-    assert_eq!(repositories["ghcr.io/a/b"].as_object().unwrap().len(), 2);
-    assert_eq!(repositories["busybox"].as_object().unwrap().len(), 1);
 
     let path = folder.path().join("docker.tar");
     std::fs::write(&path, &archive).unwrap();
@@ -183,24 +106,6 @@ fn a_docker_archive_is_what_docker_load_and_skopeo_read() {
     let output = skopeo(&["inspect", "--config", &archive]);
     let read: Value = serde_json::from_str(&output).unwrap();
     assert_eq!(read["architecture"], "amd64");
-}
-
-#[test]
-fn a_docker_archive_comes_back_under_its_names() {
-    let (_folder, store) = store();
-    let image = image(1);
-    put(&store, &image);
-    let manifest = &image.children[0].descriptor;
-    let names = [reference("busybox"), reference("ghcr.io/a/b:1")];
-    let mut archive = Vec::new();
-    write_docker(&store, manifest, &names, &mut archive).unwrap();
-    let (_folder, other) = self::store();
-    let imported = import_oci(&other, archive.as_slice()).unwrap();
-    assert!(imported.unnamed.is_empty());
-    for name in &names {
-        assert_eq!(other.resolve(name).unwrap().as_ref(), Some(manifest));
-    }
-    assert!(other.verify(Repair::Report, |_| {}).unwrap().is_sound());
 }
 
 #[test]
@@ -217,14 +122,5 @@ fn a_reader_that_goes_away_is_an_error_of_the_stream() {
     let named = put_named(&store, &image(1), "a:1");
     let mut room = [0_u8; 2048];
     let error = write_oci(&store, &[named], room.as_mut_slice()).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Stream {
-                action: "write",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::Stream { .. }), "{error}");
 }

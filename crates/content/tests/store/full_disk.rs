@@ -137,6 +137,52 @@ fn a_name_that_can_not_be_written_leaves_the_old_names() {
     assert_eq!(store.names().unwrap().len(), 2);
 }
 
+/// Fills the disk to the last byte, as some other program does.
+fn fill(disk: &SmallDisk) {
+    let mut file = std::fs::File::options()
+        .create_new(true)
+        .write(true)
+        .open(disk.path().join("filler"))
+        .unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+}
+
+#[test]
+fn images_can_be_removed_from_a_full_disk_after_a_start_of_the_machine() {
+    let disk = SmallDisk::mount();
+    let grown = ["mount", "-o", "remount,size=32m"];
+    run(Command::new(grown[0]).args(&grown[1..]).arg(disk.path()));
+    let root = disk.path().join("store");
+    let store = Store::open(&root).unwrap();
+    let (name, _) = put_named(&store, &image(1), "a:1");
+    put_named(&store, &image(2), "b:1");
+    std::fs::write(root.join("boot"), "0123456789abcdef\n").unwrap();
+    drop(store);
+    fill(&disk);
+    assert_full(&Store::open(&root).unwrap().put("a/b", b"more").unwrap_err());
+
+    let store = Store::open(&root).unwrap();
+    assert_eq!(store.names().unwrap().len(), 2);
+    assert_eq!(store.remove_names(&[name]).unwrap(), 1);
+    assert_eq!(store.names().unwrap().len(), 1);
+    let collected = store.gc(Duration::ZERO).unwrap();
+    assert_eq!(collected.blobs, image(1).all().count() as u64);
+    assert!(store.verify(Repair::Report, |_| {}).unwrap().is_sound());
+}
+
+#[test]
+fn inodes_that_ran_out_are_named() {
+    let disk = SmallDisk::mount();
+    let store = Store::open(disk.path()).unwrap();
+    let few = ["mount", "-o", "remount,nr_inodes=20"];
+    run(Command::new(few[0]).args(&few[1..]).arg(disk.path()));
+    let put = |seed: u8| store.put("text/plain", &[seed]);
+    let error = (0..20).find_map(|seed| put(seed).err()).unwrap();
+    assert!(matches!(error, Error::NoInodes { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.starts_with("no inodes left for "), "{text}");
+}
+
 #[test]
 fn what_was_written_before_the_disk_was_full_is_resumed_when_there_is_room() {
     let disk = SmallDisk::mount();

@@ -6,6 +6,7 @@
 )]
 
 mod archive;
+mod damage;
 mod fixture;
 mod full_disk;
 mod ingest;

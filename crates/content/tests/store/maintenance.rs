@@ -158,15 +158,3 @@ fn nameless_files_of_a_killed_process_go_after_a_while() {
     assert_eq!(store.gc(Duration::ZERO).unwrap().partials, 1);
     assert!(young.exists() && !old.exists());
 }
-
-#[test]
-fn an_image_that_is_broken_keeps_what_can_be_found_of_it() {
-    let (_folder, store) = store();
-    let image = image(1);
-    put_named(&store, &image, "a:1");
-    fs::remove_file(store.blob_path(&image.children[0].descriptor.digest)).unwrap();
-    let collected = store.gc(Duration::ZERO).unwrap();
-    assert_eq!(collected.incomplete, 1);
-    assert!(store.contains(&image.children[1].descriptor.digest));
-    assert!(store.contains(image.digest()));
-}
