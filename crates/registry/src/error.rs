@@ -170,6 +170,25 @@ pub enum Error {
 }
 
 impl Error {
+    /// Makes the error of a failed request; `note` is what was wrong with the stored credentials.
+    pub(crate) fn of_request(
+        action: &'static str,
+        image: &str,
+        note: Option<String>,
+        source: transport::Error,
+    ) -> Self {
+        let (image, source) = (image.to_owned(), Box::new(source));
+        match source.class() {
+            Class::Absent => Self::Absent { image, source },
+            class => Self::Request {
+                action,
+                image,
+                note: note.filter(|_| class == Class::Auth),
+                source,
+            },
+        }
+    }
+
     /// What the failure is, by the catalogue.
     #[must_use]
     pub fn class(&self) -> Class {

@@ -9,8 +9,8 @@ pub mod path;
 mod secret;
 
 pub use client::{
-    Client, Config, Event, GrantedToken, Pulled, PushRequest, Pushed, Resolved, RouteAnswer,
-    Routes, Silent, TokenRequest, Want, Watcher, origin,
+    Client, Config, Event, GrantedToken, Pulled, PushRequest, RouteAnswer, Routes, Silent,
+    TokenRequest, Want, Watcher, origin,
 };
 pub use credentials::{Credential, CredentialFile, Credentials};
 pub use error::{Error, Result};

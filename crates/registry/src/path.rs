@@ -20,8 +20,14 @@ impl Selector {
     pub fn of(reference: &Reference) -> Self {
         match (reference.digest(), reference.tag()) {
             (Some(digest), _) => Self::Digest(digest.clone()),
-            (None, tag) => Self::Tag(tag.unwrap_or("latest").to_owned()),
+            (None, _) => Self::named(reference),
         }
+    }
+
+    /// Takes a reference's tag, whatever its digest.
+    #[must_use]
+    pub fn named(reference: &Reference) -> Self {
+        Self::Tag(reference.tag().unwrap_or("latest").to_owned())
     }
 }
 

@@ -11,8 +11,6 @@ use crate::error::Result;
 pub struct Challenge<'a> {
     /// The endpoint that was asked.
     pub endpoint: &'a Endpoint,
-    /// The request's scope, opaque to this crate.
-    pub scope: &'a str,
     /// 401 or 403.
     pub status: StatusCode,
     /// The response's headers; `WWW-Authenticate` says what is wanted.
@@ -27,12 +25,11 @@ pub struct Challenge<'a> {
 /// credentials owns the retries, the endpoints and the budget. An error of a hook counts as a
 /// failed attempt at that endpoint, in the error's own phase and class.
 pub trait Authorizer: Send + Sync {
-    /// Returns the `Authorization` header for a request, `None` for a request without one. It is
-    /// only ever sent to the endpoint's own scheme, host and port.
+    /// Returns the `Authorization` header for the request that the authorizer was made for, `None` for
+    /// a request without one. It is only ever sent to the endpoint's own scheme, host and port.
     fn authorization<'a>(
         &'a self,
         endpoint: &'a Endpoint,
-        scope: &'a str,
     ) -> BoxFuture<'a, Result<Option<HeaderValue>>>;
 
     /// Takes a challenge; `true` asks for the request to be made again, now with what
@@ -49,7 +46,6 @@ impl Authorizer for Anonymous {
     fn authorization<'a>(
         &'a self,
         _endpoint: &'a Endpoint,
-        _scope: &'a str,
     ) -> BoxFuture<'a, Result<Option<HeaderValue>>> {
         Box::pin(async { Ok(None) })
     }

@@ -33,6 +33,7 @@ struct Inner {
     host: Arc<str>,
     port: Option<u16>,
     base: String,
+    prefix: String,
     strip: String,
     query: Option<String>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -70,6 +71,7 @@ impl Endpoint {
                 .or(written.filter(|port| *port == 443))
                 .filter(|port| *port != own),
             base: String::new(),
+            prefix: String::new(),
             strip: String::new(),
             query: None,
             headers: Vec::new(),
@@ -95,6 +97,7 @@ impl Endpoint {
             host: url.host_str().ok_or_else(wrong)?.into(),
             port: url.port(),
             base: url.path().trim_end_matches('/').to_owned(),
+            prefix: String::new(),
             strip: String::new(),
             query: None,
             headers: Vec::new(),
@@ -115,7 +118,7 @@ impl Endpoint {
         self
     }
 
-    /// Puts a path before every request's path: `/v2`, or a mirror's own prefix.
+    /// Puts the API's root before every request's path: `/v2`.
     #[must_use]
     pub fn with_base(self, base: &str) -> Self {
         let base = base.trim_matches('/');
@@ -127,7 +130,15 @@ impl Endpoint {
         self.with(|inner| inner.base = base)
     }
 
-    /// Takes a prefix of whole segments off every request's path, for a mirror that has a part of the
+    /// Puts a prefix before every name, for a mirror that has the origin's names below one of its own:
+    /// `hub` makes `library/busybox` `hub/library/busybox`.
+    #[must_use]
+    pub fn with_prefix(self, prefix: &str) -> Self {
+        let prefix = prefix.trim_matches('/').to_owned();
+        self.with(|inner| inner.prefix = prefix)
+    }
+
+    /// Takes a prefix of whole segments off every name, for a mirror that has a part of the
     /// origin's names under names of its own.
     #[must_use]
     pub fn with_strip(self, prefix: &str) -> Self {
@@ -194,7 +205,7 @@ impl Endpoint {
         }
     }
 
-    /// The path before every request's path, without a slash at its end.
+    /// The API's root, without a slash at its end.
     #[must_use]
     pub fn base(&self) -> &str {
         &self.inner.base
@@ -233,11 +244,10 @@ impl Endpoint {
             Scheme::Http => "http",
             Scheme::Https | Scheme::HttpsElseHttp => "https",
         };
-        let path = self.renamed(path.trim_start_matches('/'));
+        let path = self.name(path.trim_start_matches('/'));
         let text = format!("{scheme}://{}{}/{path}", self.authority(), self.base());
         let mut url = Url::parse(&text).map_err(|_| Cause::Url { text: text.clone() })?;
-        let inside = url.path().strip_prefix(self.base());
-        if !inside.is_some_and(|rest| rest.starts_with('/')) {
+        if !url.path().starts_with(&self.root()) {
             return Err(Cause::Url { text });
         }
         if let Some(query) = &self.inner.query {
@@ -250,13 +260,28 @@ impl Endpoint {
         Ok(url)
     }
 
-    fn renamed<'a>(&self, path: &'a str) -> &'a str {
-        let strip = self.inner.strip.as_str();
-        let rest = path.strip_prefix(strip).filter(|_| !strip.is_empty());
-        rest.and_then(|rest| rest.strip_prefix('/')).unwrap_or(path)
+    /// Where all of its names are, with a slash at its end.
+    fn root(&self) -> String {
+        match self.inner.prefix.as_str() {
+            "" => format!("{}/", self.base()),
+            prefix => format!("{}/{prefix}/", self.base()),
+        }
     }
 
-    /// The name under which its health is remembered: scheme, authority and base.
+    /// Returns the endpoint's own name for what the origin calls `name`: a repository, or a path that
+    /// begins with one.
+    #[must_use]
+    pub fn name(&self, name: &str) -> String {
+        let Inner { strip, prefix, .. } = &*self.inner;
+        let rest = name.strip_prefix(strip).filter(|_| !strip.is_empty());
+        let rest = rest.and_then(|rest| rest.strip_prefix('/')).unwrap_or(name);
+        match prefix.as_str() {
+            "" => rest.to_owned(),
+            prefix => format!("{prefix}/{rest}"),
+        }
+    }
+
+    /// The name under which its health is remembered: scheme, authority, base and prefix.
     #[must_use]
     pub fn key(&self) -> String {
         let scheme = match self.inner.scheme {
@@ -264,7 +289,12 @@ impl Endpoint {
             Scheme::Https => "https",
             Scheme::HttpsElseHttp => "https-else-http",
         };
-        format!("{scheme}://{}{}", self.authority(), self.base())
+        let root = self.root();
+        format!(
+            "{scheme}://{}{}",
+            self.authority(),
+            root.trim_end_matches('/')
+        )
     }
 }
 
@@ -308,7 +338,8 @@ mod tests {
     fn urls_are_joined_under_the_base() {
         let endpoint = Endpoint::new(Scheme::Https, "M.example:8443")
             .unwrap()
-            .with_base("/v2/hub/");
+            .with_base("/v2/")
+            .with_prefix("hub");
         assert_eq!(
             endpoint
                 .url("library/busybox/tags/list?n=1")
@@ -333,7 +364,8 @@ mod tests {
     fn names_are_stripped_by_whole_segments() {
         let endpoint = Endpoint::new(Scheme::Https, "m")
             .unwrap()
-            .with_base("/v2/hub");
+            .with_base("/v2")
+            .with_prefix("hub");
         let endpoint = endpoint.with_strip("library");
         let url = |path| endpoint.url(path).unwrap().to_string();
         assert_eq!(

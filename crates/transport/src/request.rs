@@ -32,7 +32,6 @@ pub struct Request {
     pub(crate) headers: HeaderMap,
     pub(crate) phase: Phase,
     pub(crate) label: Arc<str>,
-    pub(crate) scope: Arc<str>,
     pub(crate) size: Option<u64>,
     pub(crate) once: bool,
     pub(crate) part: bool,
@@ -101,7 +100,6 @@ impl Request {
             headers: HeaderMap::new(),
             phase: Phase::Resolve,
             label: Arc::from(""),
-            scope: Arc::from(""),
             size: None,
             once: false,
             part: false,
@@ -147,13 +145,6 @@ impl Request {
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);
-        self
-    }
-
-    /// Hands the authorizer what it needs to know.
-    #[must_use]
-    pub fn scope(mut self, scope: &str) -> Self {
-        self.scope = Arc::from(scope);
         self
     }
 

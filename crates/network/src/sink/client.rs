@@ -226,7 +226,7 @@ fn convert(
         from: endpoint.from.clone(),
         source,
     })?;
-    made = made.with_base(&format!("{}/{}", endpoint.api, endpoint.prefix));
+    made = made.with_base(&endpoint.api).with_prefix(&endpoint.prefix);
     made = made.with_strip(&endpoint.strip);
     // As containerd does: one mirror may serve several registries and tells them apart by this.
     if !endpoint.is_for(registry) {

@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode};
 use sealift_oci::{Descriptor, Digest, Hasher, MediaType, Reference};
 use sealift_transport::{Class, Document, Phase, Refusal, Remedy, Request, Route, Verdict};
 
-use super::{Action, Client, label_of, scope_of};
+use super::{Action, Client};
 use crate::code::is_html;
 use crate::error::{Error, Result};
 use crate::path::{RequestPath, Selector};
@@ -26,26 +26,14 @@ const ACCEPTED: &str = concat!(
 
 /// A manifest or index, and what describes it.
 #[derive(Debug, Clone)]
-pub struct Resolved {
-    /// Media type, digest and size.
-    pub descriptor: Descriptor,
-    /// The document itself.
-    pub bytes: Bytes,
+pub(super) struct Resolved {
+    pub(super) descriptor: Descriptor,
+    pub(super) bytes: Bytes,
 }
 
 impl Client {
-    /// Fetches the manifest or index that a reference stands for. An absent image is one request to
-    /// its origin. The next pull of the reference takes what came of it.
-    ///
-    /// # Errors
-    /// [`Error::Absent`], [`Error::Request`], [`Error::Address`].
-    pub async fn resolve(&self, reference: &Reference) -> Result<Resolved> {
-        let resolved = self.resolve_now(reference).await?;
-        self.inner.handover.leave(reference, &resolved);
-        Ok(resolved)
-    }
-
-    pub(super) async fn resolve_now(&self, reference: &Reference) -> Result<Resolved> {
+    /// Fetches the manifest or index that a reference stands for.
+    pub(super) async fn resolve(&self, reference: &Reference) -> Result<Resolved> {
         let route = self.route(reference)?;
         self.resolve_at(&route, reference).await
     }
@@ -64,36 +52,22 @@ impl Client {
     }
 
     /// Asks which digest a reference stands for, without its content; nothing where the registry
-    /// does not say.
-    ///
-    /// # Errors
-    /// As [`Client::resolve`].
-    pub async fn head(&self, reference: &Reference) -> Result<Option<Digest>> {
-        let route = self.route(reference)?;
-        let request = self.head_request(reference, Selector::of(reference));
-        self.head_at(&route, reference, &request).await
-    }
-
-    pub(super) fn head_request(&self, reference: &Reference, selector: Selector) -> Request {
-        let path = RequestPath::manifest(reference.repository(), selector);
-        let label = label_of(reference);
-        self.request(Request::head(path.to_string()), Phase::Resolve, &label)
-            .header(ACCEPT, HeaderValue::from_static(ACCEPTED))
-            .scope(&scope_of(reference.repository(), Action::Pull))
-    }
-
-    pub(super) async fn head_at(
+    /// does not say. A registry, or a cache before it, may answer GET alone, so no failure of this
+    /// says anything of the image.
+    pub(super) async fn head(
         &self,
         route: &Route,
         reference: &Reference,
-        request: &Request,
-    ) -> Result<Option<Digest>> {
-        let label = label_of(reference);
-        let access = self.access(reference.registry(), &label);
-        let document = self.transport().document(route, request, 0, &access).await;
-        let document = document.map_err(|error| self.failed("resolve", &label, error))?;
-        let said = document.header("docker-content-digest");
-        Ok(said.and_then(|text| Digest::parse(text).ok()))
+        request: impl FnOnce(Request) -> Request,
+    ) -> Option<Digest> {
+        let path = RequestPath::manifest(reference.repository(), Selector::named(reference));
+        let head = Request::head(path.to_string());
+        let head = self.request(head, Phase::Resolve, &reference.to_string());
+        let head = request(head.header(ACCEPT, HeaderValue::from_static(ACCEPTED)));
+        let access = self.access(reference, Action::Pull);
+        let document = self.transport().document(route, &head, 0, &access).await;
+        let document = document.ok()?;
+        Digest::parse(document.header("docker-content-digest")?).ok()
     }
 
     /// Fetches one of the documents that an image consists of.
@@ -122,20 +96,19 @@ impl Client {
         selector: Selector,
         expected: Expected,
     ) -> Result<Resolved> {
-        let label = label_of(reference);
+        let label = reference.to_string();
         let path = RequestPath::manifest(reference.repository(), selector);
         let judged = expected.clone();
         let request = self
             .request(Request::get(path.to_string()), Phase::Resolve, &label)
             .header(ACCEPT, HeaderValue::from_static(ACCEPTED))
-            .scope(&scope_of(reference.repository(), Action::Pull))
             .check(move |document| judged.judge(document).map(|_| ()));
-        let access = self.access(reference.registry(), &label);
+        let access = self.access(reference, Action::Pull);
         let document = self
             .transport()
             .document(route, &request, LIMIT, &access)
             .await;
-        let document = document.map_err(|error| self.failed("resolve", &label, error))?;
+        let document = document.map_err(|error| access.error_for("resolve", error))?;
         let descriptor = expected.judge(&document).map_err(|refusal| {
             let cause = sealift_transport::Cause::Refused {
                 reason: refusal.reason,
@@ -143,7 +116,7 @@ impl Client {
             };
             let host = document.endpoint.authority();
             let error = sealift_transport::Error::new(cause, Phase::Resolve, &host, &label);
-            self.failed("resolve", &label, error)
+            access.error_for("resolve", error)
         })?;
         Ok(Resolved {
             descriptor,

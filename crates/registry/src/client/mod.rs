@@ -3,28 +3,22 @@
 mod auth;
 mod document;
 mod event;
-mod image;
 mod pull;
 mod push;
-mod resolved;
+mod store;
 mod token;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sealift_oci::{Reference, Repository};
-use sealift_transport::{
-    self as transport, Class, Endpoint, Phase, Request, Route, Scheme, Term, Transport,
-};
+use sealift_transport::{Endpoint, Phase, Request, Route, Scheme, Term, Transport};
 
 use self::auth::{Access, Action, Auth, Scope};
-pub use self::document::Resolved;
 pub use self::event::{Event, Silent, Watcher};
 pub use self::pull::{Pulled, Want};
-pub use self::push::{PushRequest, Pushed};
-use self::resolved::Handover;
+pub use self::push::PushRequest;
 pub use self::token::{GrantedToken, TokenRequest};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
@@ -57,10 +51,7 @@ pub type RouteAnswer = std::result::Result<Option<Route>, Arc<dyn std::error::Er
 /// What a client is told about registries.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The route to each registry that has mirrors or ways of its own, by the name that references
-    /// have (`docker.io`, `registry.example:5000`). All others are asked at [`origin`] alone.
-    pub routes: HashMap<String, Route>,
-    /// Routes by image, asked before `routes`.
+    /// Routes by image. Where it has none, the registry itself is asked, at [`origin`].
     pub finder: Option<Arc<dyn Routes>>,
     /// Stored credentials.
     pub credentials: Credentials,
@@ -78,7 +69,6 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            routes: HashMap::new(),
             finder: None,
             credentials: Credentials::default(),
             token_folder: None,
@@ -101,7 +91,6 @@ struct Inner {
     transport: Transport,
     config: Config,
     auth: Auth,
-    handover: Handover,
 }
 
 impl Client {
@@ -118,7 +107,6 @@ impl Client {
                 transport,
                 config,
                 auth,
-                handover: Handover::default(),
             }),
             term: None,
         }
@@ -143,12 +131,6 @@ impl Client {
         request.of(phase, label).within(self.term)
     }
 
-    /// Returns the stored credentials that it looks into.
-    #[must_use]
-    pub fn credentials(&self) -> &Credentials {
-        &self.inner.config.credentials
-    }
-
     fn transport(&self) -> &Transport {
         &self.inner.transport
     }
@@ -158,7 +140,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Address`] where the name can't be made into an address, [`Error::Forbidden`].
-    pub fn route(&self, reference: &Reference) -> Result<Route> {
+    fn route(&self, reference: &Reference) -> Result<Route> {
         let finder = self.inner.config.finder.as_ref();
         let found = finder.map(|finder| finder.resolve(reference));
         self.found(reference.repository(), found)
@@ -168,7 +150,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::route`].
-    pub fn content_route(&self, reference: &Reference) -> Result<Route> {
+    fn content_route(&self, reference: &Reference) -> Result<Route> {
         let finder = self.inner.config.finder.as_ref();
         let found = finder.map(|finder| finder.content(reference));
         self.found(reference.repository(), found)
@@ -190,31 +172,20 @@ impl Client {
         if let Some(route) = found.transpose().map_err(forbidden)?.flatten() {
             return Ok(route);
         }
-        let registry = repository.registry();
-        match self.inner.config.routes.get(registry) {
-            Some(route) => Ok(route.clone()),
-            None => origin(registry).map(Route::direct),
-        }
+        origin(repository.registry()).map(Route::direct)
     }
 
-    fn access(&self, registry: &str, label: &str) -> Access {
-        self.inner.auth.access(registry, label)
+    /// Makes the authorizer of requests about a reference.
+    fn access(&self, reference: &Reference, action: Action) -> Access {
+        let label = reference.to_string();
+        self.inner
+            .auth
+            .access(reference.repository(), action, &label)
     }
 
-    /// Words a failed request for people: what was wanted, what was wrong with the credentials.
-    fn failed(&self, action: &'static str, image: &str, source: transport::Error) -> Error {
-        let (image, source) = (image.to_owned(), Box::new(source));
-        match source.class() {
-            Class::Absent => Error::Absent { image, source },
-            class => Error::Request {
-                action,
-                image,
-                note: (class == Class::Auth)
-                    .then(|| self.inner.auth.note(source.label()))
-                    .flatten(),
-                source,
-            },
-        }
+    /// Makes the authorizer of requests that write to a repository.
+    fn push_access(&self, repository: &Repository, label: &str) -> Access {
+        self.inner.auth.access(repository, Action::Push, label)
     }
 }
 
@@ -249,16 +220,6 @@ pub fn origin(registry: &str) -> Result<Endpoint> {
         source: Arc::new(source),
     })?;
     Ok(endpoint.with_base("/v2"))
-}
-
-/// The scope of requests to a repository, as the authorizer reads it.
-fn scope_of(repository: &Repository, action: Action) -> String {
-    Scope::repository(repository.path(), action).to_string()
-}
-
-/// How an image is named in logs and events.
-fn label_of(reference: &Reference) -> String {
-    reference.to_string()
 }
 
 #[cfg(test)]

@@ -4,14 +4,12 @@
 use std::time::{Duration, SystemTime};
 
 use sealift_oci::Reference;
-use sealift_transport::{Class, Endpoint};
+use sealift_transport::{Class, Endpoint, Route};
 
 use super::auth::{Ask, Owner, Realm, Scope, refusal};
 use super::{Client, origin};
 use crate::credentials::{Credential, Lookup};
-#[cfg(doc)]
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::secret::Secret;
 
 /// A token that somebody else needs.
@@ -56,7 +54,7 @@ impl Client {
         let label = label(&wanted.host);
         let realm = Realm::of(&wanted.realm, &endpoint).map_err(|reason| {
             let reason = format!("the token realm of the registry is refused: {reason}");
-            self.failed("get", &label, refusal(reason, &wanted.host, &label))
+            Error::of_request("get", &label, None, refusal(reason, &wanted.host, &label))
         })?;
         let Lookup { found, .. } = self
             .inner
@@ -80,7 +78,7 @@ impl Client {
             // Where nobody gets in without credentials, theirs is the failure to report.
             answer = tokens.get(&ask).await.or(answer);
         }
-        let token = answer.map_err(|error| self.failed("get", &label, error))?;
+        let token = answer.map_err(|error| Error::of_request("get", &label, None, error))?;
         let age = SystemTime::now()
             .duration_since(token.received)
             .unwrap_or_default();
@@ -92,15 +90,12 @@ impl Client {
 
     /// Finds how a host is spoken to: as a route to that repository says, else as its name does.
     fn endpoint_at(&self, host: &str, repository: &str) -> Result<Endpoint> {
-        let routes = self.inner.config.routes.values();
-        let configured = routes.flat_map(|route| route.endpoints().to_vec());
-        let by_image = Reference::parse(&format!("{host}/{repository}"))
+        let route = Reference::parse(&format!("{host}/{repository}"))
             .ok()
             .and_then(|reference| self.content_route(&reference).ok());
-        let by_image = by_image.iter().flat_map(|route| route.endpoints().to_vec());
-        let mut known = by_image.chain(configured);
-        match known.find(|endpoint| endpoint.authority() == host) {
-            Some(endpoint) => Ok(endpoint),
+        let endpoints = route.as_ref().map(Route::endpoints).unwrap_or_default();
+        match endpoints.iter().find(|one| one.authority() == host) {
+            Some(endpoint) => Ok(endpoint.clone()),
             None => origin(host),
         }
     }

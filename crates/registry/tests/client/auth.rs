@@ -9,10 +9,11 @@ use sealift_test_support::{
 use sealift_transport::proxy::Proxy;
 use sealift_transport::{Class, Endpoint, Route, Scheme, Transport};
 
+use crate::scripted_server::{Answer, Asked, ScriptedServer};
 use crate::support::{
-    BOTH, Shelf, client, plain, platforms, reference, settings, two_platforms, with_credentials,
+    BOTH, TestStore, client, plain, platforms, reference, routed, settings, two_platforms,
+    with_credentials,
 };
-use crate::villain::{Answer, Asked, Villain};
 
 pub(crate) fn basic(host: &str, username: &str, password: &str) -> Credentials {
     let credential = Credential::Basic {
@@ -40,9 +41,9 @@ async fn pull_all(client: &Client, host: &str, names: &[&str]) {
         platforms: platforms(BOTH),
     };
     let wants = names.iter().map(want).collect();
-    let shelf = Shelf::new();
+    let store = TestStore::new();
     let watcher = std::sync::Arc::new(sealift_registry::Silent);
-    for result in client.pull_all(&shelf.store, wants, watcher).await {
+    for result in client.pull_all(&store.content, wants, watcher).await {
         result.unwrap();
     }
 }
@@ -67,11 +68,11 @@ async fn a_mirror_with_a_prefix_gets_tokens_for_its_own_names() {
     let faulty = FaultyRegistry::with_tokens(registry.address(), rules, FaultPlan::none());
     let mirror = Endpoint::new(Scheme::Http, &faulty.host()).unwrap();
     let origin = Endpoint::new(Scheme::Http, "127.0.0.1:9").unwrap();
-    let route = Route::new([mirror.with_base("/v2/hub")], origin.with_base("/v2"));
-    let client = client(Config {
-        routes: [("docker.io".to_owned(), route)].into(),
-        ..Config::default()
-    });
+    let mirror = mirror.with_base("/v2").with_prefix("hub");
+    let client = client(routed(
+        "docker.io",
+        Route::new([mirror], origin.with_base("/v2")),
+    ));
     pull_all(&client, "docker.io", &["library/a", "team/b"]).await;
     assert_eq!(faulty.count(Kind::Token), 1);
 }
@@ -119,9 +120,12 @@ async fn passwords_and_identity_tokens_open_private_repositories() {
         Credentials::default().with(&faulty.host(), identity),
     ] {
         let client = with_credentials(credentials);
-        Shelf::new().pull(&client, &text, BOTH).await.unwrap();
+        TestStore::new().pull(&client, &text, BOTH).await.unwrap();
     }
-    let error = Shelf::new().pull(&plain(), &text, BOTH).await.unwrap_err();
+    let error = TestStore::new()
+        .pull(&plain(), &text, BOTH)
+        .await
+        .unwrap_err();
     assert_eq!(error.class(), Class::Auth, "{error:?}");
 }
 
@@ -132,7 +136,7 @@ async fn stale_credentials_do_not_hide_public_images() {
     let faulty = FaultyRegistry::with_tokens(registry.address(), rules, FaultPlan::none());
     let client = with_credentials(basic(&faulty.host(), "u", "wrong"));
     for name in ["a", "b"] {
-        Shelf::new()
+        TestStore::new()
             .pull(&client, &format!("{}/{name}:1", faulty.host()), BOTH)
             .await
             .unwrap();
@@ -153,7 +157,7 @@ async fn wrong_credentials_are_told_with_a_private_image() {
     let registry = registry_with(&["a"]);
     let faulty = FaultyRegistry::with_tokens(registry.address(), private(), FaultPlan::none());
     let client = with_credentials(basic(&faulty.host(), "u", "planted-secret"));
-    let error = Shelf::new()
+    let error = TestStore::new()
         .pull(&client, &format!("{}/a:1", faulty.host()), BOTH)
         .await
         .unwrap_err();
@@ -173,10 +177,10 @@ async fn a_revoked_token_is_replaced_once() {
     );
     let client = plain();
     let text = format!("{}/a:1", faulty.host());
-    Shelf::new().pull(&client, &text, BOTH).await.unwrap();
+    TestStore::new().pull(&client, &text, BOTH).await.unwrap();
     faulty.revoke_tokens();
     faulty.forget_seen();
-    Shelf::new().pull(&client, &text, BOTH).await.unwrap();
+    TestStore::new().pull(&client, &text, BOTH).await.unwrap();
     assert_eq!(faulty.count(Kind::Token), 1);
 }
 
@@ -196,12 +200,12 @@ async fn tokens_are_kept_between_runs_and_dropped_when_refused() {
         })
     };
     let text = format!("{}/a:1", faulty.host());
-    Shelf::new().pull(&run(), &text, BOTH).await.unwrap();
-    Shelf::new().pull(&run(), &text, BOTH).await.unwrap();
+    TestStore::new().pull(&run(), &text, BOTH).await.unwrap();
+    TestStore::new().pull(&run(), &text, BOTH).await.unwrap();
     assert_eq!(faulty.count(Kind::Token), 1);
     faulty.revoke_tokens();
-    Shelf::new().pull(&run(), &text, BOTH).await.unwrap();
-    Shelf::new().pull(&run(), &text, BOTH).await.unwrap();
+    TestStore::new().pull(&run(), &text, BOTH).await.unwrap();
+    TestStore::new().pull(&run(), &text, BOTH).await.unwrap();
     assert_eq!(faulty.count(Kind::Token), 2);
 }
 
@@ -253,7 +257,7 @@ async fn a_realm_that_moved_is_noticed_and_its_successor_kept() {
     let place = std::sync::Arc::new(std::sync::Mutex::new("one"));
     let host = std::sync::Arc::new(std::sync::OnceLock::<String>::new());
     let (now, known) = (std::sync::Arc::clone(&place), std::sync::Arc::clone(&host));
-    let villain = Villain::serving(two_platforms(54, 500), move |asked| {
+    let server = ScriptedServer::serving(two_platforms(54, 500), move |asked| {
         let place = *now.lock().unwrap();
         if let Some(asked_at) = asked.target.strip_prefix("/token/") {
             let here = asked_at.starts_with(place);
@@ -271,10 +275,10 @@ async fn a_realm_that_moved_is_noticed_and_its_successor_kept() {
         denied.then(|| Answer::new(401).header("WWW-Authenticate", &challenge))
     })
     .await;
-    host.set(villain.host()).unwrap();
+    host.set(server.host()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let tokens = folder.path().join("tokens");
-    let text = format!("{}/a:1", villain.host());
+    let text = format!("{}/a:1", server.host());
     // Where the realm is; whether a token of the last run is at hand; requests to /token/one,
     // to /token/two, and without any token in their header.
     for (realm, at_hand, expected) in [
@@ -291,13 +295,13 @@ async fn a_realm_that_moved_is_noticed_and_its_successor_kept() {
             drop_tokens(&tokens);
         }
         *place.lock().unwrap() = realm;
-        let before = villain.asked().len();
+        let before = server.asked().len();
         let client = client(Config {
             token_folder: Some(tokens.clone()),
             ..Config::default()
         });
-        Shelf::new().pull(&client, &text, BOTH).await.unwrap();
-        let asked = villain.asked().split_off(before);
+        TestStore::new().pull(&client, &text, BOTH).await.unwrap();
+        let asked = server.asked().split_off(before);
         let count =
             |wanted: &dyn Fn(&Asked) -> bool| asked.iter().filter(|one| wanted(one)).count();
         let found = [
@@ -314,7 +318,7 @@ async fn a_registry_that_took_to_passwords_or_became_open_is_noticed() {
     let way = std::sync::Arc::new(std::sync::Mutex::new("bearer"));
     let host = std::sync::Arc::new(std::sync::OnceLock::<String>::new());
     let (now, known) = (std::sync::Arc::clone(&way), std::sync::Arc::clone(&host));
-    let villain = Villain::serving(two_platforms(53, 500), move |asked| {
+    let server = ScriptedServer::serving(two_platforms(53, 500), move |asked| {
         let way = *now.lock().unwrap();
         let shown = asked.header("authorization");
         let denied = |challenge: &str| Answer::new(401).header("WWW-Authenticate", challenge);
@@ -330,7 +334,7 @@ async fn a_registry_that_took_to_passwords_or_became_open_is_noticed() {
         }
     })
     .await;
-    host.set(villain.host()).unwrap();
+    host.set(server.host()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let tokens = folder.path().join("tokens");
     let kept = || {
@@ -338,15 +342,15 @@ async fn a_registry_that_took_to_passwords_or_became_open_is_noticed() {
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| name.starts_with("challenge-")).count()
     };
-    let text = format!("{}/a:1", villain.host());
+    let text = format!("{}/a:1", server.host());
     for (next, challenges) in [("bearer", 1), ("basic", 0), ("bearer", 1), ("open", 0)] {
         *way.lock().unwrap() = next;
         let client = client(Config {
             token_folder: Some(tokens.clone()),
-            credentials: basic(&villain.host(), "u", "p"),
+            credentials: basic(&server.host(), "u", "p"),
             ..Config::default()
         });
-        Shelf::new().pull(&client, &text, BOTH).await.unwrap();
+        TestStore::new().pull(&client, &text, BOTH).await.unwrap();
         assert_eq!(kept(), challenges, "{next}");
         // None is at hand in the next run, so that it has to ask for one.
         drop_tokens(&tokens);
@@ -379,7 +383,7 @@ async fn a_login_that_is_refused_is_not_tried_again_for_what_an_earlier_run_knew
                 }
             }
         }
-        Shelf::new().pull(&client, &text, BOTH).await.unwrap();
+        TestStore::new().pull(&client, &text, BOTH).await.unwrap();
         let logins = faulty.seen().into_iter();
         let logins = logins.filter(|one| one.kind == Kind::Token && one.authorization.is_some());
         assert_eq!(logins.count(), 1, "{password}");
@@ -394,7 +398,7 @@ async fn short_lived_tokens_are_replaced_before_they_end() {
     let client = plain();
     let text = format!("{}/a:1", faulty.host());
     for _ in 0..3 {
-        Shelf::new().pull(&client, &text, BOTH).await.unwrap();
+        TestStore::new().pull(&client, &text, BOTH).await.unwrap();
         tokio::time::sleep(Duration::from_millis(900)).await;
     }
     let refused = faulty
@@ -421,7 +425,7 @@ async fn basic_registries_are_shown_the_password_that_is_theirs() {
         DockerRegistry::USER,
         DockerRegistry::PASSWORD,
     );
-    Shelf::new()
+    TestStore::new()
         .pull(&with_credentials(right), &text, BOTH)
         .await
         .unwrap();
@@ -431,7 +435,7 @@ async fn basic_registries_are_shown_the_password_that_is_theirs() {
         DockerRegistry::PASSWORD,
     );
     for credentials in [elsewhere, basic(&registry.host(), "u", "wrong")] {
-        let error = Shelf::new()
+        let error = TestStore::new()
             .pull(&with_credentials(credentials), &text, BOTH)
             .await
             .unwrap_err();
@@ -447,7 +451,7 @@ async fn a_captive_portal_in_place_of_the_token_server_is_told() {
     let registry = registry_with(&["a"]);
     let plan = FaultPlan::none().first(Kind::Token, 1000, Fault::Html);
     let faulty = FaultyRegistry::with_tokens(registry.address(), TokenRules::anonymous(), plan);
-    let error = Shelf::new()
+    let error = TestStore::new()
         .pull(&plain(), &format!("{}/a:1", faulty.host()), BOTH)
         .await
         .unwrap_err();
@@ -466,9 +470,9 @@ async fn far_away(
     realm: &'static str,
     token: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
     registry: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static,
-) -> (Villain, Client) {
+) -> (ScriptedServer, Client) {
     let image = two_platforms(51, 500);
-    let villain = Villain::serving(image, move |asked| {
+    let server = ScriptedServer::serving(image, move |asked| {
         if asked.target.starts_with("/token") {
             return Some(token(asked));
         }
@@ -478,26 +482,25 @@ async fn far_away(
     })
     .await;
     let mut settings = settings();
-    let proxy = Proxy::parse(&format!("http://{}", villain.host())).unwrap();
+    let proxy = Proxy::parse(&format!("http://{}", server.host())).unwrap();
     settings.proxies.http = Some(proxy);
     let endpoint = Endpoint::new(Scheme::Http, "registry.example")
         .unwrap()
         .with_base("/v2");
     let config = Config {
-        routes: [("registry.example".to_owned(), Route::direct(endpoint))].into(),
         credentials: basic("registry.example", "u", "planted-secret"),
-        ..Config::default()
+        ..routed("registry.example", Route::direct(endpoint))
     };
     let transport = Transport::new(settings, std::sync::Arc::new(sealift_transport::Silent));
-    (villain, Client::new(transport, config))
+    (server, Client::new(transport, config))
 }
 
 fn token() -> Answer {
     Answer::ok(r#"{"token":"t"}"#)
 }
 
-fn logins(villain: &Villain) -> Vec<bool> {
-    let asked = villain
+fn logins(server: &ScriptedServer) -> Vec<bool> {
+    let asked = server
         .asked()
         .into_iter()
         .filter(|one| one.target.starts_with("/token"));
@@ -512,12 +515,12 @@ async fn a_password_goes_to_the_registrys_own_realm_and_to_no_other_in_clear() {
         ("http://registry.example/token", true),
         ("http://auth.example/token", false),
     ] {
-        let (villain, client) = far_away(realm, |_| token(), |_| None).await;
-        Shelf::new()
+        let (server, client) = far_away(realm, |_| token(), |_| None).await;
+        TestStore::new()
             .pull(&client, "registry.example/a:1", BOTH)
             .await
             .unwrap();
-        assert_eq!(logins(&villain), [shown], "{realm}");
+        assert_eq!(logins(&server), [shown], "{realm}");
         assert!(!format!("{client:?}").contains("planted-secret"));
     }
 }
@@ -536,16 +539,16 @@ async fn a_registry_that_refuses_stored_credentials_is_asked_without_them_once()
             r#"{"token":"of-u"}"#
         })
     };
-    let (villain, client) = far_away("http://registry.example/token", by_account, refuse).await;
-    Shelf::new()
+    let (server, client) = far_away("http://registry.example/token", by_account, refuse).await;
+    TestStore::new()
         .pull(&client, "registry.example/a:1", BOTH)
         .await
         .unwrap();
-    assert_eq!(logins(&villain), [true, false]);
+    assert_eq!(logins(&server), [true, false]);
     // Where nobody is let in, it ends.
     let nobody = |asked: &Asked| asked.header("authorization").map(|_| Answer::new(403));
-    let (villain, client) = far_away("http://registry.example/token", by_account, nobody).await;
-    let error = Shelf::new()
+    let (server, client) = far_away("http://registry.example/token", by_account, nobody).await;
+    let error = TestStore::new()
         .pull(&client, "registry.example/a:1", BOTH)
         .await
         .unwrap_err();
@@ -557,9 +560,9 @@ async fn a_registry_that_refuses_stored_credentials_is_asked_without_them_once()
         "{error}"
     );
     assert!(
-        villain.asked().len() < 16,
+        server.asked().len() < 16,
         "{} requests",
-        villain.asked().len()
+        server.asked().len()
     );
 }
 
@@ -568,7 +571,7 @@ async fn an_identity_token_is_a_password_where_the_realm_knows_no_post() {
     let image = two_platforms(52, 500);
     let host = std::sync::Arc::new(std::sync::OnceLock::<String>::new());
     let known = std::sync::Arc::clone(&host);
-    let villain = Villain::serving(image, move |asked| {
+    let server = ScriptedServer::serving(image, move |asked| {
         if asked.target.starts_with("/token") {
             let right =
                 asked.method == "GET" && asked.header("authorization") == Some("Basic dTppZA==");
@@ -582,14 +585,14 @@ async fn an_identity_token_is_a_password_where_the_realm_knows_no_post() {
         denied.then(|| Answer::new(401).header("WWW-Authenticate", &challenge))
     })
     .await;
-    host.set(villain.host()).unwrap();
+    host.set(server.host()).unwrap();
     let credential = Credential::Identity {
         username: Some("u".to_owned()),
         token: "id".into(),
     };
-    let client = with_credentials(Credentials::default().with(&villain.host(), credential));
-    Shelf::new()
-        .pull(&client, &format!("{}/a:1", villain.host()), BOTH)
+    let client = with_credentials(Credentials::default().with(&server.host(), credential));
+    TestStore::new()
+        .pull(&client, &format!("{}/a:1", server.host()), BOTH)
         .await
         .unwrap();
 }
@@ -611,13 +614,13 @@ async fn a_broken_helper_is_told_when_the_registry_refuses_and_only_then() {
         FaultPlan::none(),
     );
     let client = with_credentials(broken());
-    Shelf::new()
+    TestStore::new()
         .pull(&client, &format!("{}/a:1", open.host()), BOTH)
         .await
         .unwrap();
     let closed = FaultyRegistry::with_tokens(registry.address(), private(), FaultPlan::none());
     let client = with_credentials(broken());
-    let error = Shelf::new()
+    let error = TestStore::new()
         .pull(&client, &format!("{}/a:1", closed.host()), BOTH)
         .await
         .unwrap_err();

@@ -11,7 +11,7 @@ use sealift_test_support::{
     DockerRegistry, Fault, FaultPlan, FaultyRegistry, Image, Kind, TokenRules,
 };
 
-use crate::support::{BOTH, Shelf, plain, platforms, reference, two_platforms, with_mirrors};
+use crate::support::{BOTH, TestStore, plain, platforms, reference, two_platforms, with_mirrors};
 
 const NAMES: [&str; 3] = ["library/base", "library/tool", "team/app"];
 const SIDE_BY_SIDE: usize = 8;
@@ -38,21 +38,21 @@ fn worst() -> FaultPlan {
 
 /// Fetches all three images into an empty store.
 async fn fetch(client: Client, host: &str, images: &[Image]) -> Result<(), String> {
-    let shelf = Shelf::new();
+    let store = TestStore::new();
     let want = |name: &&str| Want {
         reference: reference(&format!("{host}/{name}:1")),
         platforms: platforms(BOTH),
     };
     let wants = NAMES.iter().map(want).collect();
     let silent = Arc::new(sealift_registry::Silent);
-    for result in client.pull_all(&shelf.store, wants, silent).await {
+    for result in client.pull_all(&store.content, wants, silent).await {
         if let Err(error) = result {
             let cause = error.request().map(|request| request.text());
             return Err(format!("{error}: {}", cause.unwrap_or_default()));
         }
     }
-    images.iter().for_each(|image| shelf.has(image));
-    let verified = shelf.store.verify(Repair::Report, |_| ());
+    images.iter().for_each(|image| store.has(image));
+    let verified = store.content.verify(Repair::Report, |_| ());
     let verified = verified.map_err(|error| error.to_string())?;
     if verified.corrupt.is_empty() {
         Ok(())

@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sealift_oci::{Descriptor, Digest, Index, Manifest, MediaType, Platform};
-use sealift_registry::{Client, Config, Error, Pulled, Result, Want};
+use sealift_registry::{Client, Error, Pulled, Result, Want};
 use sealift_test_support::{Blob, Image, ImageBuilder};
 use sealift_transport::proxy::ProxyChoice;
 use sealift_transport::{Class, Endpoint, Route, Scheme};
 
+use crate::scripted_server::{Answer, Asked, Body, ScriptedServer};
 use crate::support::{
-    BOTH, Shelf, client, plain, platforms, reference, two_platforms, with_credentials,
+    BOTH, TestStore, client, plain, platforms, reference, routed, two_platforms, with_credentials,
 };
-use crate::villain::{Answer, Asked, Body, Villain};
 
-async fn pull(villain: &Villain) -> Result<Pulled> {
-    Shelf::new()
-        .pull(&plain(), &format!("{}/a:1", villain.host()), BOTH)
+async fn pull(server: &ScriptedServer) -> Result<Pulled> {
+    TestStore::new()
+        .pull(&plain(), &format!("{}/a:1", server.host()), BOTH)
         .await
 }
 
@@ -37,16 +37,13 @@ fn on(part: &'static str, answer: Answer) -> impl Fn(&Asked) -> Option<Answer> +
 }
 
 /// A client that believes `registry.example` to be a host far away.
-pub(crate) fn far_away(villain: &Villain) -> Client {
+pub(crate) fn far_away(server: &ScriptedServer) -> Client {
     let proxy = ProxyChoice::Via(
-        sealift_transport::proxy::Proxy::parse(&format!("http://{}", villain.host())).unwrap(),
+        sealift_transport::proxy::Proxy::parse(&format!("http://{}", server.host())).unwrap(),
     );
     let endpoint = Endpoint::new(Scheme::Http, "registry.example").unwrap();
     let route = Route::direct(endpoint.with_base("/v2").with_proxy(proxy));
-    client(Config {
-        routes: [("registry.example".to_owned(), route)].into(),
-        ..Config::default()
-    })
+    client(routed("registry.example", route))
 }
 
 fn index_of(children: Vec<Descriptor>) -> Blob {
@@ -73,8 +70,8 @@ fn manifest_with(change: impl Fn(&mut serde_json::Value)) -> Image {
 
 #[tokio::test]
 async fn an_endless_manifest_is_cut_off() {
-    let villain = Villain::start(|_| Answer::new(200).body(Body::Endless)).await;
-    let error = pull(&villain).await.unwrap_err();
+    let server = ScriptedServer::start(|_| Answer::new(200).body(Body::Endless)).await;
+    let error = pull(&server).await.unwrap_err();
     assert!(
         words(&error).contains("larger than 4194304 bytes"),
         "{}",
@@ -86,8 +83,8 @@ async fn an_endless_manifest_is_cut_off() {
 #[tokio::test]
 async fn a_gigantic_manifest_is_not_read() {
     let huge = vec![b' '; 5 << 20];
-    let villain = Villain::start(move |_| Answer::ok(huge.clone())).await;
-    let error = pull(&villain).await.unwrap_err();
+    let server = ScriptedServer::start(move |_| Answer::ok(huge.clone())).await;
+    let error = pull(&server).await.unwrap_err();
     assert!(
         words(&error).contains("larger than 4194304 bytes"),
         "{}",
@@ -100,23 +97,24 @@ async fn a_gigantic_child_is_not_even_asked_for() {
     let mut child = Descriptor::of(MediaType::OCI_MANIFEST, b"x");
     child.size = 1 << 40;
     child.platform = Some(Platform::new("linux", "amd64"));
-    let villain = Villain::serving(image_with(index_of(vec![child]), Vec::new()), |_| None).await;
-    let error = Shelf::new()
-        .pull(&plain(), &format!("{}/a:1", villain.host()), "amd64")
+    let server =
+        ScriptedServer::serving(image_with(index_of(vec![child]), Vec::new()), |_| None).await;
+    let error = TestStore::new()
+        .pull(&plain(), &format!("{}/a:1", server.host()), "amd64")
         .await
         .unwrap_err();
     assert!(
         matches!(error, Error::TooLarge { size, .. } if size == 1 << 40),
         "{error:?}"
     );
-    assert_eq!(villain.asked().len(), 1);
+    assert_eq!(server.asked().len(), 1);
 }
 
 #[tokio::test]
 async fn an_endless_blob_ends_at_its_size() {
     let twist = on("/blobs/", Answer::new(200).body(Body::Endless));
-    let villain = Villain::serving(two_platforms(1, 1000), twist).await;
-    let error = pull(&villain).await.unwrap_err();
+    let server = ScriptedServer::serving(two_platforms(1, 1000), twist).await;
+    let error = pull(&server).await.unwrap_err();
     assert_eq!(error.class(), Class::Corrupt, "{}", words(&error));
 }
 
@@ -128,7 +126,7 @@ async fn a_content_length_that_lies_is_no_content() {
     let shorter = Answer::new(200).body(Body::Claimed(root.len() as u64 - 10, root));
     for (lie, times) in [(longer, 3), (shorter, usize::MAX)] {
         let left = AtomicUsize::new(times);
-        let villain = Villain::serving(image.clone(), move |asked| {
+        let server = ScriptedServer::serving(image.clone(), move |asked| {
             let lies = asked.target.ends_with("/manifests/1")
                 && left
                     .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1))
@@ -136,7 +134,7 @@ async fn a_content_length_that_lies_is_no_content() {
             lies.then(|| lie.clone())
         })
         .await;
-        match pull(&villain).await {
+        match pull(&server).await {
             // Cut short three times, then whole.
             Ok(_) => assert_eq!(times, 3),
             Err(error) => assert_eq!(
@@ -154,7 +152,7 @@ async fn a_blob_longer_or_shorter_than_its_descriptor_is_refused() {
     let image = two_platforms(2, 1000);
     for change in [-1_i64, 1] {
         let blobs = image.clone();
-        let villain = Villain::serving(image.clone(), move |asked| {
+        let server = ScriptedServer::serving(image.clone(), move |asked| {
             let blob = blobs
                 .blobs
                 .iter()
@@ -164,7 +162,7 @@ async fn a_blob_longer_or_shorter_than_its_descriptor_is_refused() {
             Some(Answer::ok(bytes))
         })
         .await;
-        let error = pull(&villain).await.unwrap_err();
+        let error = pull(&server).await.unwrap_err();
         assert!(
             matches!(error.class(), Class::Corrupt | Class::Network),
             "{}",
@@ -180,19 +178,19 @@ async fn redirects_that_go_round_end() {
         let place = format!("/v2/a/manifests/1?n={}", number + 1);
         Some(Answer::new(307).header("Location", &place))
     };
-    let villain = Villain::serving(two_platforms(1, 1000), twist).await;
-    let error = pull(&villain).await.unwrap_err();
+    let server = ScriptedServer::serving(two_platforms(1, 1000), twist).await;
+    let error = pull(&server).await.unwrap_err();
     assert_eq!(error.class(), Class::Config, "{}", words(&error));
     assert!(
-        villain.asked().len() < 40,
+        server.asked().len() < 40,
         "{} requests",
-        villain.asked().len()
+        server.asked().len()
     );
 }
 
 #[tokio::test]
 async fn redirects_to_other_schemes_and_to_our_own_machine_are_refused() {
-    let target = Villain::start(|_| Answer::ok("secret")).await;
+    let target = ScriptedServer::start(|_| Answer::ok("secret")).await;
     let loopback = format!("http://{}/x", target.host());
     for place in [
         "file:///etc/passwd",
@@ -201,9 +199,9 @@ async fn redirects_to_other_schemes_and_to_our_own_machine_are_refused() {
         loopback.as_str(),
     ] {
         let answer = Answer::new(307).header("Location", place);
-        let villain = Villain::start(move |_| answer.clone()).await;
-        let client = far_away(&villain);
-        let error = Shelf::new()
+        let server = ScriptedServer::start(move |_| answer.clone()).await;
+        let client = far_away(&server);
+        let error = TestStore::new()
             .pull(&client, "registry.example/a:1", BOTH)
             .await
             .unwrap_err();
@@ -214,15 +212,16 @@ async fn redirects_to_other_schemes_and_to_our_own_machine_are_refused() {
 
 #[tokio::test]
 async fn a_realm_on_our_own_machine_is_refused_where_the_registry_is_elsewhere() {
-    let realm = Villain::start(|_| Answer::ok(r#"{"token":"t"}"#)).await;
+    let realm = ScriptedServer::start(|_| Answer::ok(r#"{"token":"t"}"#)).await;
     let challenge = format!(
         r#"Bearer realm="http://{}/token",service="s""#,
         realm.host()
     );
-    let villain =
-        Villain::start(move |_| Answer::new(401).header("WWW-Authenticate", &challenge)).await;
-    let client = far_away(&villain);
-    let error = Shelf::new()
+    let server =
+        ScriptedServer::start(move |_| Answer::new(401).header("WWW-Authenticate", &challenge))
+            .await;
+    let client = far_away(&server);
+    let error = TestStore::new()
         .pull(&client, "registry.example/a:1", BOTH)
         .await
         .unwrap_err();
@@ -244,18 +243,18 @@ async fn nested_indexes_are_followed_to_a_limit() {
         nested.blobs = image.blobs.clone();
         nested
     };
-    let honest = Villain::serving(nest(3), |_| None).await;
-    Shelf::new()
+    let honest = ScriptedServer::serving(nest(3), |_| None).await;
+    TestStore::new()
         .pull(&plain(), &format!("{}/a:1", honest.host()), "amd64")
         .await
         .unwrap();
-    let villain = Villain::serving(nest(12), |_| None).await;
-    let error = Shelf::new()
-        .pull(&plain(), &format!("{}/a:1", villain.host()), "amd64")
+    let server = ScriptedServer::serving(nest(12), |_| None).await;
+    let error = TestStore::new()
+        .pull(&plain(), &format!("{}/a:1", server.host()), "amd64")
         .await
         .unwrap_err();
     assert!(matches!(error, Error::Nesting { .. }), "{error:?}");
-    assert!(villain.asked().len() <= 4);
+    assert!(server.asked().len() <= 4);
 }
 
 #[tokio::test]
@@ -268,15 +267,15 @@ async fn many_nested_indexes_are_too_many_and_repeated_ones_are_opened_once() {
         })
         .collect();
     let root = index_of(wide.iter().map(|one| one.descriptor.clone()).collect());
-    let villain = Villain::serving(image_with(root, wide.clone()), |_| None).await;
-    let error = pull(&villain).await.unwrap_err();
+    let server = ScriptedServer::serving(image_with(root, wide.clone()), |_| None).await;
+    let error = pull(&server).await.unwrap_err();
     assert!(matches!(error, Error::Nesting { .. }), "{error:?}");
-    assert!(villain.asked().len() <= 64, "{}", villain.asked().len());
+    assert!(server.asked().len() <= 64, "{}", server.asked().len());
     let root = index_of(vec![wide[0].descriptor.clone(); 5000]);
-    let villain = Villain::serving(image_with(root, vec![wide[0].clone()]), |_| None).await;
-    let error = pull(&villain).await.unwrap_err();
+    let server = ScriptedServer::serving(image_with(root, vec![wide[0].clone()]), |_| None).await;
+    let error = pull(&server).await.unwrap_err();
     assert!(matches!(error, Error::MissingPlatform { .. }), "{error:?}");
-    assert_eq!(villain.asked().len(), 2);
+    assert_eq!(server.asked().len(), 2);
 }
 
 #[tokio::test]
@@ -285,7 +284,7 @@ async fn a_cycle_needs_a_lie_about_a_digest_and_is_found_out() {
     let own = Digest::sha256(b"not what it is");
     let entry = Descriptor::new(MediaType::new(MediaType::OCI_INDEX), own, 500);
     let root = index_of(vec![entry]);
-    let villain = Villain::serving(image_with(root.clone(), Vec::new()), move |asked| {
+    let server = ScriptedServer::serving(image_with(root.clone(), Vec::new()), move |asked| {
         let by_digest = asked.target.contains("/manifests/sha256:");
         by_digest.then(|| {
             let mut bytes = root.bytes.to_vec();
@@ -294,7 +293,7 @@ async fn a_cycle_needs_a_lie_about_a_digest_and_is_found_out() {
         })
     })
     .await;
-    let error = pull(&villain).await.unwrap_err();
+    let error = pull(&server).await.unwrap_err();
     assert_eq!(error.class(), Class::Corrupt, "{}", words(&error));
     assert!(
         words(&error).contains("unexpected digest"),
@@ -313,16 +312,16 @@ async fn digests_of_unknown_algorithms_and_names_that_leave_the_store_are_refuse
         "sha256:ABC",
     ] {
         let image = manifest_with(|json| json["layers"][0]["digest"] = bad.into());
-        let villain = Villain::serving(image, |_| None).await;
-        let error = Shelf::new()
-            .pull(&plain(), &format!("{}/a:1", villain.host()), "amd64")
+        let server = ScriptedServer::serving(image, |_| None).await;
+        let error = TestStore::new()
+            .pull(&plain(), &format!("{}/a:1", server.host()), "amd64")
             .await
             .unwrap_err();
         assert!(matches!(error, Error::Document { .. }), "{bad}: {error:?}");
         let header = Answer::ok(two_platforms(1, 10).root.bytes.to_vec())
             .header("Docker-Content-Digest", bad);
-        let villain = Villain::start(move |_| header.clone()).await;
-        let error = pull(&villain).await.unwrap_err();
+        let server = ScriptedServer::start(move |_| header.clone()).await;
+        let error = pull(&server).await.unwrap_err();
         assert_eq!(error.class(), Class::Corrupt, "{bad}: {}", words(&error));
     }
 }
@@ -333,8 +332,8 @@ async fn a_header_that_names_another_digest_is_refused() {
     let wrong = Digest::sha256(b"other").to_string();
     let header = Answer::document(&image.root.descriptor, &image.root.bytes)
         .header("Docker-Content-Digest", &wrong);
-    let villain = Villain::start(move |_| header.clone()).await;
-    let error = pull(&villain).await.unwrap_err();
+    let server = ScriptedServer::start(move |_| header.clone()).await;
+    let error = pull(&server).await.unwrap_err();
     assert!(
         words(&error).contains("unexpected digest"),
         "{}",
@@ -345,23 +344,23 @@ async fn a_header_that_names_another_digest_is_refused() {
 #[tokio::test]
 async fn sizes_that_no_disk_has_are_an_error_at_once() {
     let image = manifest_with(|json| json["layers"][0]["size"] = (u64::MAX - 1).into());
-    let villain = Villain::serving(image, |_| None).await;
-    let error = Shelf::new()
-        .pull(&plain(), &format!("{}/a:1", villain.host()), "amd64")
+    let server = ScriptedServer::serving(image, |_| None).await;
+    let error = TestStore::new()
+        .pull(&plain(), &format!("{}/a:1", server.host()), "amd64")
         .await
         .unwrap_err();
     assert_eq!(error.class(), Class::Disk, "{}", words(&error));
     let image = manifest_with(|json| json["layers"][0]["size"] = (-5).into());
-    let villain = Villain::serving(image, |_| None).await;
-    let error = Shelf::new()
-        .pull(&plain(), &format!("{}/a:1", villain.host()), "amd64")
+    let server = ScriptedServer::serving(image, |_| None).await;
+    let error = TestStore::new()
+        .pull(&plain(), &format!("{}/a:1", server.host()), "amd64")
         .await
         .unwrap_err();
     assert!(matches!(error, Error::Document { .. }), "{error:?}");
     let image = manifest_with(|json| json["config"]["size"] = (1_u64 << 40).into());
-    let villain = Villain::serving(image, |_| None).await;
-    let error = Shelf::new()
-        .pull(&plain(), &format!("{}/a:1", villain.host()), "amd64")
+    let server = ScriptedServer::serving(image, |_| None).await;
+    let error = TestStore::new()
+        .pull(&plain(), &format!("{}/a:1", server.host()), "amd64")
         .await
         .unwrap_err();
     assert!(matches!(error, Error::TooLarge { .. }), "{error:?}");
@@ -380,18 +379,18 @@ async fn an_image_that_no_disk_has_room_for_does_not_end_the_others() {
         json["layers"] = (1..5).map(claim).collect();
     });
     let good = two_platforms(81, 10_000);
-    let (villain, honest) = (
-        Villain::serving(huge, |_| None).await,
-        Villain::serving(good.clone(), |_| None).await,
+    let (server, honest) = (
+        ScriptedServer::serving(huge, |_| None).await,
+        ScriptedServer::serving(good.clone(), |_| None).await,
     );
-    let want = |villain: &Villain| Want {
-        reference: reference(&format!("{}/a:1", villain.host())),
+    let want = |server: &ScriptedServer| Want {
+        reference: reference(&format!("{}/a:1", server.host())),
         platforms: platforms("linux/amd64"),
     };
-    let shelf = Shelf::new();
+    let store = TestStore::new();
     let silent = Arc::new(sealift_registry::Silent);
-    let wants = vec![want(&villain), want(&honest)];
-    let results = plain().pull_all(&shelf.store, wants, silent).await;
+    let wants = vec![want(&server), want(&honest)];
+    let results = plain().pull_all(&store.content, wants, silent).await;
     let error = results[0].as_ref().unwrap_err();
     assert!(matches!(error, Error::NoRoom { .. }), "{error:?}");
     assert!(results[1].is_ok(), "{results:?}");
@@ -401,8 +400,8 @@ async fn an_image_that_no_disk_has_room_for_does_not_end_the_others() {
 async fn a_web_page_in_place_of_a_manifest_is_told() {
     let page =
         Answer::ok("<!DOCTYPE html><title>Log in</title>").header("Content-Type", "text/html");
-    let villain = Villain::start(move |_| page.clone()).await;
-    let error = pull(&villain).await.unwrap_err();
+    let server = ScriptedServer::start(move |_| page.clone()).await;
+    let error = pull(&server).await.unwrap_err();
     assert_eq!(error.class(), Class::Config, "{}", words(&error));
     assert!(
         words(&error).contains("HTML instead of JSON"),
@@ -410,24 +409,24 @@ async fn a_web_page_in_place_of_a_manifest_is_told() {
         words(&error)
     );
     let twist = on("/blobs/", Answer::ok("<html>log in</html>"));
-    let villain = Villain::serving(two_platforms(1, 1000), twist).await;
-    let shelf = Shelf::new();
-    shelf
-        .pull(&plain(), &format!("{}/a:1", villain.host()), BOTH)
+    let server = ScriptedServer::serving(two_platforms(1, 1000), twist).await;
+    let store = TestStore::new();
+    store
+        .pull(&plain(), &format!("{}/a:1", server.host()), BOTH)
         .await
         .unwrap_err();
-    assert_eq!(shelf.store.names().unwrap(), []);
+    assert_eq!(store.content.names().unwrap(), []);
 }
 
 #[tokio::test]
 async fn schema_1_is_refused_with_its_reason() {
     let old = r#"{"schemaVersion":1,"name":"a","fsLayers":[]}"#;
     let answer = Answer::ok(old).header("Content-Type", MediaType::DOCKER_SCHEMA1);
-    let villain = Villain::start(move |_| answer.clone()).await;
-    let error = pull(&villain).await.unwrap_err();
+    let server = ScriptedServer::start(move |_| answer.clone()).await;
+    let error = pull(&server).await.unwrap_err();
     assert!(words(&error).contains("schema 1"), "{}", words(&error));
     assert!(error.hint().unwrap().contains("2017"));
-    assert_eq!(villain.asked().len(), 1);
+    assert_eq!(server.asked().len(), 1);
 }
 
 #[tokio::test]
@@ -439,8 +438,8 @@ async fn documents_that_can_be_read_both_ways_are_refused() {
         "application/json",
     ] {
         let answer = Answer::ok(both).header("Content-Type", media_type);
-        let villain = Villain::start(move |_| answer.clone()).await;
-        let error = pull(&villain).await.unwrap_err();
+        let server = ScriptedServer::start(move |_| answer.clone()).await;
+        let error = pull(&server).await.unwrap_err();
         assert_eq!(
             error.class(),
             Class::Corrupt,
@@ -451,8 +450,8 @@ async fn documents_that_can_be_read_both_ways_are_refused() {
     let manifest = Manifest::parse(&ImageBuilder::new("linux/amd64").build().root.bytes).unwrap();
     let answer = Answer::ok(serde_json::to_vec(&manifest).unwrap())
         .header("Content-Type", MediaType::OCI_INDEX);
-    let villain = Villain::start(move |_| answer.clone()).await;
-    let error = pull(&villain).await.unwrap_err();
+    let server = ScriptedServer::start(move |_| answer.clone()).await;
+    let error = pull(&server).await.unwrap_err();
     assert!(
         words(&error).contains("the header says"),
         "{}",
@@ -468,14 +467,14 @@ async fn nothing_is_decompressed() {
         encoder.finish().unwrap()
     };
     let answer = Answer::ok(bomb.clone()).header("Content-Encoding", "gzip");
-    let villain = Villain::start(move |_| answer.clone()).await;
-    let error = pull(&villain).await.unwrap_err();
+    let server = ScriptedServer::start(move |_| answer.clone()).await;
+    let error = pull(&server).await.unwrap_err();
     assert!(
         words(&error).contains("Content-Encoding"),
         "{}",
         words(&error)
     );
-    assert!(villain.asked().iter().all(|one| {
+    assert!(server.asked().iter().all(|one| {
         one.header("accept-encoding")
             .is_none_or(|text| text == "identity")
     }));
@@ -483,22 +482,22 @@ async fn nothing_is_decompressed() {
     let layer = Blob::new(MediaType::OCI_LAYER_GZIP, bomb);
     let mut image = manifest_with(|json| json["layers"] = serde_json::json!([layer.descriptor]));
     image.blobs.push(layer);
-    let villain = Villain::serving(image.clone(), |_| None).await;
-    let shelf = Shelf::new();
-    shelf
-        .pull(&plain(), &format!("{}/a:1", villain.host()), "amd64")
+    let server = ScriptedServer::serving(image.clone(), |_| None).await;
+    let store = TestStore::new();
+    store
+        .pull(&plain(), &format!("{}/a:1", server.host()), "amd64")
         .await
         .unwrap();
     let layer = &image.blobs.last().unwrap().descriptor;
-    assert_eq!(shelf.store.size(&layer.digest).unwrap(), Some(layer.size));
+    assert_eq!(store.content.size(&layer.digest).unwrap(), Some(layer.size));
 }
 
 /// A registry that wants a token, and its own token server under `/token`.
-async fn with_realm(token: Answer) -> Villain {
+async fn with_realm(token: Answer) -> ScriptedServer {
     let image = two_platforms(4, 1000);
     let host = Arc::new(std::sync::OnceLock::<String>::new());
     let known = Arc::clone(&host);
-    let villain = Villain::serving(image, move |asked| {
+    let server = ScriptedServer::serving(image, move |asked| {
         if asked.target.starts_with("/token") {
             return Some(token.clone());
         }
@@ -508,53 +507,56 @@ async fn with_realm(token: Answer) -> Villain {
         denied.then(|| Answer::new(401).header("WWW-Authenticate", &challenge))
     })
     .await;
-    host.set(villain.host()).unwrap();
-    villain
+    host.set(server.host()).unwrap();
+    server
 }
 
 #[tokio::test]
 async fn token_answers_are_bounded() {
     let megabyte = format!(r#"{{"token":"{}"}}"#, "t".repeat(1 << 20));
-    let villain = with_realm(Answer::ok(megabyte)).await;
-    let error = pull(&villain).await.unwrap_err();
+    let server = with_realm(Answer::ok(megabyte)).await;
+    let error = pull(&server).await.unwrap_err();
     assert!(
         words(&error).contains("larger than 65536 bytes"),
         "{}",
         words(&error)
     );
-    let villain = with_realm(Answer::new(200).body(Body::Endless)).await;
-    let error = pull(&villain).await.unwrap_err();
+    let server = with_realm(Answer::new(200).body(Body::Endless)).await;
+    let error = pull(&server).await.unwrap_err();
     assert!(
         words(&error).contains("larger than 65536 bytes"),
         "{}",
         words(&error)
     );
-    let villain = with_realm(Answer::ok("{\"token\":\"a\\r\\nX-Evil: 1\"}")).await;
-    let error = pull(&villain).await.unwrap_err();
+    let server = with_realm(Answer::ok("{\"token\":\"a\\r\\nX-Evil: 1\"}")).await;
+    let error = pull(&server).await.unwrap_err();
     assert_eq!(error.class(), Class::Config, "{}", words(&error));
-    let villain = with_realm(Answer::ok(r#"{"token":"fine"}"#)).await;
-    pull(&villain).await.unwrap();
+    let server = with_realm(Answer::ok(r#"{"token":"fine"}"#)).await;
+    pull(&server).await.unwrap();
 }
 
 #[tokio::test]
 async fn locked_logins_end_all_authentication_to_that_host() {
     let body = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"too many failed login attempts for username or IP address"}]}"#;
-    let villain = with_realm(Answer::new(429).body(Body::Whole(body.into()))).await;
-    let credentials = crate::auth::basic(&villain.host(), "u", "p");
+    let server = with_realm(Answer::new(429).body(Body::Whole(body.into()))).await;
+    let credentials = crate::auth::basic(&server.host(), "u", "p");
     let client = with_credentials(credentials);
     for name in ["a", "b", "c"] {
-        let text = format!("{}/{name}:1", villain.host());
-        let error = Shelf::new().pull(&client, &text, BOTH).await.unwrap_err();
+        let text = format!("{}/{name}:1", server.host());
+        let error = TestStore::new()
+            .pull(&client, &text, BOTH)
+            .await
+            .unwrap_err();
         assert_eq!(error.class(), Class::Auth, "{}", words(&error));
     }
-    assert_eq!(villain.count("/token"), 1);
+    assert_eq!(server.count("/token"), 1);
 }
 
 #[tokio::test]
 async fn a_registry_that_refuses_every_token_is_not_asked_for_ever() {
     let challenge = Arc::new(std::sync::OnceLock::<String>::new());
     let known = Arc::clone(&challenge);
-    let villain = Villain::start(move |asked| {
+    let server = ScriptedServer::start(move |asked| {
         if asked.target.starts_with("/token") {
             return Answer::ok(format!(r#"{{"token":"t{}"}}"#, fastrand::u64(..)));
         }
@@ -564,28 +566,28 @@ async fn a_registry_that_refuses_every_token_is_not_asked_for_ever() {
     challenge
         .set(format!(
             r#"Bearer realm="http://{}/token",service="s""#,
-            villain.host()
+            server.host()
         ))
         .unwrap();
-    let error = pull(&villain).await.unwrap_err();
+    let error = pull(&server).await.unwrap_err();
     assert!(
         matches!(error.class(), Class::Auth | Class::Absent),
         "{}",
         words(&error)
     );
     assert!(
-        villain.asked().len() <= 12,
+        server.asked().len() <= 12,
         "{} requests",
-        villain.asked().len()
+        server.asked().len()
     );
 }
 
 #[tokio::test]
 async fn a_registry_cannot_ask_for_tokens_of_other_repositories() {
-    let villain = {
+    let server = {
         let host = Arc::new(std::sync::OnceLock::<String>::new());
         let known = Arc::clone(&host);
-        let villain = Villain::serving(two_platforms(5, 1000), move |asked| {
+        let server = ScriptedServer::serving(two_platforms(5, 1000), move |asked| {
             if asked.target.starts_with("/token") {
                 return Some(Answer::ok(r#"{"token":"t"}"#));
             }
@@ -597,11 +599,11 @@ async fn a_registry_cannot_ask_for_tokens_of_other_repositories() {
             denied.then(|| Answer::new(401).header("WWW-Authenticate", &challenge))
         })
         .await;
-        host.set(villain.host()).unwrap();
-        villain
+        host.set(server.host()).unwrap();
+        server
     };
-    pull(&villain).await.unwrap();
-    let tokens: Vec<Asked> = villain
+    pull(&server).await.unwrap();
+    let tokens: Vec<Asked> = server
         .asked()
         .into_iter()
         .filter(|one| one.target.starts_with("/token"))
@@ -619,14 +621,14 @@ async fn a_registry_cannot_ask_for_tokens_of_other_repositories() {
 async fn a_retry_after_of_a_year_is_cut() {
     for status in [429, 503] {
         let left = AtomicUsize::new(2);
-        let villain = Villain::serving(two_platforms(6, 1000), move |_| {
+        let server = ScriptedServer::serving(two_platforms(6, 1000), move |_| {
             let more = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
             more.ok()
                 .map(|_| Answer::new(status).header("Retry-After", "31536000"))
         })
         .await;
         // The cap of these tests is 0.2 s: that it ends at all is the proof.
-        pull(&villain).await.unwrap();
+        pull(&server).await.unwrap();
     }
 }
 
@@ -634,8 +636,8 @@ async fn a_retry_after_of_a_year_is_cut() {
 async fn what_a_registry_says_cannot_write_to_the_terminal() {
     let body = "{\"errors\":[{\"code\":\"\\u001b[31mX\",\"message\":\"\\u001b]0;title\\u0007 \\r\\n gone\"}]}";
     let answer = Answer::new(404).body(Body::Whole(body.into()));
-    let villain = Villain::start(move |_| answer.clone()).await;
-    let error = pull(&villain).await.unwrap_err();
+    let server = ScriptedServer::start(move |_| answer.clone()).await;
+    let error = pull(&server).await.unwrap_err();
     assert!(
         !error.to_string().contains(|c: char| c.is_control()),
         "{:?}",
@@ -648,7 +650,7 @@ async fn what_a_registry_says_cannot_write_to_the_terminal() {
 async fn foreign_layers_come_from_their_address_or_fail_with_a_reason() {
     let content = b"a layer that its author keeps".to_vec();
     let kept = content.clone();
-    let author = Villain::start(move |_| Answer::ok(kept.clone())).await;
+    let author = ScriptedServer::start(move |_| Answer::ok(kept.clone())).await;
     let foreign = |urls: Vec<String>| {
         let mut layer = Descriptor::of(
             "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
@@ -657,17 +659,17 @@ async fn foreign_layers_come_from_their_address_or_fail_with_a_reason() {
         layer.urls = urls;
         manifest_with(move |json| json["layers"] = serde_json::json!([layer]))
     };
-    let villain = Villain::serving(
+    let server = ScriptedServer::serving(
         foreign(vec![format!("http://{}/layer", author.host())]),
         |_| None,
     )
     .await;
-    let shelf = Shelf::new();
-    shelf
-        .pull(&plain(), &format!("{}/a:1", villain.host()), "amd64")
+    let store = TestStore::new();
+    store
+        .pull(&plain(), &format!("{}/a:1", server.host()), "amd64")
         .await
         .unwrap();
-    assert!(shelf.store.contains(&Digest::sha256(&content)));
+    assert!(store.content.contains(&Digest::sha256(&content)));
     assert!(
         author
             .asked()
@@ -675,9 +677,9 @@ async fn foreign_layers_come_from_their_address_or_fail_with_a_reason() {
             .all(|one| one.header("authorization").is_none())
     );
     for urls in [vec![], vec!["file:///etc/passwd".to_owned()]] {
-        let villain = Villain::serving(foreign(urls), |_| None).await;
-        let error = Shelf::new()
-            .pull(&plain(), &format!("{}/a:1", villain.host()), "amd64")
+        let server = ScriptedServer::serving(foreign(urls), |_| None).await;
+        let error = TestStore::new()
+            .pull(&plain(), &format!("{}/a:1", server.host()), "amd64")
             .await
             .unwrap_err();
         assert!(matches!(error, Error::ForeignLayer { .. }), "{error:?}");

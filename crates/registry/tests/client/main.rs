@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod auth;
-mod depot;
 mod endurance;
 mod hostile;
 mod malice;
 mod pull;
 mod push;
+mod quirky_registry;
+mod scripted_server;
 mod support;
-mod villain;

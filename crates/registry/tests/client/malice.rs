@@ -10,17 +10,17 @@ use sealift_test_support::{Blob, Image, ImageBuilder};
 use sealift_transport::Class;
 
 use crate::hostile::far_away;
-use crate::push::{push, request, shelf_of};
-use crate::support::{BOTH, Shelf, plain, with_credentials};
-use crate::villain::{Answer, Asked, Villain};
+use crate::push::{push, request, store_of};
+use crate::scripted_server::{Answer, Asked, ScriptedServer};
+use crate::support::{BOTH, TestStore, plain, with_credentials};
 
 /// More than any of these may take, and far less than for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-async fn pull(villain: &Villain, platforms: &str) -> Result<Pulled> {
-    let text = format!("{}/a:1", villain.host());
-    let (shelf, client) = (Shelf::new(), plain());
-    let pulled = shelf.pull(&client, &text, platforms);
+async fn pull(server: &ScriptedServer, platforms: &str) -> Result<Pulled> {
+    let text = format!("{}/a:1", server.host());
+    let (store, client) = (TestStore::new(), plain());
+    let pulled = store.pull(&client, &text, platforms);
     tokio::time::timeout(PATIENCE, pulled)
         .await
         .expect("it ends")
@@ -36,21 +36,21 @@ async fn upload(
     image: &Image,
     credentials: bool,
     script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
-) -> (Result<sealift_registry::Pushed>, Villain) {
-    let villain = Villain::start(move |asked| match asked.method.as_str() {
+) -> (Result<()>, ScriptedServer) {
+    let server = ScriptedServer::start(move |asked| match asked.method.as_str() {
         "HEAD" | "GET" if !asked.target.contains("/uploads/") => Answer::new(404),
         _ => script(asked),
     })
     .await;
     let client = match credentials {
-        true => with_credentials(crate::auth::basic(&villain.host(), "user", "secret")),
+        true => with_credentials(crate::auth::basic(&server.host(), "user", "secret")),
         false => plain(),
     };
-    let shelf = shelf_of(image);
-    let destination = [format!("{}/a:1", villain.host())];
-    let pushed = push(&client, &shelf, request(image, &destination));
+    let store = store_of(image);
+    let destination = [format!("{}/a:1", server.host())];
+    let pushed = push(&client, &store, request(image, &destination));
     let pushed = tokio::time::timeout(PATIENCE, pushed).await;
-    (pushed.expect("it ends"), villain)
+    (pushed.expect("it ends"), server)
 }
 
 #[tokio::test]
@@ -58,25 +58,22 @@ async fn uploads_that_lead_elsewhere_are_refused_or_go_without_credentials() {
     let image = ImageBuilder::new("linux/amd64").random(9, 1000).build();
     for place in ["file:///etc/passwd", "gopher://127.0.0.1/x", "//", ""] {
         let script = move |_: &Asked| Answer::new(202).header("Location", place);
-        let (pushed, villain) = upload(&image, false, script).await;
+        let (pushed, server) = upload(&image, false, script).await;
         let error = pushed.unwrap_err();
         assert_eq!(error.class(), Class::Config, "{place}: {error:?}");
-        let puts = villain
-            .asked()
-            .into_iter()
-            .filter(|one| one.method == "PUT");
+        let puts = server.asked().into_iter().filter(|one| one.method == "PUT");
         assert_eq!(puts.count(), 0, "{place}");
     }
-    let other = Villain::start(|_| Answer::new(201)).await;
+    let other = ScriptedServer::start(|_| Answer::new(201)).await;
     let place = format!("http://{}/upload", other.host());
     let script = move |asked: &Asked| match asked.header("authorization") {
         None => Answer::new(401).header("WWW-Authenticate", "Basic realm=\"r\""),
         Some(_) if asked.method == "POST" => Answer::new(202).header("Location", &place),
         Some(_) => Answer::new(201),
     };
-    let (_, villain) = upload(&image, true, script).await;
+    let (_, server) = upload(&image, true, script).await;
     let asked = other.asked();
-    assert!(!asked.is_empty(), "{:?}", villain.asked());
+    assert!(!asked.is_empty(), "{:?}", server.asked());
     for one in asked {
         assert_eq!(one.header("authorization"), None, "{one:?}");
     }
@@ -85,16 +82,16 @@ async fn uploads_that_lead_elsewhere_are_refused_or_go_without_credentials() {
 #[tokio::test]
 async fn uploads_do_not_go_on_on_our_own_machine_where_the_registry_is_elsewhere() {
     let image = ImageBuilder::new("linux/amd64").random(9, 1000).build();
-    let inside = Villain::start(|_| Answer::new(201)).await;
+    let inside = ScriptedServer::start(|_| Answer::new(201)).await;
     let place = format!("http://{}/upload", inside.host());
-    let villain = Villain::start(move |asked| match asked.method.as_str() {
+    let server = ScriptedServer::start(move |asked| match asked.method.as_str() {
         "POST" => Answer::new(202).header("Location", &place),
         _ => Answer::new(404),
     })
     .await;
     let destination = ["registry.example/a:1".to_owned()];
-    let (client, shelf) = (far_away(&villain), shelf_of(&image));
-    let error = push(&client, &shelf, request(&image, &destination)).await;
+    let (client, store) = (far_away(&server), store_of(&image));
+    let error = push(&client, &store, request(&image, &destination)).await;
     assert_eq!(error.unwrap_err().class(), Class::Config);
     assert_eq!(inside.asked().len(), 0);
 }
@@ -118,9 +115,9 @@ async fn an_upload_that_never_comes_on_ends() {
             };
             answer.header("Location", "/v2/a/blobs/uploads/1")
         };
-        let (pushed, villain) = upload(&image, false, script).await;
+        let (pushed, server) = upload(&image, false, script).await;
         pushed.unwrap_err();
-        let sent = villain.asked().len();
+        let sent = server.asked().len();
         assert!(sent < 40, "{sent} requests");
     }
 }
@@ -140,7 +137,7 @@ async fn a_registry_that_loses_what_it_took_is_found_out() {
 
 #[tokio::test]
 async fn a_thousand_challenges_are_one() {
-    let realm = Villain::start(|_| Answer::ok("{}")).await;
+    let realm = ScriptedServer::start(|_| Answer::ok("{}")).await;
     let host = realm.host();
     let one = |number: usize| format!("Bearer realm=\"http://{host}/{number}\",service=\"s\"");
     // In one line, in ninety lines (more are no HTTP), and as garbage before the real one.
@@ -150,18 +147,18 @@ async fn a_thousand_challenges_are_one() {
     let garbage = format!("{}{}", "Negotiate x=\"\\\"\", ".repeat(1000), one(1));
     for headers in [vec![line], lines, vec![garbage]] {
         let before = realm.asked().len();
-        let villain = Villain::start(move |_| {
+        let server = ScriptedServer::start(move |_| {
             let refusal = Answer::new(401);
             let add = |answer: Answer, text: &String| answer.header("WWW-Authenticate", text);
             headers.iter().fold(refusal, add)
         })
         .await;
-        let error = pull(&villain, BOTH).await.unwrap_err();
+        let error = pull(&server, BOTH).await.unwrap_err();
         assert!(
             matches!(error.class(), Class::Auth | Class::Config),
             "{error:?}"
         );
-        assert!(villain.asked().len() < 10, "{}", villain.asked().len());
+        assert!(server.asked().len() < 10, "{}", server.asked().len());
         let tokens = realm.asked().split_off(before);
         assert!(tokens.len() < 10, "{} requests", tokens.len());
         let places: std::collections::BTreeSet<&str> = tokens
@@ -190,8 +187,8 @@ fn layer(number: u64, size: u64) -> Descriptor {
 async fn sizes_that_overflow_their_sum_are_an_error_at_once() {
     for size in [1 << 63, (1 << 63) - 1, u64::MAX] {
         let image = manifest_of(vec![layer(1, size), layer(2, size), layer(3, size)]);
-        let villain = Villain::serving(image, |_| None).await;
-        let error = pull(&villain, "amd64").await.unwrap_err();
+        let server = ScriptedServer::serving(image, |_| None).await;
+        let error = pull(&server, "amd64").await.unwrap_err();
         assert!(
             matches!(error.class(), Class::Disk | Class::Corrupt),
             "{size}: {error:?}"
@@ -203,18 +200,18 @@ async fn sizes_that_overflow_their_sum_are_an_error_at_once() {
 async fn ten_thousand_layers_that_are_not_there_cost_a_few_requests() {
     let image = manifest_of((0..10_000).map(|number| layer(number, 100)).collect());
     assert!(image.root.bytes.len() < 4 << 20);
-    let villain = Villain::serving(image, |_| None).await;
-    let error = pull(&villain, "amd64").await.unwrap_err();
+    let server = ScriptedServer::serving(image, |_| None).await;
+    let error = pull(&server, "amd64").await.unwrap_err();
     assert_eq!(error.class(), Class::Absent, "{error:?}");
-    assert!(villain.asked().len() < 200, "{}", villain.asked().len());
+    assert!(server.asked().len() < 200, "{}", server.asked().len());
     // The same one, ten thousand times, is one.
     let bytes = b"a layer";
     let same = Blob::new(MediaType::OCI_LAYER_GZIP, bytes.to_vec());
     let mut image = manifest_of(vec![same.descriptor.clone(); 10_000]);
     image.blobs.push(same);
-    let villain = Villain::serving(image, |_| None).await;
-    pull(&villain, "amd64").await.unwrap();
-    assert!(villain.asked().len() < 10, "{}", villain.asked().len());
+    let server = ScriptedServer::serving(image, |_| None).await;
+    pull(&server, "amd64").await.unwrap();
+    assert!(server.asked().len() < 10, "{}", server.asked().len());
 }
 
 #[tokio::test]
@@ -226,8 +223,8 @@ async fn documents_that_nest_without_end_are_refused() {
     ];
     for text in deep {
         let answer = Answer::ok(text).header("Content-Type", MediaType::OCI_MANIFEST);
-        let villain = Villain::start(move |_| answer.clone()).await;
-        let error = pull(&villain, BOTH).await.unwrap_err();
+        let server = ScriptedServer::start(move |_| answer.clone()).await;
+        let error = pull(&server, BOTH).await.unwrap_err();
         assert_eq!(error.class(), Class::Corrupt, "{error:?}");
     }
 }
@@ -237,13 +234,13 @@ async fn documents_that_nest_without_end_are_refused() {
 async fn links_are_not_followed() {
     let image = crate::support::two_platforms(3, 1000);
     let root = image.root.clone();
-    let villain = Villain::serving(image, move |asked| {
+    let server = ScriptedServer::serving(image, move |asked| {
         let document = asked.target.ends_with("/manifests/1");
         let link = "</v2/a/manifests/1?n=1>; rel=\"next\"";
         document.then(|| Answer::document(&root.descriptor, &root.bytes).header("Link", link))
     })
     .await;
-    pull(&villain, BOTH).await.unwrap();
-    assert_eq!(villain.count("n=1"), 0);
-    assert_eq!(villain.count("/manifests/1"), 1);
+    pull(&server, BOTH).await.unwrap();
+    assert_eq!(server.count("n=1"), 0);
+    assert_eq!(server.count("/manifests/1"), 1);
 }

@@ -11,7 +11,7 @@ use sealift_test_support::{
 use sealift_transport::{Class, Transport};
 
 use crate::support::{
-    BOTH, Record, Shelf, plain, platforms, reference, settings, two_platforms, with_mirrors,
+    BOTH, Record, TestStore, plain, platforms, reference, settings, two_platforms, with_mirrors,
 };
 
 #[tokio::test]
@@ -38,10 +38,10 @@ async fn both_families_arrive_whole() {
         ("single", &single, "amd64"),
     ] {
         registry.push(image, name, "1");
-        let shelf = Shelf::new();
+        let store = TestStore::new();
         let text = format!("{}/{name}:1", registry.host());
-        let pulled = shelf.pull(&plain(), &text, wanted).await.unwrap();
-        shelf.has(image);
+        let pulled = store.pull(&plain(), &text, wanted).await.unwrap();
+        store.has(image);
         assert_eq!(pulled.origin.digest, image.root.descriptor.digest, "{name}");
         assert_eq!(
             pulled.origin.media_type, image.root.descriptor.media_type,
@@ -60,7 +60,7 @@ async fn both_families_arrive_whole() {
         assert_eq!(found, expected, "{name}");
         let by_digest = format!("{}/{name}@{}", registry.host(), image.digest());
         assert_eq!(
-            shelf.pull(&plain(), &by_digest, wanted).await.unwrap(),
+            store.pull(&plain(), &by_digest, wanted).await.unwrap(),
             pulled
         );
     }
@@ -71,18 +71,18 @@ async fn what_is_in_the_store_is_not_fetched_again() {
     let registry = DockerRegistry::start();
     let image = two_platforms(2, 50_000);
     registry.push(&image, "a", "1");
-    let shelf = Shelf::new();
+    let store = TestStore::new();
     let by_digest = format!("{}/a@{}", registry.host(), image.digest());
     let text = format!("{}/a:1", registry.host());
-    shelf.pull(&plain(), &by_digest, BOTH).await.unwrap();
+    store.pull(&plain(), &by_digest, BOTH).await.unwrap();
     let before = registry.requests().len();
-    shelf.pull(&plain(), &by_digest, BOTH).await.unwrap();
+    store.pull(&plain(), &by_digest, BOTH).await.unwrap();
     assert_eq!(
         registry.requests().len(),
         before,
         "a pinned image that is there needs no network"
     );
-    let pulled = shelf.pull(&plain(), &text, BOTH).await.unwrap();
+    let pulled = store.pull(&plain(), &text, BOTH).await.unwrap();
     let fetched: Vec<String> = registry.requests()[before..]
         .iter()
         .map(|one| one.target.clone())
@@ -93,12 +93,12 @@ async fn what_is_in_the_store_is_not_fetched_again() {
         "blobs and children were there"
     );
     // Once it is named, even the index is only asked for by its digest.
-    shelf
-        .store
+    store
+        .content
         .set_names(&[(reference(&text), pulled.origin)])
         .unwrap();
     let before = registry.requests().len();
-    shelf.pull(&plain(), &text, BOTH).await.unwrap();
+    store.pull(&plain(), &text, BOTH).await.unwrap();
     let methods: Vec<String> = registry.requests()[before..]
         .iter()
         .map(|one| one.method.clone())
@@ -120,7 +120,7 @@ async fn a_missing_platform_is_named_with_those_there_are() {
         ("single", "linux/amd64"),
     ] {
         let text = format!("{}/{name}:1", registry.host());
-        let error = Shelf::new()
+        let error = TestStore::new()
             .pull(&plain(), &text, "linux/amd64,linux/s390x")
             .await
             .unwrap_err();
@@ -137,11 +137,11 @@ async fn no_platform_stands_for_all() {
     let registry = DockerRegistry::start();
     let image = two_platforms(5, 1000);
     registry.push(&image, "a", "1");
-    let shelf = Shelf::new();
+    let store = TestStore::new();
     let watcher = Arc::new(Record::default());
     let text = reference(&format!("{}/a:1", registry.host()));
     let pulled = plain()
-        .pull(&shelf.store, &text, &[], watcher)
+        .pull(&store.content, &text, &[], watcher)
         .await
         .unwrap();
     let names: Vec<String> = pulled
@@ -150,7 +150,7 @@ async fn no_platform_stands_for_all() {
         .map(|(platform, _)| platform.to_string())
         .collect();
     assert_eq!(names, ["linux/amd64", "linux/arm64"]);
-    shelf.has(&image);
+    store.has(&image);
 }
 
 #[tokio::test]
@@ -158,7 +158,10 @@ async fn an_absent_image_is_one_request() {
     let registry = DockerRegistry::start();
     let faulty = FaultyRegistry::open(registry.address(), FaultPlan::none());
     let text = format!("{}/nothing/here:1", faulty.host());
-    let error = Shelf::new().pull(&plain(), &text, BOTH).await.unwrap_err();
+    let error = TestStore::new()
+        .pull(&plain(), &text, BOTH)
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Absent { .. }), "{error:?}");
     assert!(
         error
@@ -188,11 +191,13 @@ async fn a_layer_that_several_images_share_comes_once_and_largest_blobs_start_fi
             platforms: platforms("amd64"),
         });
     }
-    let shelf = Shelf::new();
+    let store = TestStore::new();
     let watcher = Arc::new(Record::default());
-    let results = plain().pull_all(&shelf.store, wants, watcher.clone()).await;
+    let results = plain()
+        .pull_all(&store.content, wants, watcher.clone())
+        .await;
     assert!(results.iter().all(Result::is_ok), "{results:?}");
-    images.iter().for_each(|image| shelf.has(image));
+    images.iter().for_each(|image| store.has(image));
     let shared = &images[0].blobs[1].descriptor.digest;
     let fetched = |digest: &Digest| {
         let seen = faulty.seen();
@@ -221,15 +226,15 @@ async fn two_pulls_at_once_move_each_byte_once() {
     registry.push(&image, "a", "1");
     let plan = FaultPlan::none().bytes_per_second(8_000_000);
     let faulty = FaultyRegistry::open(registry.address(), plan);
-    let shelf = Shelf::new();
+    let store = TestStore::new();
     let text = format!("{}/a:1", faulty.host());
     let (first, second) = (plain(), plain());
     let (a, b) = tokio::join!(
-        shelf.pull(&first, &text, BOTH),
-        shelf.pull(&second, &text, BOTH)
+        store.pull(&first, &text, BOTH),
+        store.pull(&second, &text, BOTH)
     );
     assert_eq!(a.unwrap(), b.unwrap());
-    shelf.has(&image);
+    store.has(&image);
     assert_eq!(faulty.bytes(Kind::Blob), image.size());
 }
 
@@ -242,16 +247,18 @@ async fn one_images_failure_does_not_end_the_others() {
         reference: reference(&format!("{}/{name}:1", registry.host())),
         platforms: platforms(BOTH),
     };
-    let shelf = Shelf::new();
+    let store = TestStore::new();
     let watcher = Arc::new(Record::default());
     let wants = vec![want("absent"), want("good")];
-    let results = plain().pull_all(&shelf.store, wants, watcher.clone()).await;
+    let results = plain()
+        .pull_all(&store.content, wants, watcher.clone())
+        .await;
     assert!(
         matches!(&results[0], Err(Error::Absent { .. })),
         "{results:?}"
     );
     assert!(results[1].is_ok(), "{results:?}");
-    shelf.has(&image);
+    store.has(&image);
     let failed = watcher
         .events()
         .iter()
@@ -274,18 +281,18 @@ async fn a_layer_that_one_repository_has_lost_comes_from_another() {
         reference: reference(&format!("{host}/a:1")),
         platforms: platforms(BOTH),
     };
-    let shelf = Shelf::new();
+    let store = TestStore::new();
     let wants = vec![want(lost.host()), want(whole.host())];
     let silent = Arc::new(sealift_registry::Silent);
-    let results = plain().pull_all(&shelf.store, wants, silent).await;
+    let results = plain().pull_all(&store.content, wants, silent).await;
     // Whichever was surveyed first: the second one is whole, and nothing hangs.
     assert!(results[1].is_ok(), "{results:?}");
-    shelf.has(&image);
+    store.has(&image);
 }
 
 /// Pulls an image, and two that share a layer, of which the second one's registry has no blob for
 /// anybody, and the third one's has or not.
-async fn pull_shared(answers: bool) -> ([String; 3], Shelf, Image, Vec<Result<Pulled>>) {
+async fn pull_shared(answers: bool) -> ([String; 3], TestStore, Image, Vec<Result<Pulled>>) {
     let (whole, broken) = (DockerRegistry::start(), DockerRegistry::start());
     let image = |own| {
         let image = ImageBuilder::new("linux/amd64").random(18, 80_000);
@@ -325,11 +332,11 @@ async fn pull_shared(answers: bool) -> ([String; 3], Shelf, Image, Vec<Result<Pu
             ..Config::default()
         },
     );
-    let shelf = Shelf::new();
+    let store = TestStore::new();
     let silent = Arc::new(sealift_registry::Silent);
-    let results = client.pull_all(&shelf.store, wants, silent).await;
+    let results = client.pull_all(&store.content, wants, silent).await;
     let hosts = [slow.host(), down.host(), last.host()];
-    (hosts, shelf, ours, results)
+    (hosts, store, ours, results)
 }
 
 /// The class of a failure, and who failed.
@@ -340,11 +347,11 @@ fn failure(result: &Result<Pulled>) -> (Class, &str) {
 
 #[tokio::test]
 async fn a_layer_that_one_registry_does_not_deliver_comes_from_another() {
-    let (hosts, shelf, ours, results) = pull_shared(true).await;
+    let (hosts, store, ours, results) = pull_shared(true).await;
     assert!(results[0].is_ok() && results[2].is_ok(), "{results:?}");
     let why = "its own layer is nowhere else";
     assert_eq!(failure(&results[1]), (Class::Network, &*hosts[1]), "{why}");
-    shelf.has(&ours);
+    store.has(&ours);
 }
 
 #[tokio::test]
@@ -363,12 +370,12 @@ async fn redirected_blobs_arrive_without_credentials_crossing_over() {
     let rules = sealift_test_support::TokenRules::anonymous();
     let faulty = FaultyRegistry::with_tokens(registry.address(), rules, FaultPlan::none());
     faulty.redirect_blobs();
-    let shelf = Shelf::new();
-    shelf
+    let store = TestStore::new();
+    store
         .pull(&plain(), &format!("{}/a:1", faulty.host()), BOTH)
         .await
         .unwrap();
-    shelf.has(&image);
+    store.has(&image);
     // The storage answers 400 to requests that carry credentials.
     let stored = faulty
         .seen()
@@ -385,8 +392,8 @@ async fn mirrors_come_first_and_their_404_is_not_final() {
     mirror.push(&there, "library/there", "1");
     origin.push(&missing, "library/missing", "1");
     let client = with_mirrors("docker.io", &[mirror.host()], &origin.host());
-    let shelf = Shelf::new();
-    shelf.pull(&client, "there:1", BOTH).await.unwrap();
+    let store = TestStore::new();
+    store.pull(&client, "there:1", BOTH).await.unwrap();
     assert!(
         !origin
             .requests()
@@ -394,9 +401,9 @@ async fn mirrors_come_first_and_their_404_is_not_final() {
             .any(|one| one.target.contains("there")),
         "the mirror had it all"
     );
-    shelf.pull(&client, "missing:1", BOTH).await.unwrap();
-    shelf.has(&there);
-    shelf.has(&missing);
+    store.pull(&client, "missing:1", BOTH).await.unwrap();
+    store.has(&there);
+    store.has(&missing);
 }
 
 #[tokio::test]
@@ -407,21 +414,21 @@ async fn a_mirror_that_sends_wrong_bytes_is_found_out() {
     let plan = FaultPlan::seeded(3).chance(Kind::Blob, 1.0, Fault::Corrupt);
     let mirror = FaultyRegistry::open(registry.address(), plan);
     let client = with_mirrors("docker.io", &[mirror.host()], &registry.host());
-    let shelf = Shelf::new();
+    let store = TestStore::new();
     let watcher = Arc::new(Record::default());
     let wanted = platforms(BOTH);
     client
-        .pull(&shelf.store, &reference("a:1"), &wanted, watcher.clone())
+        .pull(&store.content, &reference("a:1"), &wanted, watcher.clone())
         .await
         .unwrap();
-    shelf.has(&image);
+    store.has(&image);
     let mismatch = watcher.events().into_iter().find_map(|event| match event {
         Event::BlobMismatch { hosts, .. } => Some(hosts),
         _ => None,
     });
     assert_eq!(mismatch.unwrap(), [mirror.host()]);
     let before = mirror.seen().len();
-    let again = Shelf::new();
+    let again = TestStore::new();
     again.pull(&client, "a:1", BOTH).await.unwrap();
     assert_eq!(
         mirror.seen().len(),
@@ -437,22 +444,22 @@ async fn a_lone_registry_that_once_sent_wrong_bytes_is_asked_again() {
     registry.push(&image, "a", "1");
     let plan = FaultPlan::seeded(3).first(Kind::Blob, 2, Fault::Corrupt);
     let faulty = FaultyRegistry::open(registry.address(), plan);
-    let shelf = Shelf::new();
-    shelf
+    let store = TestStore::new();
+    store
         .pull(&plain(), &format!("{}/a:1", faulty.host()), BOTH)
         .await
         .unwrap();
-    shelf.has(&image);
+    store.has(&image);
     faulty.set_plan(FaultPlan::seeded(3).chance(Kind::Blob, 1.0, Fault::Corrupt));
-    let shelf = Shelf::new();
-    let error = shelf
+    let store = TestStore::new();
+    let error = store
         .pull(&plain(), &format!("{}/a:1", faulty.host()), BOTH)
         .await
         .unwrap_err();
     assert!(matches!(error, Error::WrongBytes { .. }), "{error:?}");
     for blob in &image.blobs {
         assert!(
-            !shelf.store.contains(&blob.descriptor.digest),
+            !store.content.contains(&blob.descriptor.digest),
             "wrong bytes never get a name"
         );
     }
@@ -470,11 +477,11 @@ async fn a_later_run_goes_on_where_the_first_ended() {
         FaultPlan::none().bytes_per_second(2_000_000),
     );
     let text = format!("{}/a:1", faulty.host());
-    let shelf = Shelf::new();
+    let store = TestStore::new();
     let watcher = Arc::new(Record::default());
     {
         let (client, wanted, name) = (plain(), platforms("amd64"), reference(&text));
-        let pull = client.pull(&shelf.store, &name, &wanted, watcher.clone());
+        let pull = client.pull(&store.content, &name, &wanted, watcher.clone());
         let half = async {
             let done = |event: &Event| matches!(event, Event::BlobProgress { done, .. } if *done > 1_000_000);
             while !watcher.events().iter().any(done) {
@@ -485,8 +492,8 @@ async fn a_later_run_goes_on_where_the_first_ended() {
     }
     faulty.set_plan(FaultPlan::none());
     let before = faulty.bytes(Kind::Blob);
-    shelf.pull(&plain(), &text, "amd64").await.unwrap();
-    shelf.has(&image);
+    store.pull(&plain(), &text, "amd64").await.unwrap();
+    store.has(&image);
     let second = faulty.bytes(Kind::Blob) - before;
     assert!(
         second < image.size() - 900_000,
@@ -496,51 +503,15 @@ async fn a_later_run_goes_on_where_the_first_ended() {
 }
 
 #[tokio::test]
-async fn media_types_come_from_the_registry() {
+async fn a_tag_is_asked_for_anew_by_each_pull() {
     let registry = DockerRegistry::start();
-    let image = two_platforms(16, 1000);
-    registry.push(&image, "a", "1");
-    let text = reference(&format!("{}/a:1", registry.host()));
-    let resolved = plain().resolve(&text).await.unwrap();
-    assert_eq!(
-        resolved.descriptor.media_type.as_str(),
-        MediaType::OCI_INDEX
-    );
-    assert_eq!(&resolved.bytes, &image.root.bytes);
-    assert_eq!(
-        plain().head(&text).await.unwrap().as_ref(),
-        Some(image.digest())
-    );
-}
-
-#[tokio::test]
-async fn what_was_resolved_is_not_fetched_again_by_the_pull_that_follows() {
-    let registry = DockerRegistry::start();
-    let image = two_platforms(90, 2000);
-    registry.push(&image, "a", "1");
     let text = format!("{}/a:1", registry.host());
-    let client = plain();
-    let resolved = client.resolve(&reference(&text)).await.unwrap();
-    let shelf = Shelf::new();
-    let pulled = shelf.pull(&client, &text, BOTH).await.unwrap();
-    assert_eq!(pulled.origin, resolved.descriptor);
-    shelf.has(&image);
-    let of_the_index = |access: &sealift_test_support::Access| {
-        let digest = resolved.descriptor.digest.to_string();
-        access.target.ends_with("/manifests/1") || access.target.ends_with(&digest)
-    };
-    let count = || {
-        let requests = registry.requests().into_iter();
-        requests
-            .filter(|access| access.method == "GET" && of_the_index(access))
-            .count()
-    };
-    assert_eq!(count(), 1);
-
-    // Whoever pulls again wants to know what the tag stands for now.
-    let newer = two_platforms(91, 2000);
-    registry.push(&newer, "a", "1");
-    shelf.pull(&client, &text, BOTH).await.unwrap();
-    shelf.has(&newer);
-    assert_eq!(count(), 2);
+    let store = TestStore::new();
+    for seed in [90, 91] {
+        let image = two_platforms(seed, 2000);
+        registry.push(&image, "a", "1");
+        let pulled = store.pull(&plain(), &text, BOTH).await.unwrap();
+        assert_eq!(pulled.origin.media_type.as_str(), MediaType::OCI_INDEX);
+        store.has(&image);
+    }
 }

@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sealift_content::Store;
-use sealift_oci::{Platform, Reference};
-use sealift_registry::{Client, Config, Credentials, Event, Pulled, Result, Watcher};
+use sealift_oci::{Platform, Reference, Repository};
+use sealift_registry::{
+    Client, Config, Credentials, Event, Pulled, Result, RouteAnswer, Routes, Watcher,
+};
 use sealift_test_support::{Image, ImageBuilder};
 use sealift_transport::{Endpoint, Route, Scheme, Settings, Transport};
 
@@ -47,10 +49,44 @@ pub(crate) fn with_credentials(credentials: Credentials) -> Client {
 pub(crate) fn with_mirrors(registry: &str, mirrors: &[String], origin: &str) -> Client {
     let endpoint = |host: &str| Endpoint::new(Scheme::Http, host).unwrap().with_base("/v2");
     let route = Route::new(mirrors.iter().map(|host| endpoint(host)), endpoint(origin));
-    client(Config {
-        routes: [(registry.to_owned(), route)].into(),
+    client(routed(registry, route))
+}
+
+/// A configuration with one registry that has a route.
+pub(crate) fn routed(registry: &str, route: Route) -> Config {
+    Config {
+        finder: Some(Arc::new(OneRoute {
+            registry: registry.to_owned(),
+            route,
+        })),
         ..Config::default()
-    })
+    }
+}
+
+#[derive(Debug)]
+struct OneRoute {
+    registry: String,
+    route: Route,
+}
+
+impl OneRoute {
+    fn find(&self, registry: &str) -> RouteAnswer {
+        Ok((registry == self.registry).then(|| self.route.clone()))
+    }
+}
+
+impl Routes for OneRoute {
+    fn resolve(&self, reference: &Reference) -> RouteAnswer {
+        self.find(reference.registry())
+    }
+
+    fn content(&self, reference: &Reference) -> RouteAnswer {
+        self.find(reference.registry())
+    }
+
+    fn push(&self, repository: &Repository) -> RouteAnswer {
+        self.find(repository.registry())
+    }
 }
 
 pub(crate) fn reference(text: &str) -> Reference {
@@ -75,16 +111,16 @@ pub(crate) fn two_platforms(seed: u64, size: usize) -> Image {
 }
 
 /// A store in a folder that goes with it.
-pub(crate) struct Shelf {
-    pub(crate) store: Store,
+pub(crate) struct TestStore {
+    pub(crate) content: Store,
     _folder: tempfile::TempDir,
 }
 
-impl Shelf {
+impl TestStore {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self {
-            store: Store::open(folder.path().join("store")).unwrap(),
+            content: Store::open(folder.path().join("store")).unwrap(),
             _folder: folder,
         }
     }
@@ -93,7 +129,7 @@ impl Shelf {
     pub(crate) fn has(&self, image: &Image) {
         for blob in image.blobs.iter().chain(image.manifests()) {
             let bytes = self
-                .store
+                .content
                 .read_blob(&blob.descriptor.digest, 1 << 30)
                 .unwrap();
             assert!(bytes == blob.bytes, "{} differs", blob.descriptor.digest);
@@ -103,7 +139,12 @@ impl Shelf {
     pub(crate) async fn pull(&self, client: &Client, image: &str, wanted: &str) -> Result<Pulled> {
         let watcher = Arc::new(sealift_registry::Silent);
         client
-            .pull(&self.store, &reference(image), &platforms(wanted), watcher)
+            .pull(
+                &self.content,
+                &reference(image),
+                &platforms(wanted),
+                watcher,
+            )
             .await
     }
 }

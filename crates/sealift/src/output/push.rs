@@ -22,12 +22,13 @@ pub async fn push(
     watcher: Arc<dyn Watcher>,
     events: &Events,
 ) -> Result<()> {
-    let pushed = registries
+    let (root, destinations) = (request.root.clone(), request.destinations.clone());
+    registries
         .push(store, request, watcher)
         .await
         .map_err(registry_failed)?;
-    for name in &pushed.destinations {
-        let digest = Some(pushed.root.digest.to_string());
+    for name in &destinations {
+        let digest = Some(root.digest.to_string());
         let (output, destination) = ("registry".to_owned(), name.to_string());
         events.tell(&Event::Delivered {
             output,

@@ -52,8 +52,7 @@ impl Attempt<'_> {
         if self.call.request.phase == Phase::Token {
             self.unlocked(own)?;
         }
-        let scope = &self.call.request.scope;
-        let value = self.call.authorizer.authorization(endpoint, scope).await;
+        let value = self.call.authorizer.authorization(endpoint).await;
         let value = value.map_err(|error| self.foreign(error))?;
         if value.is_some() {
             self.unlocked(own)?;
@@ -78,7 +77,6 @@ impl Attempt<'_> {
     ) -> Result<bool, Failure> {
         let challenge = Challenge {
             endpoint: &self.choice.endpoint,
-            scope: &self.call.request.scope,
             status: refused.status,
             headers: &refused.headers,
             sent,
@@ -88,8 +86,7 @@ impl Attempt<'_> {
             return Ok(false);
         }
         let endpoint = &self.choice.endpoint;
-        let scope = &self.call.request.scope;
-        let fresh = self.call.authorizer.authorization(endpoint, scope).await;
+        let fresh = self.call.authorizer.authorization(endpoint).await;
         let fresh = fresh.map_err(|error| self.foreign(error))?;
         Ok(fresh.as_ref() != sent)
     }

@@ -10,11 +10,7 @@ use crate::server::{Server, answer};
 struct Secret;
 
 impl Authorizer for Secret {
-    fn authorization<'a>(
-        &'a self,
-        _: &'a Endpoint,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<Option<HeaderValue>>> {
+    fn authorization<'a>(&'a self, _: &'a Endpoint) -> BoxFuture<'a, Result<Option<HeaderValue>>> {
         Box::pin(async { Ok(Some(HeaderValue::from_static("Bearer secret"))) })
     }
 

@@ -2,14 +2,13 @@
 //! answered with Basic credentials or with tokens, which are fetched once for all who wait.
 
 mod challenge;
+mod challenge_cache;
 mod disk;
 mod host;
 mod realm;
-mod recall;
 mod scope;
 mod token;
 mod tokens;
-mod wanted;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -17,20 +16,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, StatusCode};
+use sealift_oci::Repository;
 use sealift_transport::{self as transport, Authorizer, Endpoint, Transport};
 
 use self::challenge::Challenge;
+use self::challenge_cache::ChallengeCache;
 use self::disk::Disk;
 pub(crate) use self::disk::Owner;
 use self::host::{Host, Scheme, Word};
 pub(crate) use self::realm::{Realm, is_loopback};
-use self::recall::Recall;
 pub(crate) use self::scope::{Action, Scope};
 use self::tokens::Tokens;
 pub(crate) use self::tokens::{Ask, refusal};
-use self::wanted::Wanted;
-pub(crate) use self::wanted::name_at;
 use crate::credentials::{Credential, Credentials, Lookup};
+use crate::error::Error;
 
 /// What is known about registries' ways to authenticate, and the tokens at hand. Cheap to clone.
 #[derive(Clone)]
@@ -43,14 +42,14 @@ struct Inner {
     credentials: Credentials,
     tokens: Tokens,
     /// What earlier runs knew of endpoints.
-    recall: Option<Recall>,
+    challenges: Option<ChallengeCache>,
     /// By [`Endpoint::key`].
     hosts: Mutex<HashMap<String, Host>>,
     /// What will be asked for soon, by registry: one token may do for all of it.
     expected: Mutex<HashMap<String, BTreeSet<Scope>>>,
-    /// What went wrong with stored credentials, by the label of the requests: told when a registry
-    /// then refuses.
-    notes: Mutex<HashMap<String, String>>,
+    /// What went wrong with the stored credentials for a repository: shown when the registry then
+    /// refuses a request.
+    notes: Mutex<HashMap<Repository, String>>,
 }
 
 impl Auth {
@@ -63,7 +62,7 @@ impl Auth {
             inner: Arc::new(Inner {
                 credentials,
                 tokens: Tokens::new(transport.clone(), disk.clone().map(Disk::new)),
-                recall: disk.map(Recall::new),
+                challenges: disk.map(ChallengeCache::new),
                 transport,
                 hosts: Mutex::default(),
                 expected: Mutex::default(),
@@ -81,18 +80,15 @@ impl Auth {
             .extend(scopes);
     }
 
-    /// Makes the hook for requests about one image of one registry.
-    pub(crate) fn access(&self, registry: &str, label: &str) -> Access {
+    /// Makes the authorizer of requests that do something to a repository; `label` names them in logs.
+    pub(crate) fn access(&self, repository: &Repository, action: Action, label: &str) -> Access {
         Access {
             auth: self.clone(),
-            registry: registry.to_owned(),
+            repository: repository.clone(),
             label: label.to_owned(),
+            scope: Scope::repository(repository.path(), action),
+            other_scopes: Vec::new(),
         }
-    }
-
-    /// Says what was wrong with the stored credentials for an image, where something was.
-    pub(crate) fn note(&self, label: &str) -> Option<String> {
-        lock(&self.inner.notes).get(label).cloned()
     }
 
     pub(crate) fn tokens(&self) -> &Tokens {
@@ -104,51 +100,75 @@ impl Auth {
     }
 }
 
-/// The hook for requests about one image: it knows the registry that a mirror stands for.
+/// The authorizer of requests about one repository. It knows the registry that a mirror stands for.
 pub(crate) struct Access {
     auth: Auth,
-    registry: String,
+    repository: Repository,
     label: String,
+    /// What the request needs, under the origin's name for the repository.
+    scope: Scope,
+    /// What it needs of other repositories.
+    other_scopes: Vec<Scope>,
 }
 
 impl Access {
-    fn add_note(&self, text: String) {
-        let mut notes = lock(&self.auth.inner.notes);
-        notes.entry(self.label.clone()).or_insert(text);
+    /// Adds a scope that the request needs besides, such as that of a repository to mount from.
+    pub(crate) fn and(mut self, scope: Scope) -> Self {
+        self.other_scopes.push(scope);
+        self
     }
 
-    async fn credential(&self, endpoint: &Endpoint, scope: &Scope) -> Option<Credential> {
+    /// Makes the error of a request that was made with it.
+    pub(crate) fn error_for(&self, action: &'static str, source: transport::Error) -> Error {
+        self.error_for_part(action, &self.label, source)
+    }
+
+    /// Makes the error of a request for a part of the image.
+    pub(crate) fn error_for_part(
+        &self,
+        action: &'static str,
+        part: &str,
+        source: transport::Error,
+    ) -> Error {
+        let note = lock(&self.auth.inner.notes).get(&self.repository).cloned();
+        Error::of_request(action, part, note, source)
+    }
+
+    fn add_note(&self, text: String) {
+        let mut notes = lock(&self.auth.inner.notes);
+        notes.entry(self.repository.clone()).or_insert(text);
+    }
+
+    /// Returns the scope under the endpoint's name for the repository.
+    fn scope_at(&self, endpoint: &Endpoint) -> Scope {
+        self.scope.at(endpoint)
+    }
+
+    async fn credential(&self, endpoint: &Endpoint) -> Option<Credential> {
         let authority = endpoint.authority();
-        let repository = scope.repository_path().unwrap_or_default();
-        let Lookup { found, failures } = self
-            .auth
-            .inner
-            .credentials
-            .lookup(&authority, repository)
-            .await;
+        let repository = endpoint.name(self.repository.path());
+        let credentials = &self.auth.inner.credentials;
+        let Lookup { found, failures } = credentials.lookup(&authority, &repository).await;
         if let Some(failure) = failures.first() {
             self.add_note(failure.to_string());
         }
         found
     }
 
-    fn ask(
-        &self,
-        endpoint: &Endpoint,
-        wanted: &Wanted,
-        credential: Option<Credential>,
-    ) -> Option<Ask> {
-        let expected = lock(&self.auth.inner.expected).get(&self.registry).cloned();
+    fn ask(&self, endpoint: &Endpoint, credential: Option<Credential>) -> Option<Ask> {
+        let expected = lock(&self.auth.inner.expected)
+            .get(self.repository.registry())
+            .cloned();
         self.auth.host(endpoint, |host| {
             let Some(Scheme::Bearer { realm, service }) = host.scheme.clone() else {
                 return None;
             };
-            let scopes: Vec<Scope> = wanted.all().map(|scope| host.translate(scope)).collect();
-            let others = expected
-                .into_iter()
-                .flatten()
-                .map(|other| other.renamed(|path| name_at(endpoint, path)))
-                .map(|other| host.translate(&other));
+            let own = std::iter::once(&self.scope).chain(&self.other_scopes);
+            let scopes: Vec<Scope> = own
+                .map(|scope| host.translate(&scope.at(endpoint)))
+                .collect();
+            let others = expected.into_iter().flatten();
+            let others = others.map(|other| host.translate(&other.at(endpoint)));
             let credential = credential.filter(|_| realm.is_trusted());
             Some(Ask {
                 owner: Owner {
@@ -168,15 +188,11 @@ impl Access {
         })
     }
 
-    async fn header(
-        &self,
-        endpoint: &Endpoint,
-        wanted: &Wanted,
-    ) -> transport::Result<Option<HeaderValue>> {
-        let scope = &wanted.first;
-        self.recall(endpoint);
+    async fn header(&self, endpoint: &Endpoint) -> transport::Result<Option<HeaderValue>> {
+        self.load_challenge(endpoint);
+        let scope = self.scope_at(endpoint);
         let (scheme, word, anonymous) = self.auth.host(endpoint, |host| {
-            let anonymous = host.anonymous.contains(scope);
+            let anonymous = host.anonymous.contains(&scope);
             (host.scheme.clone(), host.word, anonymous)
         });
         let Some(scheme) = scheme else {
@@ -185,7 +201,7 @@ impl Access {
         let credential = if anonymous {
             None
         } else {
-            self.credential(endpoint, scope).await
+            self.credential(endpoint).await
         };
         match (scheme, credential) {
             (Scheme::Basic, Some(Credential::Basic { username, password })) => {
@@ -194,11 +210,11 @@ impl Access {
             (Scheme::Basic, _) => Ok(None),
             (Scheme::Bearer { .. }, Some(Credential::Bearer(token))) => Ok(realm::bearer(&token)),
             (Scheme::Bearer { .. }, credential) => match word {
-                Word::Challenge => self.token(endpoint, wanted, credential).await,
-                Word::Memory { vouched } => {
-                    self.remembered(endpoint, wanted, (credential, vouched))
-                        .await
+                Word::Challenge => self.token(endpoint, credential).await,
+                Word::Memory { vouched: false } if credential.is_some() => {
+                    Ok(self.cached_token(endpoint, credential))
                 }
+                Word::Memory { .. } => self.remembered(endpoint, credential).await,
             },
         }
     }
@@ -208,13 +224,12 @@ impl Access {
     async fn token(
         &self,
         endpoint: &Endpoint,
-        wanted: &Wanted,
         credential: Option<Credential>,
     ) -> transport::Result<Option<HeaderValue>> {
-        let scope = &wanted.first;
+        let scope = self.scope_at(endpoint);
         let tokens = &self.auth.inner.tokens;
         let credential_less = credential.is_none();
-        let Some(ask) = self.ask(endpoint, wanted, credential) else {
+        let Some(ask) = self.ask(endpoint, credential) else {
             return Ok(None);
         };
         let refusal = match tokens.get(&ask).await {
@@ -225,7 +240,7 @@ impl Access {
         if refused && credential_less {
             // Without credentials it is no better: back to them, should it be tried again.
             self.auth
-                .host(endpoint, |host| host.anonymous.remove(scope));
+                .host(endpoint, |host| host.anonymous.remove(&scope));
         }
         if !refused || credential_less || scope.writes() || tokens.is_locked(&ask) {
             return Err(refusal);
@@ -237,7 +252,7 @@ impl Access {
         ));
         self.auth
             .host(endpoint, |host| host.anonymous.insert(scope.clone()));
-        match self.ask(endpoint, wanted, None) {
+        match self.ask(endpoint, None) {
             Some(ask) => {
                 let token = tokens.get(&ask).await;
                 // Where nobody gets in without credentials, theirs is the failure to report.
@@ -253,10 +268,7 @@ impl Access {
 
     async fn answer(&self, challenge: transport::Challenge<'_>) -> transport::Result<bool> {
         let endpoint = challenge.endpoint;
-        let Some(wanted) = Wanted::at(endpoint, challenge.scope) else {
-            return Ok(false);
-        };
-        let scope = wanted.first.clone();
+        let scope = self.scope_at(endpoint);
         if challenge.status == StatusCode::UNAUTHORIZED {
             let changed = match Challenge::of(challenge.headers) {
                 Some(offered) => self.learn(endpoint, &scope, offered)?,
@@ -271,12 +283,12 @@ impl Access {
             // Nothing was shown yet: it is worth another request if there is something to show.
             return Ok(self.auth.host(endpoint, |host| host.scheme.is_some()));
         };
-        let stored = self.credential(endpoint, &scope).await;
+        let stored = self.credential(endpoint).await;
         let known_anonymous = self
             .auth
             .host(endpoint, |host| host.anonymous.contains(&scope));
         let credential = stored.clone().filter(|_| !known_anonymous);
-        if let Some(ask) = self.ask(endpoint, &wanted, credential) {
+        if let Some(ask) = self.ask(endpoint, credential) {
             let stale = challenge.status == StatusCode::UNAUTHORIZED;
             if stale && self.auth.inner.tokens.refused(&ask, sent) {
                 return Ok(true);
@@ -350,14 +362,8 @@ impl Authorizer for Access {
     fn authorization<'a>(
         &'a self,
         endpoint: &'a Endpoint,
-        scope: &'a str,
     ) -> BoxFuture<'a, transport::Result<Option<HeaderValue>>> {
-        Box::pin(async move {
-            match Wanted::at(endpoint, scope) {
-                Some(wanted) => self.header(endpoint, &wanted).await,
-                None => Ok(None),
-            }
-        })
+        Box::pin(self.header(endpoint))
     }
 
     fn challenged<'a>(

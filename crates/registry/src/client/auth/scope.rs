@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use sealift_transport::Endpoint;
+
 /// What is done to a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Action {
@@ -76,6 +78,11 @@ impl Scope {
     /// Tells whether its actions are enough for another scope's, whatever they are done to.
     pub(crate) fn can_do(&self, wanted: &Self) -> bool {
         self.actions.contains("*") || wanted.actions.is_subset(&self.actions)
+    }
+
+    /// Returns the scope under an endpoint's own name for the repository.
+    pub(crate) fn at(&self, endpoint: &Endpoint) -> Self {
+        self.renamed(|path| endpoint.name(path))
     }
 
     /// Gives the repository another path.

@@ -346,7 +346,6 @@ impl Authorizer for Fixed {
     fn authorization<'a>(
         &'a self,
         _endpoint: &'a Endpoint,
-        _scope: &'a str,
     ) -> BoxFuture<'a, transport::Result<Option<HeaderValue>>> {
         Box::pin(async { Ok(self.0.clone()) })
     }

@@ -13,8 +13,8 @@ use super::Transfer;
 use super::blame::Blame;
 use super::sink::BlobSink;
 use crate::client::auth::is_loopback;
-use crate::client::image::blocking;
-use crate::client::{Action, Client, Event, label_of, scope_of};
+use crate::client::store::blocking;
+use crate::client::{Action, Client, Event};
 use crate::error::{Error, Result};
 use crate::path::RequestPath;
 
@@ -56,7 +56,7 @@ impl Client {
         };
         if let Some(first) = sources.first() {
             transfer.watcher.event(&Event::BlobStarted {
-                image: label_of(first),
+                image: first.to_string(),
                 digest: digest.clone(),
                 size,
                 resumed: ingest.written(),
@@ -126,21 +126,20 @@ impl Client {
         reference: &Reference,
         ingest: &Arc<Ingest>,
     ) -> Result<()> {
-        let label = label_of(reference);
+        let label = reference.to_string();
         let sink = BlobSink::new(ingest.clone(), transfer.watcher.clone(), descriptor.size);
         let path = RequestPath::blob(reference.repository(), &descriptor.digest);
         let request = self
             .request(Request::get(path.to_string()), Phase::Blob, &label)
-            .scope(&scope_of(reference.repository(), Action::Pull))
             .size(descriptor.size);
-        let access = self.access(reference.registry(), &label);
+        let access = self.access(reference, Action::Pull);
         let mut blame = Blame::new(self.content_route(reference)?, descriptor.size);
         for _ in 0..MISMATCHES {
             let route = blame.route();
             let download = self.transport().download(&route, &request, &sink, &access);
             let provenance = download.await.map_err(|error| {
                 let part = format!("{} of {label}", descriptor.digest);
-                self.failed("fetch", &part, error)
+                access.error_for_part("fetch", &part, error)
             })?;
             blame.add(provenance.parts());
             if commit(transfer, ingest).await? {
@@ -184,7 +183,7 @@ impl Client {
             reason,
         };
         let registry = self.content_route(reference)?;
-        let label = label_of(reference);
+        let label = reference.to_string();
         let sink = BlobSink::new(ingest.clone(), transfer.watcher.clone(), descriptor.size);
         let mut reason = "it has no address".to_owned();
         for text in &descriptor.urls {

@@ -4,6 +4,7 @@ mod blame;
 mod blob;
 mod scheduler;
 mod sink;
+mod survey;
 
 use std::sync::Arc;
 

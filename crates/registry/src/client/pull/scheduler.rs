@@ -9,9 +9,10 @@ use sealift_oci::{Descriptor, Digest, Reference};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::survey::Survey;
 use super::{Pulled, Transfer, Want};
-use crate::client::image::{Survey, blocking};
-use crate::client::{Client, Event, label_of};
+use crate::client::store::blocking;
+use crate::client::{Client, Event};
 use crate::error::{Error, Result};
 
 /// Where the disk has less than this many times what is known to be needed, nothing is transferred
@@ -151,7 +152,7 @@ impl Scheduler {
         if room.fits() {
             return Ok(());
         }
-        Err(self.no_room(Some(label_of(&self.images[number].want.reference)), room))
+        Err(self.no_room(Some(self.images[number].want.reference.to_string()), room))
     }
 
     /// Checks that all that is missing of the images that are known fits on the disk.

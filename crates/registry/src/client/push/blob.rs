@@ -8,8 +8,8 @@ use sealift_transport::{Class, Document, Payload, Phase, Request};
 use super::Shipment;
 use super::plan::BlobJob;
 use super::upload::Upload;
-use crate::client::auth::name_at;
-use crate::client::{Action, Client, Event, Scope, scope_of};
+use crate::client::store::blocking;
+use crate::client::{Action, Client, Event, Scope};
 use crate::error::Result;
 use crate::path::{RequestPath, Resource};
 
@@ -76,7 +76,7 @@ impl Client {
         let file = {
             let digest = job.descriptor.digest.clone();
             let open = move |store: &sealift_content::Store| store.open_blob(&digest);
-            crate::client::image::blocking(&shipment.store, open).await?
+            blocking(&shipment.store, open).await?
         };
         shipment.watcher.event(&Event::BlobStarted {
             image: job.label.clone(),
@@ -93,10 +93,9 @@ impl Client {
         let path = RequestPath::blob(repository, &job.descriptor.digest);
         let request = self
             .request(Request::head(path.to_string()), Phase::Push, &job.label)
-            .whether()
-            .scope(&scope_of(repository, Action::Push));
+            .whether();
         let route = self.origin_route(repository)?;
-        let access = self.access(repository.registry(), &job.label);
+        let access = self.push_access(repository, &job.label);
         match self
             .transport()
             .document(&route, &request, 0, &access)
@@ -104,7 +103,9 @@ impl Client {
         {
             Ok(document) => Ok(is_this(&document, &job.descriptor.digest)),
             Err(error) if error.class() == Class::Absent => Ok(false),
-            Err(error) => Err(self.failed("push", &job.label, error)),
+            // Whether it may be written is for the upload to find out.
+            Err(error) if matches!(error.status(), Some(400..=599)) => Ok(false),
+            Err(error) => Err(access.error_for("push", error)),
         }
     }
 
@@ -117,7 +118,7 @@ impl Client {
         let route = self.origin_route(repository)?;
         let resource = Resource::Mount {
             digest: job.descriptor.digest.clone(),
-            from: name_at(route.origin(), lender.path()),
+            from: route.origin().name(lender.path()),
         };
         let path = RequestPath::new(repository, resource);
         let reading = Scope::repository(lender.path(), Action::Pull);
@@ -125,9 +126,8 @@ impl Client {
         let request = self
             .request(request, Phase::Push, &job.label)
             // Asked twice, it is mounted once, or one of two open uploads is left to expire.
-            .repeatable(true)
-            .scope(&format!("{} {reading}", scope_of(repository, Action::Push)));
-        let access = self.access(repository.registry(), &job.label);
+            .repeatable(true);
+        let access = self.push_access(repository, &job.label).and(reading);
         let sent = self
             .transport()
             .upload(&route, &request, &Payload::Empty, &access)
@@ -141,7 +141,7 @@ impl Client {
             Ok(_) => Ok(Mount::Refused),
             Err(error) => match error.class() {
                 Class::Auth | Class::Absent | Class::Config => Ok(Mount::Refused),
-                _ => Err(self.failed("push", &job.label, error)),
+                _ => Err(access.error_for("push", error)),
             },
         }
     }

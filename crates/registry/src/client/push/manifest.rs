@@ -8,7 +8,7 @@ use sealift_transport::{Class, Patience, Payload, Phase, Request};
 
 use super::Shipment;
 use super::plan::{DocumentJob, RootJob, TagJob};
-use crate::client::{Action, Client, Event, label_of, scope_of};
+use crate::client::{Client, Event};
 use crate::code::Explanation;
 use crate::error::{Error, Result};
 use crate::path::{RequestPath, Selector};
@@ -36,7 +36,8 @@ impl Client {
     /// Reads a root back by its digest before any tag points at it.
     pub(super) async fn read_back(&self, job: &RootJob) -> Result<()> {
         let reference = job.reference.with_digest(&job.digest);
-        let route = self.origin_route(reference.repository())?;
+        let repository = reference.repository();
+        let route = self.origin_route(repository)?;
         let mut patience = Patience::new(self.term);
         let mut looks = 0;
         loop {
@@ -55,10 +56,10 @@ impl Client {
             match (error.class(), error.request()) {
                 (Class::Absent, Some(source)) if looks < LOOKS => {
                     let waited = self.transport().wait_after(source.clone(), &mut patience);
-                    let label = label_of(&job.reference);
+                    let access = self.push_access(repository, &job.reference.to_string());
                     waited
                         .await
-                        .map_err(|error| self.failed("push", &label, error))?;
+                        .map_err(|error| access.error_for("push", error))?;
                 }
                 (Class::Absent | Class::Corrupt, _) => {
                     return Err(Error::ReadBack {
@@ -72,22 +73,20 @@ impl Client {
         }
     }
 
-    /// Makes a tag stand for a root. Tells whether it did not before.
-    pub(super) async fn send_tag(&self, shipment: &Shipment, job: &TagJob) -> Result<bool> {
+    /// Makes a tag stand for a root.
+    pub(super) async fn send_tag(&self, shipment: &Shipment, job: &TagJob) -> Result<()> {
         let wanted = &job.descriptor.digest;
-        let moved = if self.tag(&job.reference).await?.as_ref() == Some(wanted) {
-            false
-        } else {
-            self.move_tag(job).await?
-        };
+        if self.tag(&job.reference).await?.as_ref() != Some(wanted) {
+            self.move_tag(job).await?;
+        }
         shipment.watcher.event(&Event::Tagged {
             image: job.reference.to_string(),
             digest: wanted.clone(),
         });
-        Ok(moved)
+        Ok(())
     }
 
-    async fn move_tag(&self, job: &TagJob) -> Result<bool> {
+    async fn move_tag(&self, job: &TagJob) -> Result<()> {
         let tag = job.reference.tag().unwrap_or_default().to_owned();
         let put = self
             .put(
@@ -97,19 +96,16 @@ impl Client {
                 &job.bytes,
             )
             .await;
-        let Err(error) = put else { return Ok(true) };
+        let Err(error) = put else { return Ok(()) };
         // Somebody else may have done the same meanwhile, or an answer was lost: what counts is
         // what the tag stands for now.
-        let actual = match self.tag(&job.reference).await {
-            Ok(actual) => actual,
-            Err(_) => return Err(error),
-        };
+        let actual = self.tag(&job.reference).await?;
         let immutable = error.request().is_some_and(|request| {
             let body = request.body().unwrap_or_default();
             Explanation::parse(body.as_bytes()).mentions("immutable")
         });
         match actual {
-            Some(actual) if actual == job.descriptor.digest => Ok(false),
+            Some(actual) if actual == job.descriptor.digest => Ok(()),
             Some(actual) if immutable => Err(Error::Immutable {
                 image: job.reference.to_string(),
                 wanted: job.descriptor.digest.clone(),
@@ -119,15 +115,10 @@ impl Client {
         }
     }
 
-    /// Asks what a tag stands for; nothing where it does not exist.
+    /// Asks what a tag stands for; nothing where it does not exist, or the registry does not say.
     async fn tag(&self, reference: &Reference) -> Result<Option<Digest>> {
-        let tag = Selector::Tag(reference.tag().unwrap_or_default().to_owned());
         let route = self.origin_route(reference.repository())?;
-        let request = self.head_request(reference, tag).whether();
-        match self.head_at(&route, reference, &request).await {
-            Err(Error::Absent { .. }) => Ok(None),
-            other => other,
-        }
+        Ok(self.head(&route, reference, Request::whether).await)
     }
 
     async fn put(
@@ -137,23 +128,22 @@ impl Client {
         descriptor: &Descriptor,
         bytes: &Bytes,
     ) -> Result<()> {
-        let label = label_of(reference);
+        let label = reference.to_string();
         let path = RequestPath::manifest(reference.repository(), selector);
         let media_type = HeaderValue::from_str(descriptor.media_type.as_str());
         let media_type = media_type.unwrap_or(HeaderValue::from_static("application/octet-stream"));
         let request = Request::new(Method::PUT, path.to_string());
         let request = self
             .request(request, Phase::Push, &label)
-            .header(CONTENT_TYPE, media_type)
-            .scope(&scope_of(reference.repository(), Action::Push));
+            .header(CONTENT_TYPE, media_type);
         let route = self.origin_route(reference.repository())?;
-        let access = self.access(reference.registry(), &label);
+        let access = self.push_access(reference.repository(), &label);
         let payload = Payload::Bytes(bytes.clone());
         let sent = self
             .transport()
             .upload(&route, &request, &payload, &access)
             .await;
-        sent.map_err(|error| self.failed("push", &label, error))?;
+        sent.map_err(|error| access.error_for("push", error))?;
         Ok(())
     }
 }

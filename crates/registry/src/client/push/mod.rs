@@ -15,7 +15,9 @@ use sealift_oci::{Descriptor, Reference, Repository};
 
 use self::plan::{Plan, TagJob};
 use super::{Action, Client, Scope, Watcher};
-use crate::error::{Error, Result};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
 
 /// An image to be pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,17 +29,6 @@ pub struct PushRequest {
     /// Repositories that may have its blobs already; those on a destination's registry are asked
     /// to lend them.
     pub mounts: Vec<Repository>,
-}
-
-/// An image that was pushed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pushed {
-    /// The image.
-    pub root: Descriptor,
-    /// Where it is now.
-    pub destinations: Vec<Reference>,
-    /// Tags that stood for it before: nothing was changed.
-    pub unchanged: Vec<Reference>,
 }
 
 /// Where a push's content comes from, and who is told.
@@ -58,12 +49,8 @@ impl Client {
         store: &Store,
         request: PushRequest,
         watcher: Arc<dyn Watcher>,
-    ) -> Result<Pushed> {
-        let root = request.root.clone();
-        let mut pushed = self.push_all(store, vec![request], watcher).await?;
-        pushed.pop().ok_or(Error::Interrupted {
-            image: root.digest.to_string(),
-        })
+    ) -> Result<()> {
+        self.push_all(store, vec![request], watcher).await
     }
 
     /// Pushes several images as one: no tag of any of them moves before all content of all of them
@@ -76,7 +63,7 @@ impl Client {
         store: &Store,
         requests: Vec<PushRequest>,
         watcher: Arc<dyn Watcher>,
-    ) -> Result<Vec<Pushed>> {
+    ) -> Result<()> {
         let shipment = Shipment {
             store: store.clone(),
             watcher,
@@ -84,7 +71,7 @@ impl Client {
         self.for_an_image().ship(&shipment, requests).await
     }
 
-    async fn ship(&self, shipment: &Shipment, requests: Vec<PushRequest>) -> Result<Vec<Pushed>> {
+    async fn ship(&self, shipment: &Shipment, requests: Vec<PushRequest>) -> Result<()> {
         let plan = Plan::make(&shipment.store, &requests).await?;
         for destination in requests.iter().flat_map(|one| &one.destinations) {
             let scope = Scope::repository(destination.repository().path(), Action::Push);
@@ -107,45 +94,22 @@ impl Client {
             .await?;
         }
         all(limit, plan.roots.iter().map(|root| self.read_back(root))).await?;
-        let moved = self.send_tags(shipment, &plan.tags).await?;
-        let mut moved = plan.tags.iter().zip(moved);
-        let outcome = |request: PushRequest| {
-            let tagged = request
-                .destinations
-                .iter()
-                .filter(|one| one.tag().is_some())
-                .count();
-            let own = moved.by_ref().take(tagged);
-            let unchanged = own
-                .filter(|(_, moved)| !moved)
-                .map(|(tag, _)| tag.reference.clone());
-            Pushed {
-                unchanged: unchanged.collect(),
-                root: request.root,
-                destinations: request.destinations,
-            }
-        };
-        Ok(requests.into_iter().map(outcome).collect())
+        self.send_tags(shipment, plan.tags).await
     }
 
-    /// Moves all tags; tells for each, in their order, whether it stood for something else before.
-    async fn send_tags(&self, shipment: &Shipment, tags: &[TagJob]) -> Result<Vec<bool>> {
+    /// Moves all tags. Every one is tried, so that a failure leaves as little half done as can be; the
+    /// first failure is returned.
+    async fn send_tags(&self, shipment: &Shipment, mut tags: Vec<TagJob>) -> Result<()> {
         let limit = self.inner.config.blobs_side_by_side.max(1);
-        let mut order: Vec<usize> = (0..tags.len()).collect();
-        order.sort_by_key(|number| tags[*number].height);
-        let mut moved: Vec<(usize, Result<bool>)> = Vec::new();
+        tags.sort_by_key(|tag| tag.height);
+        let mut results: Vec<Result<()>> = Vec::new();
         // Some registries do not find a manifest for as long as another tag of it is being written.
-        for level in order.chunk_by(|a, b| tags[*a].height == tags[*b].height) {
-            let sent = level.iter().map(|number| async move {
-                let moved = self.send_tag(shipment, &tags[*number]).await;
-                (*number, moved)
-            });
-            // Every tag is tried, so that a failure of one leaves as little half done as can be.
+        for level in tags.chunk_by(|a, b| a.height == b.height) {
+            let sent = level.iter().map(|tag| self.send_tag(shipment, tag));
             let done: Vec<_> = stream::iter(sent).buffered(limit).collect().await;
-            moved.extend(done);
+            results.extend(done);
         }
-        moved.sort_by_key(|(number, _)| *number);
-        moved.into_iter().map(|(_, moved)| moved).collect()
+        results.into_iter().collect()
     }
 }
 

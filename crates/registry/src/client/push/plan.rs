@@ -7,7 +7,7 @@ use sealift_content::{DOCUMENT_LIMIT, NESTING_LIMIT, Store};
 use sealift_oci::{Descriptor, Digest, Index, Manifest, Reference, Repository};
 
 use super::PushRequest;
-use crate::client::image::blocking;
+use crate::client::store::blocking;
 use crate::error::{Error, Result};
 
 /// All steps of a push, in the order in which they are done.

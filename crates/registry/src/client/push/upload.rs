@@ -17,7 +17,7 @@ use super::Shipment;
 use super::plan::BlobJob;
 use super::session::Session;
 use crate::client::auth::Access;
-use crate::client::{Action, Client, Event, scope_of};
+use crate::client::{Client, Event};
 use crate::error::{Error, Result};
 use crate::path::{RequestPath, Resource};
 
@@ -34,7 +34,6 @@ pub(super) struct Upload<'a> {
     repository: &'a Repository,
     route: Route,
     access: Access,
-    scope: String,
     file: Arc<File>,
 }
 
@@ -66,8 +65,7 @@ impl<'a> Upload<'a> {
             job,
             repository,
             route: client.origin_route(repository)?,
-            access: client.access(repository.registry(), &job.label),
-            scope: scope_of(repository, Action::Push),
+            access: client.push_access(repository, &job.label),
             file: Arc::new(file),
         })
     }
@@ -106,7 +104,7 @@ impl<'a> Upload<'a> {
                 Err(Trouble::Lost(error)) => (error, true, true),
             };
             restarts += u32::from(counted);
-            let failed = |error| self.client.failed("push", &self.job.label, error);
+            let failed = |error| self.access.error_for("push", error);
             if restarts > RESTARTS {
                 return Err(failed(error));
             }
@@ -138,7 +136,7 @@ impl<'a> Upload<'a> {
             .request(Request::new(Method::POST, path.to_string()))
             .repeatable(true);
         let sent = self.send(&request, &Payload::Empty).await;
-        let document = sent.map_err(|error| self.client.failed("push", &self.job.label, error))?;
+        let document = sent.map_err(|error| self.access.error_for("push", error))?;
         self.session(&document)
     }
 
@@ -154,7 +152,7 @@ impl<'a> Upload<'a> {
     fn no_location(&self, document: &Document, cause: transport::Cause) -> Error {
         let host = document.endpoint.authority();
         let error = transport::Error::new(cause, Phase::Push, &host, &self.job.label);
-        self.client.failed("push", &self.job.label, error)
+        self.access.error_for("push", error)
     }
 
     /// Asks how far an upload has come; begins another where the registry does not know it.
@@ -184,7 +182,7 @@ impl<'a> Upload<'a> {
             {
                 self.begin().await
             }
-            Err(error) => Err(self.client.failed("push", &self.job.label, error)),
+            Err(error) => Err(self.access.error_for("push", error)),
         }
     }
 
@@ -206,7 +204,7 @@ impl<'a> Upload<'a> {
             .header(CONTENT_TYPE, octets())
             .header(CONTENT_RANGE, header);
         let sent = self.send(&request, &self.part(range.clone())).await;
-        let document = sent.map_err(|error| judge(self.client, &self.job.label, error, true))?;
+        let document = sent.map_err(|error| self.judge(error, true))?;
         if document.headers.contains_key(LOCATION) {
             let next = location(&document).map_err(|cause| self.no_location(&document, cause));
             session.location = next.map_err(Trouble::Final)?;
@@ -262,7 +260,7 @@ impl<'a> Upload<'a> {
                 let error = transport::Error::new(cause, Phase::Push, &host, &self.job.label);
                 Err(Trouble::Lost(error))
             }
-            Err(error) => Err(judge(self.client, &self.job.label, error, false)),
+            Err(error) => Err(self.judge(error, false)),
         }
     }
 
@@ -300,7 +298,7 @@ impl<'a> Upload<'a> {
 
     fn request(&self, request: Request) -> Request {
         let request = self.client.request(request, Phase::Push, &self.job.label);
-        request.scope(&self.scope).part_of_more()
+        request.part_of_more()
     }
 
     async fn send(&self, request: &Request, payload: &Payload) -> transport::Result<Document> {
@@ -309,16 +307,16 @@ impl<'a> Upload<'a> {
             .upload(&self.route, request, payload, &self.access)
             .await
     }
-}
 
-/// Decides what a failed step means.
-fn judge(client: &Client, label: &str, error: transport::Error, chunk: bool) -> Trouble {
-    match (error.status(), error.class()) {
-        (Some(416), _) => Trouble::Misplaced(error),
-        (Some(404), _) | (_, Class::Corrupt) => Trouble::Lost(error),
-        (Some(400 | 405 | 411 | 501), _) if chunk => Trouble::NoChunks,
-        (_, Class::Network | Class::Rate) => Trouble::Broken(error),
-        _ => Trouble::Final(client.failed("push", label, error)),
+    /// Decides what a failed step means.
+    fn judge(&self, error: transport::Error, chunk: bool) -> Trouble {
+        match (error.status(), error.class()) {
+            (Some(416), _) => Trouble::Misplaced(error),
+            (Some(404), _) | (_, Class::Corrupt) => Trouble::Lost(error),
+            (Some(400 | 405 | 411 | 501), _) if chunk => Trouble::NoChunks,
+            (_, Class::Network | Class::Rate) => Trouble::Broken(error),
+            _ => Trouble::Final(self.access.error_for("push", error)),
+        }
     }
 }
 

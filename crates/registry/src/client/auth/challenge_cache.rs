@@ -13,10 +13,10 @@ use sealift_oci::Digest;
 use sealift_transport::{self as transport, Class, Endpoint};
 use serde::{Deserialize, Serialize};
 
+use super::Access;
 use super::disk::{read_private, write_private};
 use super::host::{Host, Rename, Scheme, Word};
 use super::realm::{self, Realm};
-use super::{Access, Wanted};
 use crate::credentials::Credential;
 
 /// How long a challenge is kept after the endpoint sent it: names of hosts change hands.
@@ -24,7 +24,7 @@ const LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A folder of challenges.
 #[derive(Debug, Clone)]
-pub(super) struct Recall {
+pub(super) struct ChallengeCache {
     folder: PathBuf,
 }
 
@@ -39,7 +39,7 @@ struct Stored {
     received: u64,
 }
 
-impl Recall {
+impl ChallengeCache {
     pub(super) const fn new(folder: PathBuf) -> Self {
         Self { folder }
     }
@@ -104,31 +104,31 @@ impl Recall {
 
 impl Access {
     /// Looks up what an earlier run knew of an endpoint, once.
-    pub(super) fn recall(&self, endpoint: &Endpoint) {
-        let Some(recall) = &self.auth.inner.recall else {
+    pub(super) fn load_challenge(&self, endpoint: &Endpoint) {
+        let Some(cache) = &self.auth.inner.challenges else {
             return;
         };
         let verified = self.auth.inner.transport.verifies(endpoint);
         self.auth.host(endpoint, |host| {
             if host.scheme.is_none() && !std::mem::replace(&mut host.looked_up, true) {
-                recall.load(endpoint, host, verified);
+                cache.load(endpoint, host, verified);
             }
         });
     }
 
     /// Keeps what the endpoint said for later runs.
     pub(super) fn keep(&self, endpoint: &Endpoint) {
-        if let Some(recall) = &self.auth.inner.recall {
+        if let Some(cache) = &self.auth.inner.challenges {
             let verified = self.auth.inner.transport.verifies(endpoint);
             self.auth
-                .host(endpoint, |host| recall.store(endpoint, host, verified));
+                .host(endpoint, |host| cache.store(endpoint, host, verified));
         }
     }
 
     /// Forgets what an earlier run knew: the endpoint has to say it again.
     pub(super) fn forget(&self, endpoint: &Endpoint) {
-        if let Some(recall) = &self.auth.inner.recall {
-            recall.remove(endpoint);
+        if let Some(cache) = &self.auth.inner.challenges {
+            cache.remove(endpoint);
         }
         self.auth.host(endpoint, |host| {
             if host.word != Word::Challenge {
@@ -139,23 +139,28 @@ impl Access {
         });
     }
 
+    /// Returns a token of an earlier run, without asking the realm for one.
+    pub(super) fn cached_token(
+        &self,
+        endpoint: &Endpoint,
+        credential: Option<Credential>,
+    ) -> Option<HeaderValue> {
+        let ask = self.ask(endpoint, credential)?;
+        let kept = self.auth.inner.tokens.kept(&ask)?;
+        realm::bearer(&kept.secret)
+    }
+
     /// Gets a token on the word of an earlier run. Nothing sends the request without one, so that the
     /// endpoint says what is true now.
     pub(super) async fn remembered(
         &self,
         endpoint: &Endpoint,
-        wanted: &Wanted,
-        (credential, vouched): (Option<Credential>, bool),
+        credential: Option<Credential>,
     ) -> transport::Result<Option<HeaderValue>> {
         let tokens = &self.auth.inner.tokens;
-        let withheld = credential.is_some() && !vouched;
-        let Some(ask) = self.ask(endpoint, wanted, credential) else {
+        let Some(ask) = self.ask(endpoint, credential) else {
             return Ok(None);
         };
-        if withheld {
-            let kept = tokens.kept(&ask);
-            return Ok(kept.and_then(|token| realm::bearer(&token.secret)));
-        }
         match tokens.get(&ask).await {
             Ok(token) => Ok(realm::bearer(&token.secret)),
             Err(error) => {
@@ -193,9 +198,9 @@ mod tests {
         }
     }
 
-    fn recalled(recall: &Recall, endpoint: &Endpoint, verified: bool) -> Option<(Host, bool)> {
+    fn loaded(cache: &ChallengeCache, endpoint: &Endpoint, verified: bool) -> Option<(Host, bool)> {
         let mut host = Host::default();
-        recall.load(endpoint, &mut host, verified);
+        cache.load(endpoint, &mut host, verified);
         match (&host.scheme, host.word) {
             (Some(_), Word::Memory { vouched }) => Some((host, vouched)),
             _ => None,
@@ -205,11 +210,11 @@ mod tests {
     #[test]
     fn a_challenge_comes_back_for_its_own_endpoint_only() {
         let folder = tempfile::tempdir().unwrap();
-        let recall = Recall::new(folder.path().join("tokens"));
+        let cache = ChallengeCache::new(folder.path().join("tokens"));
         let own = endpoint("https://r.example/v2");
         let said = host("https://auth.example/token", &own);
-        recall.store(&own, &said, true);
-        let (found, _) = recalled(&recall, &own, true).unwrap();
+        cache.store(&own, &said, true);
+        let (found, _) = loaded(&cache, &own, true).unwrap();
         assert_eq!((&found.scheme, &found.rename), (&said.scheme, &said.rename));
         for other in [
             "https://r.example/v2/hub",
@@ -217,23 +222,20 @@ mod tests {
             "http://r.example/v2",
             "https://other.example/v2",
         ] {
-            assert!(
-                recalled(&recall, &endpoint(other), true).is_none(),
-                "{other}"
-            );
+            assert!(loaded(&cache, &endpoint(other), true).is_none(), "{other}");
         }
         // Nor does a file that is copied to another endpoint's place.
         let other = endpoint("https://other.example/v2");
-        std::fs::copy(recall.path(&own), recall.path(&other)).unwrap();
-        assert!(recalled(&recall, &other, true).is_none());
-        recall.remove(&own);
-        assert!(recalled(&recall, &own, true).is_none());
+        std::fs::copy(cache.path(&own), cache.path(&other)).unwrap();
+        assert!(loaded(&cache, &other, true).is_none());
+        cache.remove(&own);
+        assert!(loaded(&cache, &own, true).is_none());
     }
 
     #[test]
     fn credentials_are_shown_only_where_nobody_else_can_have_said_it() {
         let folder = tempfile::tempdir().unwrap();
-        let recall = Recall::new(folder.path().join("tokens"));
+        let cache = ChallengeCache::new(folder.path().join("tokens"));
         let far = "https://auth.example/token";
         let cases = [
             // Registry, realm, verified then, verified now; whether credentials may be shown.
@@ -258,8 +260,8 @@ mod tests {
         ];
         for (registry, realm, then, now, shown) in cases {
             let own = endpoint(registry);
-            recall.store(&own, &host(realm, &own), then);
-            let (_, vouched) = recalled(&recall, &own, now).unwrap();
+            cache.store(&own, &host(realm, &own), then);
+            let (_, vouched) = loaded(&cache, &own, now).unwrap();
             assert_eq!(vouched, shown, "{registry} {realm} {then} {now}");
         }
     }
@@ -267,17 +269,17 @@ mod tests {
     #[test]
     fn what_is_old_or_open_to_others_or_not_allowed_is_not_taken() {
         let folder = tempfile::tempdir().unwrap();
-        let recall = Recall::new(folder.path().join("tokens"));
+        let cache = ChallengeCache::new(folder.path().join("tokens"));
         let own = endpoint("https://r.example/v2");
         let said = host("https://auth.example/token", &own);
         let change = |name: &str, value: serde_json::Value| {
-            recall.store(&own, &said, true);
-            let path = recall.path(&own);
+            cache.store(&own, &said, true);
+            let path = cache.path(&own);
             let text = std::fs::read(&path).unwrap();
             let mut stored: serde_json::Value = serde_json::from_slice(&text).unwrap();
             stored[name] = value;
             let bytes = stored.to_string().into_bytes();
-            write_private(&recall.folder, &path, &bytes).unwrap();
+            write_private(&cache.folder, &path, &bytes).unwrap();
         };
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -291,20 +293,20 @@ mod tests {
             ("realm", "file:///etc/passwd".into(), false),
         ] {
             change(name, value);
-            assert_eq!(recalled(&recall, &own, true).is_some(), taken, "{name}");
+            assert_eq!(loaded(&cache, &own, true).is_some(), taken, "{name}");
         }
-        recall.store(&own, &said, true);
+        cache.store(&own, &said, true);
         let mode = |path: PathBuf| path.metadata().unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(recall.path(&own)), 0o600);
+        assert_eq!(mode(cache.path(&own)), 0o600);
         let open = std::fs::Permissions::from_mode(0o644);
-        std::fs::set_permissions(recall.path(&own), open).unwrap();
-        assert!(recalled(&recall, &own, true).is_none());
+        std::fs::set_permissions(cache.path(&own), open).unwrap();
+        assert!(loaded(&cache, &own, true).is_none());
         // What is said in place of it makes it go.
         let basic = Host {
             scheme: Some(Scheme::Basic),
             ..Host::default()
         };
-        recall.store(&own, &basic, true);
-        assert!(!recall.path(&own).exists());
+        cache.store(&own, &basic, true);
+        assert!(!cache.path(&own).exists());
     }
 }

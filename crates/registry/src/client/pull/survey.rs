@@ -6,11 +6,12 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use sealift_content::{Ingestion, NESTING_LIMIT, Store};
 use sealift_oci::{Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference};
-use sealift_transport::Class;
+use sealift_transport::Request;
 
-use super::document::{self, LIMIT, Resolved};
-use super::pull::{Transfer, Want};
-use super::{Client, Event};
+use super::{Transfer, Want};
+use crate::client::document::{self, LIMIT, Resolved};
+use crate::client::store::blocking;
+use crate::client::{Client, Event};
 use crate::error::{Error, Result};
 
 /// How many indexes one image may consist of.
@@ -69,13 +70,9 @@ impl Client {
         Ok(survey)
     }
 
-    /// Gets the document that a reference stands for: what was resolved just before, from the store
-    /// where the digest is known and there, else from the registry.
+    /// Gets the document that a reference stands for: from the store where the digest is known and
+    /// there, else from the registry.
     async fn root(&self, store: &Store, reference: &Reference) -> Result<Resolved> {
-        if let Some(resolved) = self.inner.handover.take(reference) {
-            keep(store, &resolved).await?;
-            return Ok(resolved);
-        }
         let digest = match reference.digest() {
             Some(digest) => Some(digest.clone()),
             None => self.head_if_named(store, reference).await?,
@@ -85,7 +82,7 @@ impl Client {
         {
             return Ok(local);
         }
-        let resolved = self.resolve_now(reference).await?;
+        let resolved = self.resolve(reference).await?;
         keep(store, &resolved).await?;
         Ok(resolved)
     }
@@ -100,11 +97,8 @@ impl Client {
         {
             return Ok(None);
         }
-        match self.head(reference).await {
-            // A registry that knows no HEAD may well know GET.
-            Err(error) if error.class() == Class::Config => Ok(None),
-            other => other,
-        }
+        let route = self.route(reference)?;
+        Ok(self.head(&route, reference, Request::once).await)
     }
 
     /// Reads a document from the store, where it is there and whole.
@@ -299,20 +293,4 @@ async fn keep(store: &Store, resolved: &Resolved) -> Result<()> {
         Ok(())
     })
     .await
-}
-
-/// Does something with the store that blocks.
-pub(super) async fn blocking<T, F>(store: &Store, work: F) -> Result<T>
-where
-    T: Send + 'static,
-    F: FnOnce(&Store) -> sealift_content::Result<T> + Send + 'static,
-{
-    let store = store.clone();
-    let done = tokio::task::spawn_blocking(move || work(&store)).await;
-    match done {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(Error::Interrupted {
-            image: "the content store".to_owned(),
-        }),
-    }
 }

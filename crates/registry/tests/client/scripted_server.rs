@@ -78,13 +78,13 @@ impl Answer {
 
 type Script = Arc<dyn Fn(&Asked) -> Answer + Send + Sync>;
 
-pub(crate) struct Villain {
+pub(crate) struct ScriptedServer {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
     _server: JoinSet<()>,
 }
 
-impl Villain {
+impl ScriptedServer {
     pub(crate) async fn start(script: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -203,7 +203,7 @@ async fn write(stream: &mut TcpStream, answer: Answer, head_only: bool) -> Optio
     if answer.status == Answer::NONE {
         return None;
     }
-    let mut head = format!("HTTP/1.1 {} Villain\r\n", answer.status);
+    let mut head = format!("HTTP/1.1 {} ScriptedServer\r\n", answer.status);
     for (name, value) in &answer.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
