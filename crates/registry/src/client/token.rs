@@ -68,7 +68,7 @@ impl Client {
             return Ok(GrantedToken { token, life });
         }
         let reads_only = !scopes.iter().any(Scope::writes);
-        let mut ask = Ask::patient((realm, &wanted.service), scopes, credential, endpoint);
+        let mut ask = Ask::patient(realm, &wanted.service, scopes, credential, endpoint);
         let tokens = self.inner.auth.tokens();
         let mut answer = tokens.get(&ask).await;
         let refused = matches!(&answer, Err(error) if error.class() == Class::Auth);
@@ -104,13 +104,15 @@ impl Client {
 impl Ask {
     /// Asks on behalf of somebody else, for this alone.
     fn patient(
-        (realm, service): (Realm, &str),
+        realm: Realm,
+        service: &str,
         scopes: Vec<Scope>,
         credential: Option<Credential>,
         endpoint: Endpoint,
     ) -> Self {
         Self {
             owner: Owner {
+                endpoint: endpoint.key(),
                 realm: realm.url().to_string(),
                 service: service.to_owned(),
                 account: credential.as_ref().map(|one| one.account().to_owned()),

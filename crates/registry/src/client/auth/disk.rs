@@ -22,9 +22,14 @@ pub(crate) struct Disk {
     folder: PathBuf,
 }
 
-/// What a token belongs to. Two users' tokens, and two realms', never meet.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// What a token belongs to. Two users' tokens, two realms' and two registries' never meet: a registry
+/// that names another one's realm gets no token of that one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Owner {
+    /// The endpoint that it is shown to, by [`Endpoint::key`].
+    ///
+    /// [`Endpoint::key`]: sealift_transport::Endpoint::key
+    pub(crate) endpoint: String,
     pub(crate) realm: String,
     pub(crate) service: String,
     /// Nothing for an anonymous token.
@@ -33,9 +38,8 @@ pub(crate) struct Owner {
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
-    realm: String,
-    service: String,
-    account: Option<String>,
+    #[serde(flatten)]
+    owner: Owner,
     scopes: String,
     token: String,
     received: u64,
@@ -48,13 +52,8 @@ impl Disk {
     }
 
     fn path(&self, owner: &Owner, scope: &Scope) -> PathBuf {
-        // Lengths are in the key, so no two owners can be written the same.
-        let Owner {
-            realm,
-            service,
-            account,
-        } = owner;
-        let key = format!("{realm:?} {service:?} {account:?} {scope}");
+        // Texts are quoted in it, so no two owners can be written the same.
+        let key = format!("{owner:?} {scope}");
         self.folder
             .join(format!("{}.json", Digest::sha256(key.as_bytes()).hex()))
     }
@@ -62,17 +61,16 @@ impl Disk {
     /// Reads a fresh token for a scope. A file of another user or readable by others is not taken.
     pub(crate) fn load(&self, owner: &Owner, scope: &Scope, now: SystemTime) -> Option<Token> {
         let stored: Stored = read_private(&self.path(owner, scope))?;
-        let same = stored.realm == owner.realm
-            && stored.service == owner.service
-            && stored.account == owner.account;
         let received = UNIX_EPOCH.checked_add(Duration::from_secs(stored.received))?;
         let token = Token::restored(
             Secret::new(stored.token),
             Scope::parse_list(&stored.scopes),
-            (received, Duration::from_secs(stored.life)),
+            received,
+            Duration::from_secs(stored.life),
         );
-        let useful =
-            same && token.scopes.iter().any(|own| own.covers(scope)) && token.is_fresh(now);
+        let useful = stored.owner == *owner
+            && token.scopes.iter().any(|own| own.covers(scope))
+            && token.is_fresh(now);
         useful.then_some(token)
     }
 
@@ -87,9 +85,7 @@ impl Disk {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let stored = Stored {
-            realm: owner.realm.clone(),
-            service: owner.service.clone(),
-            account: owner.account.clone(),
+            owner: owner.clone(),
             scopes: scopes.join(" "),
             token: token.secret.expose().to_owned(),
             received: received.as_secs(),
@@ -147,6 +143,7 @@ mod tests {
 
     fn owner(account: Option<&str>) -> Owner {
         Owner {
+            endpoint: "https://registry.example/v2".to_owned(),
             realm: "https://auth.example/token".to_owned(),
             service: "registry.example".to_owned(),
             account: account.map(str::to_owned),

@@ -172,6 +172,7 @@ impl Access {
             let credential = credential.filter(|_| realm.is_trusted());
             Some(Ask {
                 owner: Owner {
+                    endpoint: endpoint.key(),
                     realm: realm.url().to_string(),
                     service: service.clone(),
                     account: credential.as_ref().map(|c| c.account().to_owned()),

@@ -91,7 +91,8 @@ impl Token {
     pub(crate) fn restored(
         secret: Secret,
         scopes: Vec<Scope>,
-        (received, life): (SystemTime, Duration),
+        received: SystemTime,
+        life: Duration,
     ) -> Self {
         Self {
             granted: granted(&secret),

@@ -15,7 +15,7 @@ use url::Url;
 
 use super::Shipment;
 use super::plan::BlobJob;
-use super::session::Session;
+use super::session::{Chunks, Session};
 use crate::client::auth::Access;
 use crate::client::{Client, Event};
 use crate::error::{Error, Result};
@@ -47,8 +47,28 @@ enum Trouble {
     Lost(transport::Error),
     /// It takes no chunks.
     NoChunks,
+    /// The server, or a proxy before it, takes no request of that size.
+    TooLarge(transport::Error),
     /// Nothing helps.
     Final(Error),
+}
+
+/// What an upload has cost so far.
+struct Effort {
+    patience: Patience,
+    /// How often the registry lost it, was elsewhere, or had wrong bytes.
+    restarts: u32,
+    /// The most bytes that the registry had.
+    best: u64,
+}
+
+impl Effort {
+    fn reached(&mut self, offset: u64) {
+        if offset > self.best {
+            self.best = offset;
+            self.patience.progressed();
+        }
+    }
 }
 
 impl<'a> Upload<'a> {
@@ -80,52 +100,67 @@ impl<'a> Upload<'a> {
             Some(document) => self.session(&document)?,
             None => self.begin().await?,
         };
-        let mut patience = Patience::new(self.client.term);
-        let (mut restarts, mut best) = (0, 0);
+        let mut effort = Effort {
+            patience: Patience::new(self.client.term),
+            restarts: 0,
+            best: 0,
+        };
         loop {
-            let (error, lost, counted) = match self.step(&mut session).await {
+            match self.step(&mut session).await {
                 Ok(true) => return Ok(()),
-                Ok(false) => {
-                    if session.offset > best {
-                        best = session.offset;
-                        patience.progressed();
-                    }
-                    session.grow();
-                    continue;
-                }
-                Err(Trouble::NoChunks) => {
-                    session = self.begin().await?;
-                    session.whole_only = true;
-                    continue;
-                }
-                Err(Trouble::Final(error)) => return Err(error),
-                Err(Trouble::Broken(error)) => (error, false, false),
-                Err(Trouble::Misplaced(error)) => (error, false, true),
-                Err(Trouble::Lost(error)) => (error, true, true),
-            };
-            restarts += u32::from(counted);
-            let failed = |error| self.access.error_for("push", error);
-            if restarts > RESTARTS {
-                return Err(failed(error));
+                Ok(false) => session.chunks.grow(),
+                Err(trouble) => session = self.recover(session, trouble, &mut effort).await?,
             }
-            let transport = self.client.transport();
-            let waited = transport.wait_after(error, &mut patience).await;
-            waited.map_err(failed)?;
-            if !counted {
-                session.shrink();
-            }
-            let known = (session.whole_only, session.chunk);
-            let next = if lost || session.whole_only {
-                self.begin().await?
-            } else {
-                self.resume(session).await?
-            };
-            session = next.like(known);
-            if session.offset > best {
-                best = session.offset;
-                patience.progressed();
-            }
+            effort.reached(session.offset);
         }
+    }
+
+    /// Goes on after a step that failed, if anything can help.
+    async fn recover(
+        &self,
+        mut session: Session,
+        trouble: Trouble,
+        effort: &mut Effort,
+    ) -> Result<Session> {
+        let failed = |error| self.access.error_for("push", error);
+        let (error, lost, counted) = match trouble {
+            Trouble::Final(error) => return Err(error),
+            Trouble::NoChunks => {
+                session.chunks.whole_only = true;
+                return self.begin_like(session.chunks).await;
+            }
+            Trouble::TooLarge(error) => {
+                let refused = self.next_part(&session);
+                if !session.chunks.stay_below(refused.end - refused.start) {
+                    return Err(failed(error));
+                }
+                return self.resume(session).await;
+            }
+            Trouble::Broken(error) => (error, false, false),
+            Trouble::Misplaced(error) => (error, false, true),
+            Trouble::Lost(error) => (error, true, true),
+        };
+        effort.restarts += u32::from(counted);
+        if effort.restarts > RESTARTS {
+            return Err(failed(error));
+        }
+        let transport = self.client.transport();
+        let waited = transport.wait_after(error, &mut effort.patience).await;
+        waited.map_err(failed)?;
+        if !counted {
+            session.chunks.shrink();
+        }
+        if lost || session.chunks.whole_only {
+            return self.begin_like(session.chunks).await;
+        }
+        self.resume(session).await
+    }
+
+    /// Opens another upload, with what was learned in an earlier one.
+    async fn begin_like(&self, chunks: Chunks) -> Result<Session> {
+        let mut session = self.begin().await?;
+        session.chunks = session.chunks.like(chunks);
+        Ok(session)
     }
 
     /// Opens an upload.
@@ -146,7 +181,11 @@ impl<'a> Upload<'a> {
             .and_then(|text| text.parse().ok())
             .unwrap_or(0);
         let place = location(document).map_err(|cause| self.no_location(document, cause))?;
-        Ok(Session::new(place, minimum))
+        Ok(Session {
+            location: place,
+            offset: 0,
+            chunks: Chunks::new(minimum),
+        })
     }
 
     fn no_location(&self, document: &Document, cause: transport::Cause) -> Error {
@@ -162,7 +201,7 @@ impl<'a> Upload<'a> {
             Ok(document) => {
                 let offset = offset(&document).filter(|offset| *offset <= self.size());
                 let Some(offset) = offset else {
-                    return self.begin().await;
+                    return self.begin_like(session.chunks).await;
                 };
                 let location = match document.headers.contains_key(LOCATION) {
                     true => {
@@ -180,22 +219,28 @@ impl<'a> Upload<'a> {
                     Class::Absent | Class::Config | Class::Corrupt
                 ) =>
             {
-                self.begin().await
+                self.begin_like(session.chunks).await
             }
             Err(error) => Err(self.access.error_for("push", error)),
         }
     }
 
+    /// Returns what goes in the next request: a chunk, or all where the registry takes no chunks.
+    fn next_part(&self, session: &Session) -> Range<u64> {
+        let most = match session.chunks.whole_only {
+            true => self.size(),
+            false => session.chunks.size,
+        };
+        session.offset..session.offset.saturating_add(most).min(self.size())
+    }
+
     /// Sends the next part; `true` once the registry has it all and found the digest right.
     async fn step(&self, session: &mut Session) -> std::result::Result<bool, Trouble> {
-        let left = self.size() - session.offset;
-        let last = session.whole_only
-            || (session.offset == 0 && left <= WHOLE.min(session.chunk))
-            || left == 0;
-        if last {
+        let range = self.next_part(session);
+        let whole = range == (0..self.size()) && self.size() <= WHOLE;
+        if whole || range.is_empty() || session.chunks.whole_only {
             return self.finish(session).await.map(|()| true);
         }
-        let range = session.offset..session.offset + left.min(session.chunk);
         let header = format!("{}-{}", range.start, range.end - 1);
         let header = HeaderValue::from_str(&header)
             .expect("digits and a dash are characters that headers may hold");
@@ -313,6 +358,7 @@ impl<'a> Upload<'a> {
         match (error.status(), error.class()) {
             (Some(416), _) => Trouble::Misplaced(error),
             (Some(404), _) | (_, Class::Corrupt) => Trouble::Lost(error),
+            (Some(413), _) => Trouble::TooLarge(error),
             (Some(400 | 405 | 411 | 501), _) if chunk => Trouble::NoChunks,
             (_, Class::Network | Class::Rate) => Trouble::Broken(error),
             _ => Trouble::Final(self.access.error_for("push", error)),
