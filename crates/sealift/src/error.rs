@@ -2,6 +2,7 @@
 //! the exit code; docs/exit-codes.md is held against [`Kind::ALL`] by a test.
 
 use std::fmt;
+use std::io::ErrorKind;
 
 /// What a failure is: the kinds that scripts can tell apart by their exit code.
 pub use sealift_failure::Class as Kind;
@@ -17,20 +18,38 @@ pub struct Error {
     excerpt: Option<String>,
     hints: Vec<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Failures beside this one.
+    others: Vec<Error>,
 }
 
 impl Error {
     /// Makes an error that says what failed and where.
     #[must_use]
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        let (excerpt, hints, source) = (None, Vec::new(), None);
         Self {
             kind,
             message: message.into(),
-            excerpt,
-            hints,
-            source,
+            excerpt: None,
+            hints: Vec::new(),
+            source: None,
+            others: Vec::new(),
         }
+    }
+
+    /// Joins failures that stand side by side; the first decides the exit code. Returns nothing
+    /// where there are none.
+    #[must_use]
+    pub fn all(errors: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut errors = errors.into_iter();
+        let mut first = errors.next()?;
+        first.others.extend(errors);
+        Some(first)
+    }
+
+    /// Returns the failures beside this one.
+    #[must_use]
+    pub fn others(&self) -> &[Self] {
+        &self.others
     }
 
     /// Adds the cause.
@@ -130,8 +149,41 @@ impl Error {
         for hint in &self.hints {
             text.push_str(&format!("  try: {}\n", hint.replace('\n', "\n       ")));
         }
+        for other in &self.others {
+            text.push_str(&other.render());
+        }
         text
     }
+}
+
+impl From<sealift_content::Error> for Error {
+    fn from(error: sealift_content::Error) -> Self {
+        let full = matches!(error, sealift_content::Error::DiskFull { .. });
+        let kind = if full { Kind::Disk } else { Kind::Local };
+        let system = system_error(&error);
+        let failed = Self::new(kind, "the content store failed").because(error);
+        if full {
+            return failed.hint("free space: sealift store gc");
+        }
+        match system {
+            Some(ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
+                failed.hint("the store must be writable; another place for it: SEALIFT_HOME=FOLDER")
+            }
+            _ => failed,
+        }
+    }
+}
+
+/// Finds the failure of the system behind another one.
+fn system_error(error: &(dyn std::error::Error + 'static)) -> Option<ErrorKind> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return Some(error.kind());
+        }
+        next = error.source();
+    }
+    None
 }
 
 impl fmt::Display for Error {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::unit::UnitId;
+
 /// One thing that happened. Sizes are bytes, times are seconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -23,7 +25,7 @@ pub enum Event {
     /// BuildKit warns of a step; each platform of a build does so.
     StepWarning {
         /// The unit.
-        unit: Unit,
+        unit: UnitId,
         /// What, in one line.
         text: String,
         /// More lines about it.
@@ -128,7 +130,7 @@ pub enum Event {
     /// A unit begins to be built.
     BuildStarted {
         /// The unit.
-        unit: Unit,
+        unit: UnitId,
         /// The name of the result.
         image: String,
         /// How many images its named contexts serve from the store.
@@ -137,7 +139,7 @@ pub enum Event {
     /// A step of a build changed.
     Step {
         /// The unit.
-        unit: Unit,
+        unit: UnitId,
         /// BuildKit's digest of the step.
         id: String,
         /// What the step does.
@@ -151,7 +153,7 @@ pub enum Event {
     /// Part of a step progresses.
     StepProgress {
         /// The unit.
-        unit: Unit,
+        unit: UnitId,
         /// BuildKit's digest of the step.
         id: String,
         /// What progresses.
@@ -164,7 +166,7 @@ pub enum Event {
     /// A step printed something.
     StepLog {
         /// The unit.
-        unit: Unit,
+        unit: UnitId,
         /// BuildKit's digest of the step.
         id: String,
         /// The text, with its line ends.
@@ -173,21 +175,21 @@ pub enum Event {
     /// A unit is solved again.
     BuildRepeated {
         /// The unit.
-        unit: Unit,
+        unit: UnitId,
         /// Why.
         reason: String,
     },
     /// A unit is built.
     BuildFinished {
         /// The unit.
-        unit: Unit,
+        unit: UnitId,
         /// The digest of its manifest, where the result is an image.
         #[serde(skip_serializing_if = "Option::is_none")]
         digest: Option<String>,
         /// How long it took.
         seconds: f64,
-        /// How the build was sealed: `images`, `all` or `off`.
-        seal: String,
+        /// Whether all images came from the store.
+        sealed: bool,
         /// How many blobs BuildKit read from our store.
         blobs_read: u64,
         /// How many tokens BuildKit asked us for: 0 in a sealed build.
@@ -226,17 +228,6 @@ pub enum Ending {
     Failed,
     /// The user stopped it.
     Stopped,
-}
-
-/// A component for one platform and one target.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct Unit {
-    /// The component's name.
-    pub component: String,
-    /// The target stage, `default` where none is named.
-    pub target: String,
-    /// The platform, `linux/arm64`.
-    pub platform: String,
 }
 
 /// What became of a step.

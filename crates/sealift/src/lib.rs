@@ -17,6 +17,7 @@ pub mod build;
 pub mod builder;
 pub mod cli;
 pub mod commands;
+pub mod context;
 pub mod engine;
 pub mod error;
 pub mod event;
@@ -26,10 +27,12 @@ pub mod output;
 pub mod plan;
 pub mod prefetch;
 pub mod project;
+pub mod registries;
 pub mod report;
 pub mod settings;
 pub mod size;
 pub mod terminal;
+pub mod unit;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -40,7 +43,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use cli::Cli;
+use commands::Cli;
 use commands::session::Session;
 use error::{Error, Kind, Result};
 use settings::Settings;
@@ -70,18 +73,18 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             let error = Error::new(Kind::Local, "cannot start threads").because(error);
-            return ended(session.terminal(), &error);
+            return ended(&session.terminal, &error);
         }
     };
     let outcome = runtime.block_on(until_stopped(cli, &session));
     runtime.shutdown_timeout(SHUTDOWN);
     session.finish(&outcome);
     match outcome {
-        Ok(()) => match session.terminal().lost() {
+        Ok(()) => match session.terminal.lost() {
             None => ExitCode::SUCCESS,
-            Some(error) => ended(session.terminal(), &error),
+            Some(error) => ended(&session.terminal, &error),
         },
-        Err(error) => ended(session.terminal(), &error),
+        Err(error) => ended(&session.terminal, &error),
     }
 }
 

@@ -94,12 +94,6 @@ impl Settings {
         self.home.join("network")
     }
 
-    /// Returns the file that keeps the health of endpoints between runs.
-    #[must_use]
-    pub fn health(&self) -> PathBuf {
-        self.network().join("health.json")
-    }
-
     /// Returns the user's home folder.
     #[must_use]
     pub fn user_home(&self) -> Option<&Path> {

@@ -105,7 +105,8 @@ impl Terminal {
     pub fn error(&self, error: &Error) {
         let mut view = lock(&self.view);
         view.clear();
-        if matches!(*view, View::Json) {
+        let all = std::iter::once(error).chain(error.others());
+        for error in all.filter(|_| matches!(*view, View::Json)) {
             write_json(serde_json::json!({
                 "event": "error",
                 "kind": error.kind().as_str(),

@@ -7,7 +7,7 @@ use sealift_failure::{
 
 use super::progress::outcome;
 use crate::error::{Error, Kind};
-use crate::event::Unit;
+use crate::unit::UnitId;
 
 /// A solve that failed.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Failure {
 
     /// Reads a failure.
     #[must_use]
-    pub fn read(error: buildkit::Error, unit: &Unit, shown: &str) -> Self {
+    pub fn read(error: buildkit::Error, unit: &UnitId, shown: &str) -> Self {
         match error {
             buildkit::Error::Failed(failure) => Self::of_solve(*failure, unit, shown),
             buildkit::Error::Canceled => Self::plain(
@@ -94,7 +94,7 @@ impl Failure {
         }
     }
 
-    fn of_solve(failure: buildkit::Failure, unit: &Unit, shown: &str) -> Self {
+    fn of_solve(failure: buildkit::Failure, unit: &UnitId, shown: &str) -> Self {
         let step = failure.step.as_ref();
         let log = step.map(|step| step.output.clone()).unwrap_or_default();
         let emulated = step.is_some_and(|step| step.emulated);
@@ -147,10 +147,12 @@ fn classified(failure: &buildkit::Failure, log: &str, emulated: bool) -> Classif
     }
 }
 
-fn failed(unit: &Unit) -> String {
+fn failed(unit: &UnitId) -> String {
     format!(
         "{} [{}] does not build for {}",
-        unit.component, unit.target, unit.platform
+        unit.component,
+        unit.target(),
+        unit.platform
     )
 }
 
@@ -179,7 +181,7 @@ fn excerpt(failure: &buildkit::Failure, shown: &str, log: &str) -> Option<String
 }
 
 /// Adds what can be done: what only we know of it, else what the catalogue says.
-fn hinted(error: Error, verdict: Verdict, failure: &buildkit::Failure, unit: &Unit) -> Error {
+fn hinted(error: Error, verdict: Verdict, failure: &buildkit::Failure, unit: &UnitId) -> Error {
     let error = match (verdict.hint, verdict.class) {
         (_, Class::Memory) => {
             error.hint("give the machine more memory, or build one platform at a time")

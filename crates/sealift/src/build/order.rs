@@ -1,44 +1,39 @@
-//! All that one solve is asked for, kept so that it can be asked for again.
+//! All that a unit's solves are asked for, kept so that it can be asked for again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sealift_buildkit::{Authority, Context, Entitlement, Output, Policy, Secret, Solve};
 use sealift_content::Store;
-use sealift_oci::{Digest, Platform};
+use sealift_dockerfile::Via;
+use sealift_oci::{Digest, Platform, Reference};
 
-use crate::event::Unit;
+use super::queue::Job;
+use crate::plan::{Input, Unit};
+use crate::prefetch::Pins;
+use crate::project::{ContextSource, Origin};
+use crate::unit::UnitId;
 
 /// What sealift itself writes at a project's root.
 const OWN_FILES: [&str; 2] = [".build-failures.log", ".sealift"];
 
 /// What a build is sealed off from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Seal {
-    /// All registries.
+    /// All registries
+    #[default]
     Images,
-    /// All registries and URLs; RUN has no network.
+    /// All registries and URLs; RUN has no network
     All,
-    /// Nothing.
+    /// Nothing: BuildKit fetches images itself
     Off,
-}
-
-impl Seal {
-    /// Returns the option's word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Images => "images",
-            Self::All => "all",
-            Self::Off => "off",
-        }
-    }
 }
 
 /// What steps see besides the images, the same for every unit of a command.
 #[derive(Debug, Clone, Default)]
-pub struct Surroundings {
-    /// Build arguments.
+pub struct StepOptions {
+    /// Build arguments besides an input's own: proxies.
     pub build_args: Vec<(String, String)>,
     /// Labels of the image.
     pub labels: Vec<(String, String)>,
@@ -48,8 +43,8 @@ pub struct Surroundings {
     pub agents: Vec<(String, PathBuf)>,
     /// Lines of /etc/hosts: name, address.
     pub hosts: Vec<(String, String)>,
-    /// Network of RUN steps.
-    pub network: Option<String>,
+    /// Network of RUN steps, where it is not the builder's usual one.
+    pub network: Option<StepNetwork>,
     /// What the build may do beyond the usual.
     pub entitlements: Vec<Entitlement>,
     /// Whether every step runs again.
@@ -58,33 +53,47 @@ pub struct Surroundings {
     pub authority: Option<Arc<dyn Authority>>,
     /// Whether an unsealed build asks registries for newer images.
     pub pull: bool,
+    /// What the build is sealed off from.
+    pub seal: Seal,
 }
 
-/// One solve.
+/// The network of RUN steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepNetwork {
+    /// The builder's machine's own.
+    Host,
+    /// None at all.
+    None,
+}
+
+impl StepNetwork {
+    /// Returns BuildKit's word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::None => "none",
+        }
+    }
+}
+
+/// What is asked for a unit.
 #[derive(Debug, Clone)]
 pub struct Order {
     /// The unit.
-    pub unit: Unit,
-    /// Its platform.
-    pub platform: Platform,
-    /// The target stage, where one is named.
-    pub target: Option<String>,
-    /// The name of the result, for people.
-    pub image: String,
-    /// The build context.
-    pub context: PathBuf,
-    /// The Dockerfile.
+    pub unit: UnitId,
+    /// The units that must be built before it.
+    pub after: Vec<UnitId>,
+    /// What is built.
+    pub input: Arc<Input>,
+    /// The Dockerfile on disk.
     pub dockerfile: PathBuf,
-    /// The Dockerfile as messages show it.
-    pub shown: String,
     /// Images that stand in the store, as the frontend looks them up.
     pub images: Vec<NamedImage>,
-    /// Contexts that the user named, other than images.
-    pub contexts: Vec<(String, Context)>,
+    /// What its solves are to make, one each.
+    pub products: Vec<Product>,
     /// What steps see.
-    pub surroundings: Arc<Surroundings>,
-    /// What it is sealed off from.
-    pub seal: Seal,
+    pub options: Arc<StepOptions>,
 }
 
 /// An image in the store under the name that the frontend looks for.
@@ -100,7 +109,7 @@ pub struct NamedImage {
 }
 
 /// What a solve is to make.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Product {
     /// An image in the store.
     Image,
@@ -108,83 +117,173 @@ pub enum Product {
     Files(PathBuf),
 }
 
+impl Job for Order {
+    fn id(&self) -> &UnitId {
+        &self.unit
+    }
+
+    fn after(&self) -> &[UnitId] {
+        &self.after
+    }
+}
+
 impl Order {
-    /// Writes the order as a solve.
+    /// Returns the name of the result, for people.
+    #[must_use]
+    pub fn image(&self) -> String {
+        let name = self.input.names.first();
+        name.map(Reference::familiar).unwrap_or_default()
+    }
+
+    /// Writes one of its products as a solve.
     #[must_use]
     pub fn solve(&self, product: &Product, store: &Store) -> Solve {
-        let steps = &self.surroundings;
-        let mut solve = Solve::new(&self.context)
+        let options = &self.options;
+        let mut solve = Solve::new(&self.input.component.context)
             .dockerfile(&self.dockerfile)
             .hide(&OWN_FILES)
-            .platform(&self.platform)
+            .platform(&self.unit.platform)
             .output(match product {
                 Product::Image => Output::Store(store.clone()),
                 Product::Files(folder) => Output::Folder(folder.clone()),
             });
-        if let Some(target) = &self.target {
+        if let Some(target) = &self.unit.target {
             solve = solve.target(target);
         }
-        for (name, value) in &steps.build_args {
+        for (name, value) in self.input.build_args.iter().chain(&options.build_args) {
             solve = solve.build_arg(name, value);
         }
-        for (name, value) in &steps.labels {
+        for (name, value) in &options.labels {
             solve = solve.label(name, value);
         }
-        for (name, address) in &steps.hosts {
+        for (name, address) in &options.hosts {
             solve = solve.add_host(name, address);
         }
-        for (id, secret) in &steps.secrets {
+        for (id, secret) in &options.secrets {
             solve = solve.secret(id, secret.clone());
         }
-        for (id, socket) in &steps.agents {
+        for (id, socket) in &options.agents {
             solve = solve.ssh_agent(id, socket);
         }
-        for entitlement in &steps.entitlements {
+        for entitlement in &options.entitlements {
             solve = solve.allow(*entitlement);
         }
-        if steps.no_cache {
+        if options.no_cache {
             solve = solve.no_cache();
         }
-        for (name, context) in &self.contexts {
-            solve = solve.context(name, None, context.clone());
+        for context in &self.input.contexts {
+            let source = match &context.source {
+                ContextSource::Folder(folder) => Context::Folder(folder.clone()),
+                ContextSource::Remote(url) => Context::Url(url.clone()),
+                // A sealed build has it among its images.
+                ContextSource::Image(_) if options.seal != Seal::Off => continue,
+                ContextSource::Image(reference) => Context::Remote(reference.to_string()),
+            };
+            solve = solve.context(&context.name, None, source);
         }
         self.seal(solve, store)
     }
 
     fn seal(&self, mut solve: Solve, store: &Store) -> Solve {
-        let steps = &self.surroundings;
-        if self.seal == Seal::Off {
-            if let Some(authority) = &steps.authority {
-                solve = solve.authority(Arc::clone(authority));
-            }
-            if steps.pull {
-                solve = solve.pull();
-            }
-        } else {
-            for NamedImage {
-                name,
+        let StepOptions { seal, network, .. } = *self.options;
+        for image in &self.images {
+            let context = Context::Image {
+                store: store.clone(),
+                digest: image.digest.clone(),
+            };
+            solve = solve.context(&image.name, image.platform.as_ref(), context);
+        }
+        if let Some(network) = network.or((seal == Seal::All).then_some(StepNetwork::None)) {
+            solve = solve.network(network.as_str());
+        }
+        match seal {
+            Seal::Images => return solve.policy(Policy::seal_images()),
+            Seal::All => return solve.policy(Policy::seal_all()),
+            Seal::Off => {}
+        }
+        if let Some(authority) = &self.options.authority {
+            solve = solve.authority(Arc::clone(authority));
+        }
+        if self.options.pull {
+            solve = solve.pull();
+        }
+        solve
+    }
+}
+
+/// Returns a unit's images under the names that the frontend looks for.
+#[must_use]
+pub fn named_images(unit: &Unit, pins: &Pins) -> Vec<NamedImage> {
+    let mut images = Vec::new();
+    for need in &unit.needs {
+        let key = (need.reference.clone(), need.platform.clone());
+        let Some(manifest) = pins.get(&key) else {
+            continue;
+        };
+        // A context for one platform has it in its name, `base::linux/arm64`, as ours will.
+        let context = need.context.as_deref();
+        let name = context.map(|name| name.split_once("::").map_or(name, |(name, _)| name));
+        let image = NamedImage {
+            name: name.map_or_else(|| need.reference.familiar(), str::to_owned),
+            platform: Some(need.platform.clone()),
+            digest: manifest.digest.clone(),
+        };
+        // The frontend's own image is looked up for the machine that builds, whose platform may be
+        // spelt otherwise there: it stands under its bare name too.
+        if need.via == Via::Syntax {
+            let platform = None;
+            images.push(NamedImage {
                 platform,
-                digest,
-            } in &self.images
-            {
-                let context = Context::Image {
-                    store: store.clone(),
-                    digest: digest.clone(),
-                };
-                solve = solve.context(name, platform.as_ref(), context);
+                ..image.clone()
+            });
+        }
+        images.push(image);
+    }
+    images
+}
+
+/// Returns the folder that a platform's files go to: a subfolder where there are several.
+#[must_use]
+pub fn folder_of(folder: &Path, platform: &Platform, several: bool) -> PathBuf {
+    if several {
+        folder.join(platform.to_string().replace('/', "_"))
+    } else {
+        folder.to_owned()
+    }
+}
+
+/// The Dockerfile of an input on disk, for BuildKit.
+#[derive(Debug)]
+pub struct DockerfileOnDisk {
+    /// Its path.
+    pub path: PathBuf,
+    /// The folder of one that came from a stream, removed when this is dropped.
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl DockerfileOnDisk {
+    /// Names the file, or writes what came from a stream to one.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn of(origin: &Origin) -> std::io::Result<Self> {
+        let bytes = match origin {
+            Origin::File(path) => {
+                let path = path.clone();
+                return Ok(Self {
+                    path,
+                    _folder: None,
+                });
             }
-        }
-        let network = steps
-            .network
-            .as_deref()
-            .or((self.seal == Seal::All).then_some("none"));
-        if let Some(mode) = network {
-            solve = solve.network(mode);
-        }
-        match self.seal {
-            Seal::Images => solve.policy(Policy::seal_images()),
-            Seal::All => solve.policy(Policy::seal_all()),
-            Seal::Off => solve,
-        }
+            Origin::Stream(bytes) => bytes,
+        };
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("Dockerfile");
+        std::io::Write::write_all(&mut std::fs::File::create_new(&path)?, bytes)?;
+        let folder = Some(folder);
+        Ok(Self {
+            path,
+            _folder: folder,
+        })
     }
 }

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use sealift_buildkit as buildkit;
 
-use crate::event::{Event, Events, StepState, Unit};
+use crate::event::{Event, Events, StepState};
+use crate::unit::UnitId;
 
 /// Follows one solve.
 #[derive(Debug)]
 pub struct Progress {
-    unit: Unit,
+    unit: UnitId,
     events: Events,
     told: HashSet<(String, &'static str)>,
 }
@@ -17,7 +18,7 @@ pub struct Progress {
 impl Progress {
     /// Begins to follow a unit's solve.
     #[must_use]
-    pub fn new(unit: &Unit, events: &Events) -> Self {
+    pub fn new(unit: &UnitId, events: &Events) -> Self {
         Self {
             unit: unit.clone(),
             events: events.clone(),
@@ -108,6 +109,14 @@ mod tests {
     use crate::event::Listener;
     use std::sync::Arc;
 
+    fn unit() -> UnitId {
+        UnitId {
+            component: "a".to_owned(),
+            target: None,
+            platform: sealift_oci::Platform::host(),
+        }
+    }
+
     struct Ear(Arc<std::sync::Mutex<Vec<StepState>>>);
 
     impl Listener for Ear {
@@ -133,11 +142,7 @@ mod tests {
 
     #[test]
     fn a_step_that_ended_does_not_begin_again() {
-        let unit = Unit {
-            component: "a".into(),
-            target: "b".into(),
-            platform: "c".into(),
-        };
+        let unit = unit();
         let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
         let ear = Arc::clone(&heard);
         let mut progress = Progress::new(&unit, &Events::new(Arc::new(Ear(ear))));

@@ -1,19 +1,26 @@
-//! Runs a unit's solve, again where that may help.
+//! Builds units: each one's solves, again where that may help, or where an image turns up that
+//! discovery missed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sealift_buildkit::{Client, Session, Solved};
-use sealift_content::Store;
-use sealift_oci::Descriptor;
+use sealift_buildkit::{Session, Solve, Solved};
+use sealift_oci::{Descriptor, Digest, Reference};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
-use super::order::{Order, Product};
+use super::order::{NamedImage, Order, Product};
 use super::progress::Progress;
-use crate::event::{Attempt, Event, Events, now};
-use crate::prefetch::Pins;
+use super::queue::{self, Bounds, Outcome};
+use crate::builder::Builder;
+use crate::context::Context;
+use crate::error::{Error, Kind};
+use crate::event::{Attempt, Event, now};
+use crate::prefetch::{self, Freshness, Pins, Wanted};
+use crate::project::Place;
+use crate::unit::UnitId;
 
 /// How often a solve whose failure may pass is repeated.
 const REPEATS: u32 = 4;
@@ -22,103 +29,203 @@ const EVENTS_WAITING: usize = 256;
 /// The first delay before a repetition; each further one is twice as long.
 const DELAY: Duration = Duration::from_secs(1);
 
-/// A unit that was built.
-#[derive(Debug, Clone)]
+/// The result of a unit.
+#[derive(Debug)]
 pub struct Built {
-    /// What was asked for.
-    pub order: Order,
-    /// Its manifest in the store, where it is an image.
+    /// The unit.
+    pub unit: UnitId,
+    /// What became of it.
+    pub outcome: Outcome<Image>,
+}
+
+/// What a unit's solves made.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// Its manifest in the store, or its index where it has attestations; none where only files
+    /// were asked for.
     pub manifest: Option<Descriptor>,
     /// Digest of the image's configuration.
-    pub config: Option<String>,
+    pub config: Option<Digest>,
     /// Images that turned up only during the build, and were fetched then.
     pub late: Pins,
     /// How long it took, repetitions included.
     pub duration: Duration,
 }
 
-/// Where units are built.
-#[derive(Clone)]
-pub struct Site {
-    /// The builder.
-    pub client: Client,
-    /// The session that the units of one command share, so that a context that several platforms
-    /// read at the same time travels once. Repetitions open one of their own: it may be the session
-    /// that was lost.
-    pub session: Option<Arc<Session>>,
-    /// Where images are read from and results go.
-    pub store: Store,
-    /// Who is told.
-    pub events: Events,
-    /// How long a build may go on failing.
-    pub budget: Duration,
+/// Builds every order. A failure stops what the bounds say; what was finished is kept.
+///
+/// # Errors
+/// [`Kind::Builder`] where no session can be opened.
+pub async fn build_all(
+    builder: &Builder,
+    context: &Context,
+    orders: &[Order],
+    bounds: Bounds,
+) -> Result<Vec<Built>, Error> {
+    let runner = SolveRunner {
+        builder: builder.clone(),
+        session: shared_session(builder, context, orders).await?,
+        context: context.clone(),
+    };
+    let outcomes = queue::run(orders, bounds, |order| runner.clone().build(order.clone()));
+    let units = orders.iter().map(|order| order.unit.clone());
+    let built = units.zip(outcomes.await);
+    Ok(built
+        .map(|(unit, outcome)| Built { unit, outcome })
+        .collect())
 }
 
-impl Site {
-    /// Builds a unit.
-    ///
-    /// # Errors
-    /// A [`Failure`] that says whether the policy denied an image, so that the caller can fetch it.
-    pub async fn build(&self, order: &Order, product: &Product) -> Result<Built, Failure> {
+/// Opens a session for all orders, where all of them make images: files of several platforms go to
+/// several folders, which one session cannot tell apart.
+async fn shared_session(
+    builder: &Builder,
+    context: &Context,
+    orders: &[Order],
+) -> Result<Option<Arc<Session>>, Error> {
+    if orders.len() < 2
+        || orders
+            .iter()
+            .any(|order| order.products != [Product::Image])
+    {
+        return Ok(None);
+    }
+    let solves = orders
+        .iter()
+        .map(|order| order.solve(&Product::Image, &context.store));
+    let solves: Vec<Solve> = solves.collect();
+    let session = builder
+        .client
+        .open_session(&solves.iter().collect::<Vec<_>>())
+        .await;
+    let session = session.map_err(|error| {
+        let text = format!("cannot open a session at {}", builder.address);
+        Error::new(Kind::Builder, text).because(error)
+    })?;
+    Ok(Some(Arc::new(session)))
+}
+
+/// Runs solves.
+#[derive(Clone)]
+struct SolveRunner {
+    builder: Builder,
+    /// The session that the units of one command share, so that a context that several of them
+    /// read at the same time travels once. Repetitions open one of their own: it may be the session
+    /// that was lost.
+    session: Option<Arc<Session>>,
+    context: Context,
+}
+
+impl SolveRunner {
+    /// Builds a unit: fetches images that discovery missed, as often as new ones turn up.
+    async fn build(self, mut order: Order) -> Result<Image, Error> {
+        // An image may stand under several names.
+        let images: BTreeSet<&Digest> = order.images.iter().map(|named| &named.digest).collect();
+        self.context.events.tell(&Event::BuildStarted {
+            unit: order.unit.clone(),
+            image: order.image(),
+            contexts: images.len(),
+        });
+        let mut late = Pins::new();
+        loop {
+            let failure = match self.solve_all(&order).await {
+                Ok(image) => return Ok(Image { late, ..image }),
+                Err(failure) => failure,
+            };
+            let missed = failure.denied.as_deref();
+            let reference = missed.and_then(|text| Reference::parse(text).ok());
+            let Some(reference) = reference.filter(|new| !late.keys().any(|(old, _)| old == new))
+            else {
+                return Err(failure.error);
+            };
+            let reason = format!("it also needs {reference}, which was not found beforehand");
+            let unit = order.unit.clone();
+            self.context
+                .events
+                .tell(&Event::BuildRepeated { unit, reason });
+            let wanted = Wanted {
+                reference: reference.clone(),
+                platforms: vec![order.unit.platform.clone()],
+                place: Place {
+                    file: Arc::clone(&order.input.component.dockerfile.shown),
+                    line: 0,
+                },
+            };
+            let pins = prefetch::fetch(&self.context, vec![wanted], Freshness::Cached).await?;
+            order
+                .images
+                .extend(pins.values().map(|manifest| NamedImage {
+                    name: reference.familiar(),
+                    platform: None,
+                    digest: manifest.digest.clone(),
+                }));
+            late.extend(pins);
+        }
+    }
+
+    /// Runs a unit's solves, one for each product.
+    async fn solve_all(&self, order: &Order) -> Result<Image, Failure> {
+        let start = Instant::now();
+        let mut image = Image {
+            manifest: None,
+            config: None,
+            late: Pins::new(),
+            duration: Duration::ZERO,
+        };
+        for product in &order.products {
+            let solved = self.solve(order, product).await?;
+            self.context.events.tell(&Event::BuildFinished {
+                unit: order.unit.clone(),
+                digest: solved.image.as_ref().map(|image| image.digest.to_string()),
+                seconds: start.elapsed().as_secs_f64(),
+                sealed: order.options.seal != super::Seal::Off,
+                blobs_read: solved.traffic.blob_reads,
+                tokens_asked: solved.traffic.auth_requests,
+            });
+            if *product == Product::Image {
+                image.config = solved.config_digest();
+                image.manifest = solved.image;
+            }
+        }
+        image.duration = start.elapsed();
+        Ok(image)
+    }
+
+    /// Runs a solve until it succeeds or a repetition is of no use.
+    async fn solve(&self, order: &Order, product: &Product) -> Result<Solved, Failure> {
         let start = Instant::now();
         let mut repeats = 0;
         let mut session = self.session.clone();
-        let solved = loop {
-            match self.once(order, product, session.take()).await {
-                Ok(solved) => break solved,
-                Err(failure) if self.repeats(&failure, repeats, start) => {
-                    let reason = self.log(order, &failure, repeats + 1, "build again");
-                    let unit = order.unit.clone();
-                    self.events.tell(&Event::BuildRepeated { unit, reason });
-                    tokio::time::sleep(delay(repeats)).await;
-                    repeats += 1;
-                }
-                Err(failure) => {
-                    let failure = failure.stayed();
-                    self.log(order, &failure, repeats + 1, "give up");
-                    return Err(failure);
-                }
+        loop {
+            let failure = match self.once(order, product, session.take()).await {
+                Ok(solved) => return Ok(solved),
+                Err(failure) => failure,
+            };
+            let in_time = start.elapsed() + delay(repeats) <= self.context.registries.budget;
+            if repeats >= failure.repeats(REPEATS) || !in_time {
+                let failure = failure.stayed();
+                self.log(order, &failure, repeats + 1, "give up");
+                return Err(failure);
             }
-        };
-        let manifest = solved.image.clone();
-        let duration = start.elapsed();
-        self.events.tell(&Event::BuildFinished {
-            unit: order.unit.clone(),
-            digest: manifest
-                .as_ref()
-                .map(|manifest| manifest.digest.to_string()),
-            seconds: duration.as_secs_f64(),
-            seal: order.seal.as_str().to_owned(),
-            blobs_read: solved.traffic.blob_reads,
-            tokens_asked: solved.traffic.auth_requests,
-        });
-        let config = solved.config_digest().map(|digest| digest.to_string());
-        let order = order.clone();
-        Ok(Built {
-            order,
-            manifest,
-            config,
-            late: Pins::new(),
-            duration,
-        })
+            let reason = self.log(order, &failure, repeats + 1, "build again");
+            let unit = order.unit.clone();
+            self.context
+                .events
+                .tell(&Event::BuildRepeated { unit, reason });
+            tokio::time::sleep(delay(repeats)).await;
+            repeats += 1;
+        }
     }
 
-    /// Tells whether a solve that began at `start` and has been repeated so often is worth another
-    /// repetition.
-    fn repeats(&self, failure: &Failure, so_often: u32, start: Instant) -> bool {
-        so_often < failure.repeats(REPEATS) && start.elapsed() + delay(so_often) <= self.budget
-    }
-
-    /// Tells of a failed solve, and returns its reason in one line.
+    /// Reports a failed solve, and returns its reason in one line.
     fn log(&self, order: &Order, failure: &Failure, attempt: u32, decision: &str) -> String {
         let reason = failure.error.causes().pop();
         let reason = reason.unwrap_or_else(|| failure.error.message().to_owned());
         let text = reason.lines().next().unwrap_or_default().to_owned();
-        let builder = || self.client.address().to_string();
-        self.events.tell(&Event::Attempt(Attempt {
+        let builder = || self.builder.address.to_string();
+        self.context.events.tell(&Event::Attempt(Attempt {
             time: now(),
             phase: failure.phase.to_string(),
-            image: order.image.clone(),
+            image: order.image(),
             host: failure.host.clone().unwrap_or_else(builder),
             class: failure.verdict.class.as_str().to_owned(),
             text: text.clone(),
@@ -134,15 +241,16 @@ impl Site {
         product: &Product,
         session: Option<Arc<Session>>,
     ) -> Result<Solved, Failure> {
-        let mut progress = Progress::new(&order.unit, &self.events);
+        let mut progress = Progress::new(&order.unit, &self.context.events);
         let (sender, mut receiver) = mpsc::channel(EVENTS_WAITING);
-        let solve = order.solve(product, &self.store);
+        let solve = order.solve(product, &self.context.store);
+        let client = &self.builder.client;
         // Dropping this future drops the solve, which cancels it; the token is for those who stay.
         let cancel = CancellationToken::new();
         let run = async {
             match session {
-                Some(session) => self.client.solve_in(&session, solve, sender, cancel).await,
-                None => self.client.solve(solve, sender, cancel).await,
+                Some(session) => client.solve_in(&session, solve, sender, cancel).await,
+                None => client.solve(solve, sender, cancel).await,
             }
         };
         let follow = async {
@@ -151,7 +259,8 @@ impl Site {
             }
         };
         let (solved, ()) = tokio::join!(run, follow);
-        solved.map_err(|error| Failure::read(error, &order.unit, &order.shown))
+        let shown = &order.input.component.dockerfile.shown;
+        solved.map_err(|error| Failure::read(error, &order.unit, shown))
     }
 }
 

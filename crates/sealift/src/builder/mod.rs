@@ -2,5 +2,7 @@
 
 pub mod address;
 pub mod process;
+pub mod search;
 
 pub use address::{Builder, Choice};
+pub use search::Search;

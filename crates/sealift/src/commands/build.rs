@@ -1,49 +1,95 @@
 //! `sealift build`: discover, fetch, seal, build, deliver.
 
-use super::metadata;
-use super::order::Orders;
-use super::registries::Registries;
-use super::request::{BuildArgs, Request};
-use super::result::Outcome;
 use super::session::Session;
-use super::steps;
-use crate::build::{self, Built, Seal};
-use crate::builder::Builder;
-use crate::error::Result;
-use crate::plan::{Plan, Triggers};
-use crate::prefetch::inventory::store_failed;
-use crate::prefetch::{Pins, Prefetch, complete};
-use sealift_network::Network;
+use crate::build::{self, Built, Orders, Outcome, Seal};
+use crate::cli::build_line::{BuildArgs, BuildLine};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::output::{Delivery, metadata};
+use crate::plan::{Input, Plan, Triggers};
+use crate::prefetch::{Pins, complete};
+use sealift_network::sink::client;
+use sealift_network::{Host, Network};
+use sealift_oci::Platform;
 
 /// Builds.
 ///
 /// # Errors
 /// What any of the stages says; nothing that was fetched or built is lost.
 pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
-    let mut request = Request::read(&args, session)?;
-    session.log_failures_at(&request.input.component.context);
-    let store = session.store()?;
-    let _lease = store.lease().map_err(store_failed)?;
-    let registries = session.registries(&args.network, &request.input.component.context)?;
-    let network = share(&request, &registries);
-    let builder = session.builder(&args.builder, &network).await?;
+    let mut line = BuildLine::read(&args, &session.settings)?;
+    session.log_failures_at(&line.root);
+    let context = session.open(&args.network, &line.root)?;
+    let _lease = context.store.lease()?;
+    let network = share(&line, &context);
+    let search = session.builder(&args.builder);
+    let builder = search.connect(&network, &context.events).await?;
     if let Some(native) = builder.platforms.first() {
-        request.suit(native);
+        line.suit(native);
     }
-    for platform in &request.input.platforms {
+    for platform in line
+        .request
+        .inputs
+        .iter()
+        .flat_map(|input| &input.platforms)
+    {
         builder.require(platform)?;
     }
-    steps::add_network(&mut request.surroundings, &registries, &builder, session);
-    let prefetch = registries.prefetch(store, args.pull);
-    let (built, pins) = make(&request, &builder, &prefetch).await?;
-    let outcome = Outcome {
-        request: &request,
-        pins: &pins,
-        docker_host: registries.docker_host(),
+    let mut options = line.options.clone();
+    options.add_network(&context, &builder, &line.request);
+    let (plan, mut pins) = match options.seal {
+        // BuildKit fetches what it needs; the Dockerfile is its to judge.
+        Seal::Off => (Plan::without_needs(&line.request), Pins::new()),
+        Seal::Images | Seal::All => complete(&context, &line.request, line.freshness).await?,
     };
-    let root = outcome.deliver(&built, &prefetch, session).await?;
-    if let Some(file) = &request.metadata_file {
-        let value = metadata::describe(&request.names, root.as_ref(), &built, &pins);
+    let orders = Orders::make(&line.request, &plan, &pins, &line.products(), options)?;
+    let built = build::build_all(&builder, &context, &orders.orders, line.bounds).await?;
+    let images = built.iter().filter_map(|unit| unit.outcome.built());
+    pins.extend(images.flat_map(|image| image.late.clone()));
+    let mut built = built.into_iter();
+    let mut failures = Vec::new();
+    for input in &line.request.inputs {
+        let units: Vec<Built> = built.by_ref().take(input.platforms.len()).collect();
+        if units.iter().all(|unit| unit.outcome.built().is_some()) {
+            deliver(&line, input, &units, &pins, &context).await?;
+        }
+        failures.extend(units.into_iter().filter_map(|unit| match unit.outcome {
+            Outcome::Failed(error) => Some(error),
+            Outcome::Built(_) | Outcome::Stopped(_) => None,
+        }));
+    }
+    Error::all(failures).map_or(Ok(()), Err)
+}
+
+/// Brings a component's image to where it was asked for.
+async fn deliver(
+    line: &BuildLine,
+    input: &Input,
+    units: &[Built],
+    pins: &Pins,
+    context: &Context,
+) -> Result<()> {
+    let images = units.iter().filter_map(|unit| {
+        let manifest = unit.outcome.built()?.manifest.clone()?;
+        Some((unit.unit.platform.clone(), manifest))
+    });
+    let delivery = Delivery {
+        images: images.collect(),
+        names: input.names.clone(),
+        bases: pins
+            .keys()
+            .map(|(reference, _)| reference.clone())
+            .collect(),
+        single: match &input.platforms[..] {
+            [only] => only.clone(),
+            _ => Platform::host(),
+        },
+        docker_certificates: line.docker_certificates.clone(),
+    };
+    let root = delivery.deliver(context, &line.destinations).await?;
+    if let Some(file) = &line.metadata_file {
+        let seal = line.options.seal;
+        let value = metadata::describe(&input.names, root.as_ref(), units, pins, seal);
         metadata::write(file, &value)?;
     }
     Ok(())
@@ -51,40 +97,17 @@ pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
 
 /// Returns the builder's share of the network model. An unsealed one fetches the Dockerfile's images
 /// itself; whether that can be parsed is BuildKit's to say.
-fn share(request: &Request, registries: &Registries) -> Network {
+fn share(line: &BuildLine, context: &Context) -> Network {
+    let network = &context.registries.network;
     match (
-        request.seal,
-        Plan::make(&request.input, &Triggers::default()),
+        line.options.seal,
+        Plan::make(&line.request, &Triggers::default()),
     ) {
-        (Seal::Off, Ok(plan)) => registries.network_with(&plan.images),
-        _ => registries.network().clone(),
-    }
-}
-
-/// Brings in what the build needs and builds every unit. The pins are those of all images that the
-/// results were built from, the ones that turned up only during the build included.
-async fn make(
-    request: &Request,
-    builder: &Builder,
-    prefetch: &Prefetch,
-) -> Result<(Vec<Built>, Pins)> {
-    let (plan, mut pins) = match request.seal {
-        // BuildKit fetches what it needs; the Dockerfile is its to judge.
-        Seal::Off => (None, Pins::new()),
-        Seal::Images | Seal::All => {
-            let (plan, pins) = complete(prefetch, &request.input).await?;
-            (Some(plan), pins)
+        (Seal::Off, Ok(plan)) => {
+            let registries = plan.images.iter().map(|image| image.reference.registry());
+            let hosts: Vec<Host> = registries.filter_map(Host::parse).collect();
+            Network::clone(network).settle(&hosts, client::lookup)
         }
-    };
-    let orders = Orders {
-        request,
-        plan: plan.as_ref(),
-        pins: &pins,
-    };
-    let made = orders.make()?;
-    let built = build::build_all(builder, made.orders, prefetch).await?;
-    for unit in &built {
-        pins.extend(unit.late.clone());
+        _ => Network::clone(network),
     }
-    Ok((built, pins))
 }

@@ -5,7 +5,7 @@ use sealift_buildkit::Client;
 use serde::Serialize;
 
 use super::network::{self, ConfigArgs};
-use super::session::{Session, json};
+use super::session::Session;
 use crate::error::Result;
 use crate::size::columns;
 
@@ -46,9 +46,8 @@ struct Row {
 pub async fn run(command: BuilderCommand, session: &Session) -> Result<()> {
     match command {
         BuilderCommand::Config(args) => {
-            let mut out = Vec::new();
-            network::configuration(&args, session.settings(), &mut out)?;
-            session.terminal().result(&String::from_utf8_lossy(&out));
+            let text = network::configuration(&args, &session.settings)?;
+            session.terminal.result(&text);
             Ok(())
         }
         BuilderCommand::Ls(args) => list(&args, session).await,
@@ -57,9 +56,9 @@ pub async fn run(command: BuilderCommand, session: &Session) -> Result<()> {
             let text = if stopped {
                 "stopped\n"
             } else {
-                "it does not run\n"
+                "it is not running\n"
             };
-            session.terminal().result(text);
+            session.terminal.result(text);
             Ok(())
         }
     }
@@ -85,12 +84,11 @@ async fn list(args: &LsArgs, session: &Session) -> Result<()> {
             log,
         },
     }];
-    if let Some(named) = session.settings().variable("BUILDKIT_HOST") {
+    if let Some(named) = session.settings.variable("BUILDKIT_HOST") {
         rows.push(ask("BUILDKIT_HOST", named, "running".to_owned()).await);
     }
     if args.json {
-        session.terminal().result(&json(&rows)?);
-        return Ok(());
+        return session.json(&rows);
     }
     let mut table = vec![["NAME", "STATE", "PLATFORMS", "ADDRESS", "LOG"].map(str::to_owned)];
     table.extend(rows.into_iter().map(|row| {
@@ -103,7 +101,7 @@ async fn list(args: &LsArgs, session: &Session) -> Result<()> {
             log,
         ]
     }));
-    session.terminal().result(&columns(&table));
+    session.terminal.result(&columns(&table));
     Ok(())
 }
 

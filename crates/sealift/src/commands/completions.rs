@@ -2,7 +2,7 @@
 
 use clap::{Args, CommandFactory};
 
-use crate::cli::Cli;
+use super::Cli;
 use crate::terminal::Terminal;
 
 /// Options of `sealift completions`.

@@ -2,11 +2,10 @@
 
 use clap::Args;
 
-use super::input;
-use super::session::{Session, json};
-use crate::cli::InputArgs;
+use super::session::Session;
+use crate::cli::input::{self, InputArgs};
 use crate::error::Result;
-use crate::plan::Plan;
+use crate::plan::{Plan, Triggers};
 
 /// Options of `sealift plan`.
 #[derive(Debug, Args)]
@@ -22,22 +21,21 @@ pub struct PlanArgs {
 ///
 /// # Errors
 /// A Dockerfile's errors.
-pub async fn run(args: PlanArgs, session: &Session) -> Result<()> {
-    let input = input::read(&args.input, session.settings())?;
-    let plan = Plan::make(&input, &Default::default())?;
+pub fn run(args: PlanArgs, session: &Session) -> Result<()> {
+    let request = input::request(input::read(&args.input, &session.settings)?);
+    let plan = Plan::make(&request, &Triggers::new())?;
     if args.json {
-        session.terminal().result(&json(&plan)?);
-        return Ok(());
+        return session.json(&plan);
     }
     let mut text = String::new();
     for unit in &plan.units {
-        let (component, target, platform) = (&unit.component, &unit.target, &unit.platform);
-        text += &format!("build {component} [{target}] for {platform}\n");
+        text += &format!("build {}\n", unit.id);
     }
     for image in &plan.images {
-        let (reference, platforms) = (&image.reference, image.platforms.join(", "));
+        let platforms: Vec<String> = image.platforms.iter().map(ToString::to_string).collect();
+        let (reference, platforms) = (&image.reference, platforms.join(", "));
         text += &format!("fetch {reference} [{platforms}], for {}\n", image.place);
     }
-    session.terminal().result(&text);
+    session.terminal.result(&text);
     Ok(())
 }

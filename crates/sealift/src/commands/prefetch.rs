@@ -1,10 +1,9 @@
 //! `sealift prefetch`: everything that a build needs, brought into the store ahead of it.
 
-use super::request::{BuildArgs, Request};
 use super::session::Session;
+use crate::cli::build_line::{BuildArgs, BuildLine};
 use crate::error::Result;
 use crate::prefetch::complete;
-use crate::prefetch::inventory::store_failed;
 
 /// Fetches. A builder that is named is asked for its own platform, for stages that run on it; the
 /// one that sealift would start runs on this machine.
@@ -12,17 +11,20 @@ use crate::prefetch::inventory::store_failed;
 /// # Errors
 /// A Dockerfile's errors; what the registries say.
 pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
-    let mut request = Request::read(&args, session)?;
-    session.log_failures_at(&request.input.component.context);
-    let store = session.store()?;
-    let _lease = store.lease().map_err(store_failed)?;
-    let registries = session.registries(&args.network, &request.input.component.context)?;
-    if let Some(builder) = session.named_builder(&args.builder).await?
-        && let Some(native) = builder.platforms.first()
+    let mut line = BuildLine::read(&args, &session.settings)?;
+    session.log_failures_at(&line.root);
+    let context = session.open(&args.network, &line.root)?;
+    let _lease = context.store.lease()?;
+    let builder = session
+        .builder(&args.builder)
+        .named(&context.events)
+        .await?;
+    if let Some(native) = builder
+        .as_ref()
+        .and_then(|builder| builder.platforms.first())
     {
-        request.suit(native);
+        line.suit(native);
     }
-    let prefetch = registries.prefetch(store, args.pull);
-    complete(&prefetch, &request.input).await?;
+    complete(&context, &line.request, line.freshness).await?;
     Ok(())
 }

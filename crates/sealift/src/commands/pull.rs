@@ -6,10 +6,11 @@ use clap::Args;
 use sealift_oci::{Platform, Reference};
 
 use super::session::Session;
-use crate::cli::{NetworkArgs, once, parse_platform};
+use crate::cli::network::NetworkArgs;
+use crate::cli::{once, parse_platform};
 use crate::error::Result;
-use crate::prefetch::Wanted;
-use crate::prefetch::inventory::store_failed;
+use crate::prefetch::{Freshness, Wanted, fetch};
+use crate::project::Place;
 
 /// Options of `sealift pull`.
 #[derive(Debug, Args)]
@@ -29,26 +30,22 @@ pub struct PullArgs {
 /// # Errors
 /// What the registries say.
 pub async fn run(args: PullArgs, session: &Session) -> Result<()> {
-    let store = session.store()?;
-    let _lease = store.lease().map_err(store_failed)?;
+    let context = session.open(&args.network, Path::new(""))?;
+    let _lease = context.store.lease()?;
     let platforms = if args.platform.is_empty() {
         vec![Platform::host()]
     } else {
         once(args.platform)
     };
-    let place = "the command line".to_owned();
-    let wanted = once(args.images).into_iter().map(|reference| {
-        let (platforms, place) = (platforms.clone(), place.clone());
-        Wanted {
-            reference,
-            platforms,
-            place,
-        }
+    let place = Place {
+        file: "the command line".into(),
+        line: 0,
+    };
+    let wanted = once(args.images).into_iter().map(|reference| Wanted {
+        reference,
+        platforms: platforms.clone(),
+        place: place.clone(),
     });
-    let registries = session.registries(&args.network, Path::new(""))?;
-    registries
-        .prefetch(store, true)
-        .fetch(wanted.collect())
-        .await?;
+    fetch(&context, wanted.collect(), Freshness::Refresh).await?;
     Ok(())
 }

@@ -6,10 +6,10 @@ use clap::Args;
 use sealift_oci::{Digest, Reference};
 
 use super::session::Session;
-use crate::cli::{NetworkArgs, once};
+use crate::cli::network::NetworkArgs;
+use crate::cli::once;
 use crate::error::{Error, Kind, Result};
 use crate::output::push;
-use crate::prefetch::inventory::store_failed;
 
 /// Options of `sealift push`.
 #[derive(Debug, Args)]
@@ -28,15 +28,12 @@ pub struct PushArgs {
 /// # Errors
 /// [`Kind::Absent`] where the store does not have it; what the registry says otherwise.
 pub async fn run(args: PushArgs, session: &Session) -> Result<()> {
-    let store = session.store()?;
-    let _lease = store.lease().map_err(store_failed)?;
-    let root = store
-        .resolve(&args.image)
-        .map_err(store_failed)?
-        .ok_or_else(|| {
-            Error::new(Kind::Absent, format!("{} is not in the store", args.image))
-                .hint("sealift store ls lists what is")
-        })?;
+    let context = session.open(&args.network, Path::new(""))?;
+    let _lease = context.store.lease()?;
+    let root = context.store.resolve(&args.image)?.ok_or_else(|| {
+        Error::new(Kind::Absent, format!("{} is not in the store", args.image))
+            .hint("sealift store ls lists what is")
+    })?;
     let names = if args.destinations.is_empty() {
         vec![args.image]
     } else {
@@ -47,10 +44,7 @@ pub async fn run(args: PushArgs, session: &Session) -> Result<()> {
             return Err(other_content(name, digest, &root.digest));
         }
     }
-    let registries = session.registries(&args.network, Path::new(""))?;
-    let request = push::request(&root, &names, &[]);
-    registries.push(&store, request).await?;
-    Ok(())
+    push::push(&context, push::request(&root, &names, &[])).await
 }
 
 /// A registry would take the image and not find it under the digest that the name says.

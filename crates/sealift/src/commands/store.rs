@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::session::{Session, json};
 use crate::cli::parse_duration;
 use crate::error::{Error, Kind, Result};
-use crate::prefetch::inventory::{self, store_failed};
+use crate::prefetch::inventory;
 use crate::size::{self, columns};
 
 /// The commands of `sealift store`.
@@ -83,18 +83,18 @@ pub async fn run(command: StoreCommand, session: &Session) -> Result<()> {
     let text = outcome.await.map_err(|error| {
         Error::new(Kind::Local, "the store's task ended early").because(error)
     })??;
-    session.terminal().result(&text);
+    session.terminal.result(&text);
     Ok(())
 }
 
 fn list(store: &Store, args: &LsArgs) -> Result<String> {
     let mut rows = Vec::new();
-    for (reference, root) in store.names().map_err(store_failed)? {
+    for (reference, root) in store.names()? {
         let platforms = match root.media_type.is_index() {
             true => inventory::index(store, &root)?.platforms(),
             false => vec![inventory::config(store, &root)?.platform()],
         };
-        let blobs = store.closure(&root).map_err(store_failed)?;
+        let blobs = store.closure(&root)?;
         rows.push(Row {
             name: reference.to_string(),
             digest: root.digest.to_string(),
@@ -124,7 +124,7 @@ fn verify(store: &Store, args: &VerifyArgs) -> Result<String> {
     } else {
         Repair::Report
     };
-    let found = store.verify(repair, |_| {}).map_err(store_failed)?;
+    let found = store.verify(repair, |_| {})?;
     let mut text = String::new();
     for corrupt in &found.corrupt {
         let Corrupt {
@@ -163,7 +163,7 @@ fn verify(store: &Store, args: &VerifyArgs) -> Result<String> {
 }
 
 fn gc(store: &Store, args: &GcArgs) -> Result<String> {
-    let gone = store.gc(args.grace).map_err(store_failed)?;
+    let gone = store.gc(args.grace)?;
     Ok(format!(
         "removed {} and {}, {}; kept {} younger than the grace time\n",
         size::count(gone.blobs, "blob"),
@@ -174,7 +174,7 @@ fn gc(store: &Store, args: &GcArgs) -> Result<String> {
 }
 
 fn remove(store: &Store, args: &RmArgs) -> Result<String> {
-    let known = store.names().map_err(store_failed)?;
+    let known = store.names()?;
     for image in &args.images {
         if !known.iter().any(|(name, _)| name == image) {
             return Err(
@@ -183,7 +183,7 @@ fn remove(store: &Store, args: &RmArgs) -> Result<String> {
             );
         }
     }
-    let count = store.remove_names(&args.images).map_err(store_failed)?;
+    let count = store.remove_names(&args.images)?;
     Ok(format!(
         "removed {}; sealift store gc frees the space\n",
         size::count(count as u64, "name")

@@ -7,7 +7,6 @@ use sealift_oci::{Descriptor, Reference};
 
 use crate::error::Result;
 use crate::file;
-use crate::prefetch::inventory::store_failed;
 
 /// Writes an OCI archive of an image under its names.
 ///
@@ -49,6 +48,6 @@ pub fn write_docker(
 fn unwritten(path: &Path, error: sealift_content::Error) -> crate::error::Error {
     match error {
         sealift_content::Error::Stream { source, .. } => file::failed("write", path, source),
-        other => store_failed(other),
+        other => other.into(),
     }
 }

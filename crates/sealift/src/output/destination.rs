@@ -69,10 +69,13 @@ impl Destination {
         }
     }
 
-    /// Tells whether it needs an image, not only files.
+    /// Returns the folder that takes the result's files, where it is one.
     #[must_use]
-    pub const fn is_image(&self) -> bool {
-        !matches!(self, Self::Folder(_))
+    pub const fn folder(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Folder(folder) => Some(folder),
+            _ => None,
+        }
     }
 }
 

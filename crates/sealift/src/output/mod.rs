@@ -4,6 +4,8 @@ pub mod archive;
 pub mod deliver;
 pub mod destination;
 pub mod docker;
+pub mod metadata;
 pub mod push;
 
+pub use deliver::Delivery;
 pub use destination::Destination;

@@ -1,39 +1,28 @@
 //! Pushing from the store.
 
-use std::sync::Arc;
-
-use sealift_content::Store;
 use sealift_oci::{Descriptor, Reference, Repository};
-use sealift_registry::{Client, PushRequest, Watcher};
+use sealift_registry::PushRequest;
 
+use crate::context::Context;
 use crate::error::Result;
-use crate::event::{Event, Events};
-use crate::prefetch::registry_failed;
+use crate::event::Event;
 
-/// Pushes an image under its names: content first, tags last. Repositories in `mounts` may lend
-/// blobs that they have.
+/// Pushes an image under its names: content first, tags last.
 ///
 /// # Errors
 /// What a registry refuses, with its class.
-pub async fn push(
-    registries: &Client,
-    store: &Store,
-    request: PushRequest,
-    watcher: Arc<dyn Watcher>,
-    events: &Events,
-) -> Result<()> {
+pub async fn push(context: &Context, request: PushRequest) -> Result<()> {
+    let registries = &context.registries;
     let (root, destinations) = (request.root.clone(), request.destinations.clone());
-    registries
-        .push(store, request, watcher)
-        .await
-        .map_err(registry_failed)?;
+    let pushed = registries
+        .client
+        .push(&context.store, request, registries.watcher());
+    pushed.await?;
     for name in &destinations {
-        let digest = Some(root.digest.to_string());
-        let (output, destination) = ("registry".to_owned(), name.to_string());
-        events.tell(&Event::Delivered {
-            output,
-            destination,
-            digest,
+        context.events.tell(&Event::Delivered {
+            output: "registry".to_owned(),
+            destination: name.to_string(),
+            digest: Some(root.digest.to_string()),
         });
     }
     Ok(())

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use super::Input;
 use crate::error::{Error, Kind, Result};
-use crate::project::{ContextSource, Dockerfile};
+use crate::project::{ContextSource, Dockerfile, Place};
+use crate::unit::as_text;
 
 /// ONBUILD triggers of images whose configuration is known.
 pub type Triggers = BTreeMap<(Reference, Platform), Vec<String>>;
@@ -25,36 +26,12 @@ pub struct Need {
     /// Why.
     #[serde(serialize_with = "as_text")]
     pub via: Via,
-    /// The line that asks for it, 0 where no line of the file does.
-    pub line: usize,
+    /// What asks for it.
+    #[serde(flatten)]
+    pub place: Place,
     /// The named context that it stands behind, where it does.
     #[serde(skip)]
     pub context: Option<String>,
-}
-
-fn as_text<S: serde::Serializer>(
-    value: &impl std::fmt::Display,
-    serializer: S,
-) -> std::result::Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
-impl Need {
-    /// Says where it is asked for: `Dockerfile:3`.
-    #[must_use]
-    pub fn place(&self, shown: &str) -> String {
-        if self.line == 0 {
-            shown.to_owned()
-        } else {
-            format!("{shown}:{}", self.line)
-        }
-    }
-
-    /// Returns whether it is the frontend that reads the Dockerfile.
-    #[must_use]
-    pub fn is_frontend(&self) -> bool {
-        self.via == Via::Syntax
-    }
 }
 
 /// Checks a Dockerfile's grammar, which is the same for every platform and builder.
@@ -62,31 +39,37 @@ impl Need {
 /// # Errors
 /// What BuildKit would refuse the Dockerfile for, with its lines.
 pub fn check(file: &Dockerfile) -> Result<()> {
-    match dockerfile::parse(&file.text) {
-        Err(error) if foreign_frontend(&file.text, &Platform::host()).is_none() => {
-            Err(refused(&error, &file.shown, &file.text))
+    match &file.parsed {
+        Err(error) if foreign_frontend(file, &Platform::host()).is_none() => {
+            Err(refused(error, file))
         }
         _ => Ok(()),
     }
 }
 
-/// Finds the images that a unit needs.
+/// Finds the images that an input needs for a platform, built on a machine of platform `native`.
 ///
 /// # Errors
 /// What BuildKit would refuse the Dockerfile for, with its lines.
-pub fn needs(input: &Input, platform: &Platform, triggers: &Triggers) -> Result<Vec<Need>> {
+pub fn needs(
+    input: &Input,
+    platform: &Platform,
+    native: &Platform,
+    triggers: &Triggers,
+) -> Result<Vec<Need>> {
     let file = &input.component.dockerfile;
-    let refused = |error: dockerfile::Error| refused(&error, &file.shown, &file.text);
-    let parsed = match dockerfile::parse(&file.text) {
+    let parsed = match &file.parsed {
         Ok(parsed) => parsed,
         Err(error) => {
             // A frontend of its own may have a grammar of its own. What it then asks for is denied,
             // fetched, and the build repeated.
-            let foreign = foreign_frontend(&file.text, &input.build_platform);
-            return foreign.map(|need| vec![need]).ok_or_else(|| refused(error));
+            let foreign = foreign_frontend(file, native);
+            return foreign
+                .map(|need| vec![need])
+                .ok_or_else(|| refused(error, file));
         }
     };
-    let mut query = Query::new(platform.clone(), input.build_platform.clone());
+    let mut query = Query::new(platform.clone(), native.clone());
     query.target.clone_from(&input.target);
     query.build_args = input.build_args.iter().cloned().collect();
     query.contexts = input
@@ -102,13 +85,13 @@ pub fn needs(input: &Input, platform: &Platform, triggers: &Triggers) -> Result<
         })
         .collect();
     query.triggers.clone_from(triggers);
-    let found = dockerfile::images(&parsed, &query).map_err(refused)?;
-    Ok(found.into_iter().map(Need::from).collect())
+    let found = dockerfile::images(parsed, &query).map_err(|error| refused(&error, file))?;
+    Ok(found.into_iter().map(|need| typed(need, file)).collect())
 }
 
 /// Finds the frontend of a file that names another one than Docker's.
-fn foreign_frontend(text: &str, build_platform: &Platform) -> Option<Need> {
-    let syntax = dockerfile::syntax(text)?;
+fn foreign_frontend(file: &Dockerfile, native: &Platform) -> Option<Need> {
+    let syntax = dockerfile::syntax(&file.text)?;
     let reference = Reference::parse(&syntax.reference).ok()?;
     let own = [
         "docker.io/docker/dockerfile",
@@ -119,32 +102,27 @@ fn foreign_frontend(text: &str, build_platform: &Platform) -> Option<Need> {
     }
     Some(Need {
         reference,
-        platform: build_platform.clone(),
+        platform: native.clone(),
         via: Via::Syntax,
-        line: syntax.line,
+        place: file.place(syntax.line),
         context: None,
     })
 }
 
-impl From<ImageNeed> for Need {
-    fn from(need: ImageNeed) -> Self {
-        Self {
-            reference: need.reference,
-            platform: need.platform,
-            via: need.via,
-            line: need.line,
-            context: need.context,
-        }
+fn typed(need: ImageNeed, file: &Dockerfile) -> Need {
+    Need {
+        reference: need.reference,
+        platform: need.platform,
+        via: need.via,
+        place: file.place(need.line),
+        context: need.context,
     }
 }
 
-fn refused(error: &dockerfile::Error, shown: &str, text: &str) -> Error {
-    let place = match error.line() {
-        Some(line) => format!("{shown}:{line}"),
-        None => shown.to_owned(),
-    };
+fn refused(error: &dockerfile::Error, file: &Dockerfile) -> Error {
+    let place = file.place(error.line().unwrap_or(0));
     let failed = Error::new(Kind::Build, format!("{place}: {}", error.cause()));
-    match error.excerpt(text, 2) {
+    match error.excerpt(&file.text, 2) {
         Some(excerpt) => failed.excerpt(excerpt.to_string()),
         None => failed,
     }
@@ -153,17 +131,19 @@ fn refused(error: &dockerfile::Error, shown: &str, text: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::Origin;
 
     #[test]
     fn a_foreign_frontend_may_have_a_grammar_of_its_own() {
         let host = Platform::host();
-        let need = foreign_frontend("# syntax=ghcr.io/team/front:1 --x\n", &host).unwrap();
+        let foreign = |text: &str| {
+            let file = Dockerfile::new("Dockerfile", text.as_bytes(), Origin::Stream(Vec::new()));
+            foreign_frontend(&file, &host)
+        };
+        let need = foreign("# syntax=ghcr.io/team/front:1 --x\n").unwrap();
         assert_eq!(need.reference.to_string(), "ghcr.io/team/front:1");
-        assert!(need.is_frontend() && need.line == 1);
-        assert_eq!(
-            foreign_frontend("# syntax=docker/dockerfile:1\n", &host),
-            None
-        );
-        assert_eq!(foreign_frontend("FROM a\n", &host), None);
+        assert_eq!((need.via, need.place.line), (Via::Syntax, 1));
+        assert_eq!(foreign("# syntax=docker/dockerfile:1\n"), None);
+        assert_eq!(foreign("FROM a\n"), None);
     }
 }

@@ -3,52 +3,64 @@
 
 pub mod images;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use sealift_oci::{Platform, Reference};
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::project::{Component, NamedContext};
+use crate::project::{Component, NamedContext, Place};
+use crate::unit::{UnitId, as_text, as_texts};
 pub use images::{Need, Triggers};
 
 /// What is to be built.
 #[derive(Debug, Clone)]
+pub struct Request {
+    /// The components, each with what is to be made of it.
+    pub inputs: Vec<Arc<Input>>,
+    /// The platform of the machine that builds.
+    pub build_platform: Platform,
+}
+
+/// What is to be made of one component.
+#[derive(Debug, Clone)]
 pub struct Input {
     /// The component.
     pub component: Component,
-    /// Its platforms, each once.
-    pub platforms: Vec<Platform>,
-    /// The platform of the machine that builds.
-    pub build_platform: Platform,
-    /// The target stage, the last one where none is named.
+    /// The target stage; the last one where none is named.
     pub target: Option<String>,
+    /// The platforms, each once.
+    pub platforms: Vec<Platform>,
     /// Build arguments.
     pub build_args: Vec<(String, String)>,
     /// Named contexts.
     pub contexts: Vec<NamedContext>,
+    /// The result's names.
+    pub names: Vec<Reference>,
 }
 
 /// What a build will do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
     /// One solve each.
-    pub units: Vec<PlannedUnit>,
+    pub units: Vec<Unit>,
     /// Every image that they need, with its platforms: what is fetched.
     pub images: Vec<PlannedImage>,
 }
 
-/// A component for one platform and one target.
+/// A component for one target and one platform, with what it needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PlannedUnit {
-    /// The component.
-    pub component: String,
-    /// The platform.
-    pub platform: String,
-    /// The target stage, `default` where none is named.
-    pub target: String,
+pub struct Unit {
+    /// Which one.
+    #[serde(flatten)]
+    pub id: UnitId,
     /// The images that it needs.
-    pub images: Vec<Need>,
+    #[serde(rename = "images")]
+    pub needs: Vec<Need>,
+    /// The position of its input in the request.
+    #[serde(skip)]
+    pub input: usize,
 }
 
 /// An image with the platforms it is needed for.
@@ -57,9 +69,11 @@ pub struct PlannedImage {
     /// The full reference.
     pub reference: Reference,
     /// The platforms.
-    pub platforms: Vec<String>,
-    /// What asks for it first, for messages: `Dockerfile:3`.
-    pub place: String,
+    #[serde(serialize_with = "as_texts")]
+    pub platforms: Vec<Platform>,
+    /// What asks for it first.
+    #[serde(serialize_with = "as_text")]
+    pub place: Place,
 }
 
 impl Plan {
@@ -67,39 +81,61 @@ impl Plan {
     /// once they are.
     ///
     /// # Errors
-    /// What BuildKit would refuse the Dockerfile for, with its line.
-    pub fn make(input: &Input, triggers: &Triggers) -> Result<Self> {
-        let mut units = Vec::new();
-        for platform in &input.platforms {
-            units.push(PlannedUnit {
-                component: input.component.name.clone(),
-                platform: platform.to_string(),
-                target: input.target.clone().unwrap_or_else(|| "default".to_owned()),
-                images: images::needs(input, platform, triggers)?,
-            });
+    /// What BuildKit would refuse a Dockerfile for, with its line.
+    pub fn make(request: &Request, triggers: &Triggers) -> Result<Self> {
+        let mut plan = Self::without_needs(request);
+        for unit in &mut plan.units {
+            if let Some(input) = request.inputs.get(unit.input) {
+                let (platform, native) = (&unit.id.platform, &request.build_platform);
+                unit.needs = images::needs(input, platform, native, triggers)?;
+            }
         }
-        let images = gather(&units, &input.component.dockerfile.shown);
-        Ok(Self { units, images })
+        plan.images = gather(&plan.units);
+        Ok(plan)
+    }
+
+    /// Plans a build whose images are BuildKit's to find.
+    #[must_use]
+    pub fn without_needs(request: &Request) -> Self {
+        let mut units = Vec::new();
+        for (position, input) in request.inputs.iter().enumerate() {
+            units.extend(input.platforms.iter().map(|platform| Unit {
+                id: UnitId {
+                    component: input.component.name.clone(),
+                    target: input.target.clone(),
+                    platform: platform.clone(),
+                },
+                needs: Vec::new(),
+                input: position,
+            }));
+        }
+        let images = Vec::new();
+        Self { units, images }
+    }
+
+    /// Returns the needs of all units.
+    pub fn needs(&self) -> impl Iterator<Item = &Need> {
+        self.units.iter().flat_map(|unit| &unit.needs)
     }
 }
 
-fn gather(units: &[PlannedUnit], shown: &str) -> Vec<PlannedImage> {
-    let mut order: Vec<PlannedImage> = Vec::new();
-    let mut positions: BTreeMap<&Reference, usize> = BTreeMap::new();
-    for need in units.iter().flat_map(|unit| &unit.images) {
+fn gather(units: &[Unit]) -> Vec<PlannedImage> {
+    let mut images: Vec<PlannedImage> = Vec::new();
+    let mut positions: HashMap<&Reference, usize> = HashMap::new();
+    for need in units.iter().flat_map(|unit| &unit.needs) {
         let position = *positions.entry(&need.reference).or_insert_with(|| {
-            order.push(PlannedImage {
+            images.push(PlannedImage {
                 reference: need.reference.clone(),
                 platforms: Vec::new(),
-                place: need.place(shown),
+                place: need.place.clone(),
             });
-            order.len() - 1
+            images.len() - 1
         });
-        if let Some(image) = order.get_mut(position)
-            && !image.platforms.contains(&need.platform.to_string())
+        if let Some(image) = images.get_mut(position)
+            && !image.platforms.contains(&need.platform)
         {
-            image.platforms.push(need.platform.to_string());
+            image.platforms.push(need.platform.clone());
         }
     }
-    order
+    images
 }

@@ -3,8 +3,6 @@
 //! A name points to an index of the platforms that we have, never to an upstream index of which
 //! parts are missing; the annotation [`ORIGIN`] keeps the digest that the registry gave.
 
-use std::io::ErrorKind;
-
 use sealift_content::{DOCUMENT_LIMIT, Store};
 use sealift_oci::{Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference};
 
@@ -13,41 +11,12 @@ use crate::error::{Error, Kind, Result};
 /// Annotation of a named index: the digest of the index or manifest at the registry.
 pub const ORIGIN: &str = "io.sealift.origin.digest";
 
-/// Turns a failure of the store into one for people.
-pub fn store_failed(error: sealift_content::Error) -> Error {
-    let full = matches!(error, sealift_content::Error::DiskFull { .. });
-    let kind = if full { Kind::Disk } else { Kind::Local };
-    let system_error = system_error(&error);
-    let failed = Error::new(kind, "the content store failed").because(error);
-    if full {
-        return failed.hint("free space: sealift store gc");
-    }
-    match system_error {
-        Some(ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
-            failed.hint("the store must be writable; another place for it: SEALIFT_HOME=FOLDER")
-        }
-        _ => failed,
-    }
-}
-
-/// Finds the failure of the system behind another one.
-fn system_error(error: &(dyn std::error::Error + 'static)) -> Option<ErrorKind> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return Some(error.kind());
-        }
-        next = error.source();
-    }
-    None
-}
-
 /// Finds the complete image of a platform under a name.
 ///
 /// # Errors
 /// [`Kind::Local`] where the store can't be read.
 pub fn find(store: &Store, name: &Reference, platform: &Platform) -> Result<Option<Descriptor>> {
-    let Some(root) = store.resolve(name).map_err(store_failed)? else {
+    let Some(root) = store.resolve(name)? else {
         return Ok(None);
     };
     let Some(manifest) = select(store, &root, platform)? else {
@@ -79,9 +48,7 @@ pub fn select(store: &Store, root: &Descriptor, platform: &Platform) -> Result<O
 /// # Errors
 /// [`Kind::Local`] where it can't be read, [`Kind::Corrupt`] where it is none.
 pub fn index(store: &Store, descriptor: &Descriptor) -> Result<Index> {
-    let bytes = store
-        .read_blob(&descriptor.digest, DOCUMENT_LIMIT)
-        .map_err(store_failed)?;
+    let bytes = store.read_blob(&descriptor.digest, DOCUMENT_LIMIT)?;
     Index::parse(&bytes).map_err(|error| malformed(descriptor, error))
 }
 
@@ -90,20 +57,16 @@ pub fn index(store: &Store, descriptor: &Descriptor) -> Result<Index> {
 /// # Errors
 /// As [`index`].
 pub fn config(store: &Store, manifest: &Descriptor) -> Result<ImageConfig> {
-    let bytes = store
-        .read_blob(&manifest.digest, DOCUMENT_LIMIT)
-        .map_err(store_failed)?;
+    let bytes = store.read_blob(&manifest.digest, DOCUMENT_LIMIT)?;
     let parsed = Manifest::parse(&bytes).map_err(|error| malformed(manifest, error))?;
-    let bytes = store
-        .read_blob(&parsed.config.digest, DOCUMENT_LIMIT)
-        .map_err(store_failed)?;
+    let bytes = store.read_blob(&parsed.config.digest, DOCUMENT_LIMIT)?;
     ImageConfig::parse(&bytes).map_err(|error| malformed(&parsed.config, error))
 }
 
 fn malformed(descriptor: &Descriptor, error: sealift_oci::Error) -> Error {
     Error::new(
         Kind::Corrupt,
-        format!("{} in the store makes no sense", descriptor.digest),
+        format!("{} in the store cannot be parsed", descriptor.digest),
     )
     .because(error)
 }
@@ -113,9 +76,7 @@ fn is_whole(store: &Store, manifest: &Descriptor) -> Result<bool> {
     if !store.contains(&manifest.digest) {
         return Ok(false);
     }
-    let bytes = store
-        .read_blob(&manifest.digest, DOCUMENT_LIMIT)
-        .map_err(store_failed)?;
+    let bytes = store.read_blob(&manifest.digest, DOCUMENT_LIMIT)?;
     let parsed = Manifest::parse(&bytes).map_err(|error| malformed(manifest, error))?;
     Ok(parsed.blobs().all(|blob| store.contains(&blob.digest)))
 }
@@ -125,7 +86,7 @@ fn is_whole(store: &Store, manifest: &Descriptor) -> Result<bool> {
 /// # Errors
 /// As [`index`].
 pub fn origin(store: &Store, name: &Reference) -> Result<Option<Digest>> {
-    let Some(root) = store.resolve(name).map_err(store_failed)? else {
+    let Some(root) = store.resolve(name)? else {
         return Ok(None);
     };
     if !root.media_type.is_index() || !store.contains(&root.digest) {
@@ -156,7 +117,7 @@ pub fn record(
         push_new(&mut entries, entry);
     }
     if origin(store, name)?.as_ref() == Some(of)
-        && let Some(root) = store.resolve(name).map_err(store_failed)?
+        && let Some(root) = store.resolve(name)?
     {
         for known in index(store, &root)?.manifests {
             if is_whole(store, &known)? {
@@ -172,9 +133,7 @@ pub fn record(
     let mut index = Index::new(entries);
     index.annotations.insert(ORIGIN.to_owned(), of.to_string());
     let root = put_index(store, &index)?;
-    store
-        .set_names(&[(name.clone(), root)])
-        .map_err(store_failed)
+    Ok(store.set_names(&[(name.clone(), root)])?)
 }
 
 fn push_new(entries: &mut Vec<Descriptor>, entry: Descriptor) {
@@ -190,9 +149,7 @@ fn push_new(entries: &mut Vec<Descriptor>, entry: Descriptor) {
 pub fn put_index(store: &Store, index: &Index) -> Result<Descriptor> {
     let bytes = serde_json::to_vec_pretty(index)
         .map_err(|error| Error::new(Kind::Local, "cannot write an index").because(error))?;
-    store
-        .put(sealift_oci::MediaType::OCI_INDEX, &bytes)
-        .map_err(store_failed)
+    Ok(store.put(sealift_oci::MediaType::OCI_INDEX, &bytes)?)
 }
 
 #[cfg(test)]

@@ -1,12 +1,9 @@
 //! A component: something that has an image name, with the folder and Dockerfile that make it.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::dockerfile::Dockerfile;
 use crate::error::{Error, Kind, Result};
-
-/// A Dockerfile is a page of text; past this it is a mistake (a layer, a log).
-const DOCKERFILE_MAX: u64 = 16 << 20;
 
 /// Something that has an image name.
 #[derive(Debug, Clone)]
@@ -17,27 +14,6 @@ pub struct Component {
     pub context: PathBuf,
     /// How to build it.
     pub dockerfile: Dockerfile,
-}
-
-/// A Dockerfile as it was read.
-#[derive(Debug, Clone)]
-pub struct Dockerfile {
-    /// Where it was read from, as messages show it; `<stdin>` for standard input.
-    pub shown: String,
-    /// Where BuildKit can get it.
-    pub origin: Origin,
-    /// The whole text. It need not be UTF-8 in comments, so it was read leniently.
-    pub text: String,
-}
-
-/// Where a Dockerfile came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// The file of this path. It is not what a link points to: the ignore file
-    /// `NAME.dockerignore` stands beside the name that was given.
-    File(PathBuf),
-    /// Standard input, which had these bytes.
-    StandardInput(Vec<u8>),
 }
 
 impl Component {
@@ -64,17 +40,18 @@ impl Component {
             )));
         }
         let dockerfile = match file {
-            Some(file) if file == Path::new("-") => Dockerfile::read_from(std::io::stdin().lock())?,
+            Some(file) if file == Path::new("-") => Dockerfile::read_standard_input()?,
             Some(file) => Dockerfile::read(working_directory, &working_directory.join(file))?,
             None => {
-                let lower = context.join("dockerfile");
-                let usual = context.join("Dockerfile");
-                let chosen = if !usual.exists() && lower.exists() {
-                    lower
-                } else {
-                    usual
-                };
-                Dockerfile::read(working_directory, &chosen)?
+                let [usual, lower] = ["Dockerfile", "dockerfile"].map(|name| context.join(name));
+                match (usual.exists(), lower.exists()) {
+                    (false, true) => Dockerfile::read(working_directory, &lower)?,
+                    (false, false) if usual.symlink_metadata().is_err() => {
+                        let text = format!("there is no Dockerfile in {}", path.display());
+                        return Err(Error::new(Kind::Absent, text).hint("name it with -f FILE"));
+                    }
+                    _ => Dockerfile::read(working_directory, &usual)?,
+                }
             }
         };
         let name = context
@@ -113,73 +90,10 @@ fn refuse_remote(path: &Path) -> Result<()> {
     Ok(())
 }
 
-impl Dockerfile {
-    fn read(working_directory: &Path, path: &Path) -> Result<Self> {
-        let shown = path
-            .strip_prefix(working_directory)
-            .unwrap_or(path)
-            .display()
-            .to_string();
-        let failed = |error: std::io::Error| {
-            if error.kind() == std::io::ErrorKind::NotFound {
-                Error::new(Kind::Absent, format!("there is no {shown}"))
-                    .hint("name it with -f FILE")
-            } else {
-                Error::new(Kind::Local, format!("cannot read {shown}")).because(error)
-            }
-        };
-        let metadata = path.metadata().map_err(failed)?;
-        if metadata.is_dir() {
-            return Err(Error::new(
-                Kind::Usage,
-                format!("{shown} is a folder, not a Dockerfile"),
-            ));
-        }
-        if metadata.len() > DOCKERFILE_MAX {
-            return Err(too_large(&shown));
-        }
-        let bytes = std::fs::read(path).map_err(failed)?;
-        Ok(Self {
-            shown,
-            origin: Origin::File(path.to_owned()),
-            text: String::from_utf8_lossy(&bytes).into(),
-        })
-    }
-
-    fn read_from(reader: impl Read) -> Result<Self> {
-        let mut bytes = Vec::new();
-        reader
-            .take(DOCKERFILE_MAX + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| {
-                Error::new(
-                    Kind::Local,
-                    "cannot read the Dockerfile from standard input",
-                )
-                .because(error)
-            })?;
-        if bytes.len() as u64 > DOCKERFILE_MAX {
-            return Err(too_large("standard input"));
-        }
-        Ok(Self {
-            shown: "<stdin>".to_owned(),
-            text: String::from_utf8_lossy(&bytes).into(),
-            origin: Origin::StandardInput(bytes),
-        })
-    }
-}
-
-fn too_large(shown: &str) -> Error {
-    let limit = crate::size::bytes(DOCKERFILE_MAX);
-    Error::new(
-        Kind::Usage,
-        format!("{shown} is larger than {limit}; that is no Dockerfile"),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::Origin;
 
     #[test]
     fn finds_the_dockerfile_as_docker_does() {
@@ -191,7 +105,7 @@ mod tests {
         };
         let error = find(None).unwrap_err();
         assert_eq!(error.kind(), Kind::Absent);
-        assert!(error.message().ends_with("app/Dockerfile"), "{error}");
+        assert_eq!(error.message(), "there is no Dockerfile in app");
         std::fs::write(context.join("Dockerfile"), "FROM a").unwrap();
         std::fs::write(folder.path().join("Other"), "FROM b").unwrap();
         let component = find(None).unwrap();
@@ -201,7 +115,7 @@ mod tests {
         );
         let component = find(Some("Other")).unwrap();
         assert_eq!(component.dockerfile.text, "FROM b");
-        assert_eq!(component.dockerfile.shown, "Other");
+        assert_eq!(&*component.dockerfile.shown, "Other");
         let file = folder.path().join("Other");
         assert_eq!(component.dockerfile.origin, Origin::File(file));
         assert_eq!(find(Some("app")).unwrap_err().kind(), Kind::Usage);

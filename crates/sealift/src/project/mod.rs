@@ -4,6 +4,8 @@
 pub mod argument;
 pub mod component;
 pub mod context;
+pub mod dockerfile;
 
-pub use component::{Component, Dockerfile, Origin};
+pub use component::Component;
 pub use context::{ContextSource, NamedContext};
+pub use dockerfile::{Dockerfile, Origin, Place};

@@ -4,12 +4,13 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::event::{Event, StepState, Unit};
+use crate::event::{Event, StepState};
 use crate::report::line::{Line, Style, cut, strip, width};
 use crate::report::painter::Size;
 use crate::report::plain::Plain;
 use crate::report::transfers::Transfers;
 use crate::size;
+use crate::unit::UnitId;
 
 /// How many of a step's last lines are shown while it runs.
 const LOG_ROWS: usize = 6;
@@ -53,7 +54,7 @@ struct Task {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Key {
     Image(String),
-    Step(Unit, String),
+    Step(UnitId, String),
 }
 
 impl Live {
@@ -345,11 +346,11 @@ mod tests {
         }
     }
 
-    fn unit(platform: &str) -> Unit {
-        Unit {
+    fn unit(platform: &str) -> UnitId {
+        UnitId {
             component: "app".to_owned(),
-            target: "default".to_owned(),
-            platform: platform.to_owned(),
+            target: None,
+            platform: sealift_oci::Platform::parse(platform).unwrap(),
         }
     }
 

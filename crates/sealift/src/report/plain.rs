@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use crate::event::{Event, StepState, Unit};
+use crate::event::{Event, StepState};
 use crate::report::transfers::Transfers;
 use crate::report::wording;
 use crate::size;
+use crate::unit::UnitId;
 
 /// How often a transfer gets a line.
 const TRANSFERS: Duration = Duration::from_secs(5);
@@ -15,7 +16,7 @@ const TRANSFERS: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub struct Plain {
     verbose: u8,
-    steps: HashMap<(Unit, String), Step>,
+    steps: HashMap<(UnitId, String), Step>,
     transfers: Option<Transfers>,
     limited: HashSet<String>,
     warned: HashSet<String>,
@@ -101,7 +102,7 @@ impl Plain {
 
     fn step(
         &mut self,
-        key: (&Unit, &str),
+        key: (&UnitId, &str),
         name: &str,
         state: &StepState,
         seconds: Option<f64>,
@@ -131,7 +132,7 @@ impl Plain {
     }
 
     /// Logs come in pieces that need not end at a line's end.
-    fn log(&mut self, unit: &Unit, id: &str, text: &str) -> Vec<String> {
+    fn log(&mut self, unit: &UnitId, id: &str, text: &str) -> Vec<String> {
         let step = self.step_of(unit, id);
         step.pending.push_str(text);
         let mut lines = Vec::new();
@@ -147,7 +148,7 @@ impl Plain {
     }
 
     /// Finds a step; new ones are numbered in the order in which they turn up.
-    fn step_of(&mut self, unit: &Unit, id: &str) -> &mut Step {
+    fn step_of(&mut self, unit: &UnitId, id: &str) -> &mut Step {
         let number = self.steps.len() + 1;
         let entry = self.steps.entry((unit.clone(), id.to_owned()));
         entry.or_insert(Step {
@@ -157,7 +158,7 @@ impl Plain {
         })
     }
 
-    fn flush(&mut self, unit: &Unit) -> Vec<String> {
+    fn flush(&mut self, unit: &UnitId) -> Vec<String> {
         let steps = self
             .steps
             .iter_mut()
@@ -176,11 +177,11 @@ impl Plain {
 mod tests {
     use super::*;
 
-    fn unit() -> Unit {
-        Unit {
+    fn unit() -> UnitId {
+        UnitId {
             component: "gitea".to_owned(),
-            target: "default".to_owned(),
-            platform: "linux/arm64".to_owned(),
+            target: None,
+            platform: sealift_oci::Platform::parse("linux/arm64").unwrap(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! What an event says in one line.
 
-use crate::event::{Attempt, Ending, Event, HostTotal, Unit};
+use crate::event::{Attempt, Ending, Event, HostTotal};
 use crate::size;
+use crate::unit::UnitId;
 
 /// Shorter waits are not worth a line, in seconds.
 const WAIT_SHOWN: f64 = 5.0;
@@ -124,11 +125,7 @@ fn builds(event: &Event) -> Option<String> {
             image,
             contexts,
         } => {
-            let Unit {
-                component,
-                target,
-                platform,
-            } = unit;
+            let (component, target, platform) = (&unit.component, unit.target(), &unit.platform);
             let images = size::count(*contexts as u64, "image");
             format!(
                 "Building: {component} [{target}] -> {image} ({platform}, {images} from the store)"
@@ -167,7 +164,7 @@ fn finished(event: &Event) -> Option<String> {
         unit,
         digest,
         seconds,
-        seal,
+        sealed,
         blobs_read,
         tokens_asked,
     } = event
@@ -179,16 +176,16 @@ fn finished(event: &Event) -> Option<String> {
         .as_deref()
         .map(|digest| format!(" {digest}"))
         .unwrap_or_default();
-    let proof = if seal == "off" {
-        "not sealed".to_owned()
-    } else {
+    let proof = if *sealed {
         format!(
             "sealed: {} of blobs from the store, {} asked for",
             size::count(*blobs_read, "read"),
             size::count(*tokens_asked, "token")
         )
+    } else {
+        "not sealed".to_owned()
     };
-    let Unit {
+    let UnitId {
         component,
         platform,
         ..

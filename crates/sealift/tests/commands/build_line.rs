@@ -46,7 +46,7 @@ fn project() -> Project {
 
 #[test]
 fn the_line_has_every_option_of_build() {
-    let mut root = sealift::cli::Cli::command();
+    let mut root = sealift::commands::Cli::command();
     root.build();
     let build = root.find_subcommand("build").unwrap();
     let mut missing: Vec<&str> = build

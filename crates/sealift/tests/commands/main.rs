@@ -202,7 +202,7 @@ fn completions_for_every_shell() {
 fn the_command_page_equals_the_command_line() {
     let mut page =
         String::from("# Commands\n\nMade from the program's own help; a test compares the two.\n");
-    let mut root = sealift::cli::Cli::command().term_width(100);
+    let mut root = sealift::commands::Cli::command().term_width(100);
     root.build();
     describe(&mut root, &mut page);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/commands.md");
@@ -247,7 +247,7 @@ fn no_advice_names_a_command_that_is_not_there() {
             }
             let text = std::fs::read_to_string(entry.path()).unwrap();
             for group in ["store", "builder"] {
-                let command = sealift::cli::Cli::command();
+                let command = sealift::commands::Cli::command();
                 let group = command.find_subcommand(group).unwrap();
                 let start = format!("sealift {} ", group.get_name());
                 for (at, _) in text.match_indices(&start) {

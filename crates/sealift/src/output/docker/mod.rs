@@ -17,7 +17,6 @@ use tokio::task::JoinSet;
 
 use crate::engine::{Body, Engine};
 use crate::error::{Error, Kind, Result};
-use crate::prefetch::inventory::store_failed;
 
 /// Size of one piece of the archive under way, and how many may wait.
 const PIECE: usize = 256 * 1024;
@@ -47,7 +46,7 @@ pub async fn load(
         None | Some(Ok(()) | Err(sealift_content::Error::Stream { .. })) => {
             sent.map_err(|error| explained(error, &image))?;
         }
-        Some(Err(error)) => return Err(store_failed(error)),
+        Some(Err(error)) => return Err(error.into()),
     }
     // Daemons give an image its configuration's digest as id, or with containerd as their store its
     // manifest's.
@@ -67,9 +66,7 @@ fn explained(error: Error, image: &Manifest) -> Error {
 
 fn read(store: &Store, manifest: &Descriptor) -> Result<Manifest> {
     let limit = sealift_content::DOCUMENT_LIMIT;
-    let bytes = store
-        .read_blob(&manifest.digest, limit)
-        .map_err(store_failed)?;
+    let bytes = store.read_blob(&manifest.digest, limit)?;
     Manifest::parse(&bytes).map_err(|error| {
         let what = format!("cannot load {} into docker", manifest.digest);
         Error::new(Kind::Local, what).because(error)

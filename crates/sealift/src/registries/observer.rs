@@ -1,4 +1,4 @@
-//! What transport and registries report, told as our events.
+//! Translates what transport and registries report into our events.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -28,13 +28,13 @@ struct Fetching {
 
 /// Translates reports.
 #[derive(Debug)]
-pub struct Watch {
+pub struct Observer {
     events: Events,
     state: Mutex<State>,
 }
 
-impl Watch {
-    /// Makes one that tells these.
+impl Observer {
+    /// Translates into these events.
     #[must_use]
     pub fn new(events: &Events) -> Self {
         Self {
@@ -44,7 +44,7 @@ impl Watch {
     }
 }
 
-impl Watch {
+impl Observer {
     fn attempt(&self, event: &transport::Event) {
         let transport::Event::AttemptFailed {
             subject,
@@ -86,7 +86,7 @@ impl Watch {
     }
 }
 
-impl transport::Observer for Watch {
+impl transport::Observer for Observer {
     fn event(&self, event: &transport::Event) {
         match event {
             transport::Event::AttemptFailed { .. } => self.attempt(event),
@@ -149,7 +149,7 @@ impl transport::Observer for Watch {
     }
 }
 
-impl registry::Watcher for Watch {
+impl registry::Watcher for Observer {
     fn event(&self, event: &registry::Event) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let told = match event {

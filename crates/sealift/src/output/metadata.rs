@@ -5,18 +5,19 @@ use std::path::Path;
 use sealift_oci::{Descriptor, Reference};
 use serde_json::{Value, json};
 
-use crate::build::Built;
+use crate::build::{Built, Seal};
 use crate::error::Result;
 use crate::file;
 use crate::prefetch::Pins;
 
-/// Describes a build.
+/// Describes a component's build.
 #[must_use]
 pub fn describe(
     names: &[Reference],
     root: Option<&Descriptor>,
     built: &[Built],
     pins: &Pins,
+    seal: Seal,
 ) -> Value {
     let names: Vec<String> = names.iter().map(Reference::familiar).collect();
     let images: Vec<Value> = pins
@@ -29,18 +30,20 @@ pub fn describe(
             })
         })
         .collect();
-    let units: Vec<Value> = built
-        .iter()
-        .filter(|built| built.manifest.is_some())
-        .map(|built| {
+    let made = built.iter().filter_map(|built| {
+        let image = built.outcome.built()?;
+        Some((&built.unit, image, image.manifest.as_ref()?))
+    });
+    let units: Vec<Value> = made
+        .map(|(unit, image, manifest)| {
             json!({
-                "component": built.order.unit.component,
-                "target": built.order.unit.target,
-                "platform": built.order.unit.platform,
-                "digest": built.manifest.as_ref().map(|manifest| &manifest.digest),
-                "config_digest": built.config,
-                "seal": built.order.seal.as_str(),
-                "seconds": built.duration.as_secs_f64(),
+                "component": unit.component,
+                "target": unit.target(),
+                "platform": unit.platform.to_string(),
+                "digest": manifest.digest,
+                "config_digest": image.config,
+                "seal": seal,
+                "seconds": image.duration.as_secs_f64(),
             })
         })
         .collect();
@@ -58,5 +61,5 @@ pub fn describe(
 /// # Errors
 /// [`crate::error::Kind::Local`] where the file can't be written.
 pub fn write(path: &Path, value: &Value) -> Result<()> {
-    file::write_bytes(path, super::session::json(value)?.as_bytes())
+    file::write_bytes(path, format!("{value:#}\n").as_bytes())
 }

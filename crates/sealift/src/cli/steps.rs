@@ -5,13 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use sealift_buildkit::{Entitlement, Secret};
 
-use super::registries::Registries;
-use super::session::Session;
-use crate::build::Surroundings;
-use crate::builder::Builder;
+use crate::build::{StepNetwork, StepOptions};
 use crate::error::{Error, Kind, Result};
 use crate::settings::Settings;
-use sealift_network::sink::{Sight, build_args};
 
 /// Options that steps of the build see.
 #[derive(Debug, Clone, Args)]
@@ -40,7 +36,7 @@ pub struct StepArgs {
 ///
 /// # Errors
 /// [`Kind::Usage`] for options that make no sense, and for secrets and agents that are not there.
-pub fn read(args: &StepArgs, settings: &Settings) -> Result<Surroundings> {
+pub fn read(args: &StepArgs, settings: &Settings) -> Result<StepOptions> {
     let secrets = args.secret.iter().map(|option| secret(option, settings));
     let agents = args.ssh.iter().map(|option| agent(option, settings));
     let hosts = args.add_host.iter().map(|option| host(option));
@@ -49,51 +45,29 @@ pub fn read(args: &StepArgs, settings: &Settings) -> Result<Surroundings> {
         .iter()
         .map(|o| entitlement(o))
         .collect::<Result<Vec<_>>>()?;
-    if let Some(mode) = &args.network {
-        if !["default", "host", "none"].contains(&mode.as_str()) {
+    let network = match args.network.as_deref() {
+        None | Some("default") => None,
+        Some("host") => Some(StepNetwork::Host),
+        Some("none") => Some(StepNetwork::None),
+        Some(mode) => {
             return Err(wrong(
                 &format!("--network {mode}"),
                 "it is default, host or none",
             ));
         }
-        if mode == "host" && !entitlements.contains(&Entitlement::NetworkHost) {
-            entitlements.push(Entitlement::NetworkHost);
-        }
+    };
+    if network == Some(StepNetwork::Host) && !entitlements.contains(&Entitlement::NetworkHost) {
+        entitlements.push(Entitlement::NetworkHost);
     }
-    Ok(Surroundings {
+    Ok(StepOptions {
         secrets: secrets.collect::<Result<_>>()?,
         agents: agents.collect::<Result<_>>()?,
         hosts: hosts.collect::<Result<_>>()?,
-        network: args.network.clone(),
+        network,
         entitlements,
         no_cache: args.no_cache,
-        ..Surroundings::default()
+        ..StepOptions::default()
     })
-}
-
-/// Gives RUN the proxies that the network model has for it, unless the user set them by hand, and
-/// an unsealed builder its accounts and tokens.
-pub fn add_network(
-    surroundings: &mut Surroundings,
-    registries: &Registries,
-    builder: &Builder,
-    session: &Session,
-) {
-    surroundings.authority = Some(registries.authority());
-    let sight = if builder.shares_loopback(surroundings.network.as_deref()) {
-        Sight::Host
-    } else {
-        Sight::Isolated
-    };
-    let given = surroundings.build_args.iter().cloned().collect();
-    let made = build_args::of(registries.network(), sight, &given);
-    for caveat in &made.caveats {
-        session.events().warn(format!("RUN gets no {caveat}"));
-    }
-    let arguments = made.arguments.into_iter();
-    surroundings
-        .build_args
-        .extend(arguments.map(|argument| (argument.name, argument.value.expose().to_owned())));
 }
 
 fn wrong(option: &str, what: &str) -> Error {

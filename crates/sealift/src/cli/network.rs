@@ -1,0 +1,95 @@
+//! The options that say how registries are reached, read into the network model.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use sealift_network::{self as network, Flags, Network, Places};
+use sealift_transport::settings::Retry;
+
+use super::parse_duration;
+use crate::error::{Error, Kind, Result};
+use crate::settings::Settings;
+
+/// How registries are reached.
+#[derive(Debug, Clone, Args)]
+pub struct NetworkArgs {
+    /// Mirrors and proxies.
+    #[command(flatten)]
+    pub sources: SourceArgs,
+    /// Gives up when nothing arrived for this long: 90s, 10m, 1h
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
+    pub retry_budget: Duration,
+    /// Retries nothing of an image any more this long after it was begun [default: no such end]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub image_budget: Option<Duration>,
+    /// Retries nothing at all any more this long after the command began [default: no such end]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub run_budget: Option<Duration>,
+    /// Gives up after this many retries of one request [default: the budgets alone decide]
+    #[arg(long, value_name = "N")]
+    pub retries: Option<u32>,
+}
+
+impl NetworkArgs {
+    /// Returns how long and how often is retried.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        Retry {
+            budget: self.retry_budget,
+            run: self.run_budget,
+            attempts: self.retries.map(|retries| retries.saturating_add(1)),
+            ..Retry::default()
+        }
+    }
+}
+
+/// Options that say how registries are reached.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SourceArgs {
+    /// Asks this mirror before a registry, in the order given: docker.io=http://127.0.0.1:5000
+    #[arg(long, value_name = "REGISTRY=URL")]
+    pub mirror: Vec<String>,
+    /// Takes this proxy for everything, `none` for no proxy at all
+    #[arg(long, value_name = "URL")]
+    pub proxy: Option<String>,
+    /// Reads this file in place of the daemon.json of this machine
+    #[arg(long, value_name = "FILE")]
+    pub daemon_json: Option<PathBuf>,
+}
+
+/// Reads the model. The project's file is looked for in `folder` and those above it.
+///
+/// # Errors
+/// [`Kind::Config`] with every mistake that was found, [`Kind::Usage`] where all are in options.
+pub fn read(sources: &SourceArgs, settings: &Settings, folder: &Path) -> Result<Network> {
+    let folder = settings.working_directory.join(folder);
+    let project = folder.ancestors().map(|folder| folder.join("sealift.toml"));
+    let places = Places {
+        root: PathBuf::from("/"),
+        environment: settings.environment.clone(),
+        working_directory: settings.working_directory.clone(),
+        project_file: project.into_iter().find(|file| file.is_file()),
+        flags: Flags {
+            mirrors: sources.mirror.clone(),
+            proxy: sources.proxy.clone(),
+            daemon_json: sources.daemon_json.clone(),
+        },
+    };
+    Network::read(&places).map_err(malformed)
+}
+
+fn malformed(error: network::Error) -> Error {
+    let of_options = match &error {
+        network::Error::Malformed { problems } => problems
+            .iter()
+            .all(|problem| matches!(problem.at, network::Place::Flag(_))),
+        _ => false,
+    };
+    let kind = if of_options {
+        Kind::Usage
+    } else {
+        Kind::Config
+    };
+    Error::new(kind, error.to_string())
+}

@@ -1,0 +1,133 @@
+//! Registries as one run reaches them: one transport, one client, one account of what they cost.
+
+pub mod failure;
+pub mod observer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sealift_network::Network;
+use sealift_network::sink::client::{self, Router};
+use sealift_registry::credentials::Helpers;
+use sealift_registry::{Client, Config, Credentials, Watcher};
+use sealift_transport::settings::Retry;
+use sealift_transport::{Snapshot, Transport};
+
+use crate::error::{Error, Kind, Result};
+use crate::event::{Ending, Event, Events};
+use crate::file;
+use observer::Observer;
+
+/// What decides how registries are reached.
+pub struct Setup {
+    /// Mirrors, TLS, proxies and accounts.
+    pub network: Network,
+    /// How long and how often is retried.
+    pub retry: Retry,
+    /// When an image's retries end, counted from its beginning.
+    pub image_budget: Option<Duration>,
+    /// PATH, for credential helpers.
+    pub path: Option<String>,
+    /// The folder of what is remembered between runs: tokens and the health of endpoints.
+    pub folder: PathBuf,
+}
+
+/// Registries, as one run reaches them.
+#[derive(Clone)]
+pub struct Registries {
+    /// Pulls and pushes.
+    pub client: Client,
+    /// How registries are reached.
+    pub network: Arc<Network>,
+    /// The accounts.
+    pub credentials: Credentials,
+    /// How long work may go on failing.
+    pub budget: Duration,
+    transport: Transport,
+    observer: Arc<Observer>,
+    health: PathBuf,
+}
+
+impl Registries {
+    /// Makes ready to reach registries; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] for a network model that cannot be used: an unreadable certificate, a
+    /// malformed address.
+    pub fn open(setup: Setup, events: &Events) -> Result<Self> {
+        sealift_transport::install_crypto();
+        let network = Arc::new(setup.network);
+        for ignored in network.warnings() {
+            events.warn(ignored.to_string());
+        }
+        let observer = Arc::new(Observer::new(events));
+        let budget = setup.retry.budget;
+        let mut settings = sealift_transport::Settings {
+            retry: setup.retry,
+            ..Default::default()
+        };
+        client::apply(&network, &mut settings).map_err(unusable)?;
+        let transport = Transport::new(settings, Arc::clone(&observer) as _);
+        let health = setup.folder.join("health.json");
+        // Health is advice: a file that is gone or broken costs a few attempts, nothing else.
+        if let Ok(text) = std::fs::read(&health) {
+            transport.remember(&Snapshot::from_json(&text));
+        }
+        let helpers = Helpers {
+            path: setup.path.map(Into::into),
+            ..Helpers::default()
+        };
+        let credentials = Credentials::new(network.account_files.clone(), helpers);
+        let config = Config {
+            finder: Some(Arc::new(Router::new(Arc::clone(&network)))),
+            credentials: credentials.clone(),
+            token_folder: Some(setup.folder.join("tokens")),
+            image_budget: setup.image_budget,
+            ..Config::default()
+        };
+        Ok(Self {
+            client: Client::new(transport.clone(), config),
+            network,
+            credentials,
+            budget,
+            transport,
+            observer,
+            health,
+        })
+    }
+
+    /// Returns who translates what pulls and pushes report.
+    #[must_use]
+    pub fn watcher(&self) -> Arc<dyn Watcher> {
+        Arc::clone(&self.observer) as _
+    }
+
+    /// Returns Docker's address, where a variable or a context names one.
+    #[must_use]
+    pub fn docker_host(&self) -> Option<&str> {
+        Some(&self.network.docker_host.as_ref()?.value)
+    }
+
+    /// Ends a run, in whatever way it did: reports each host's traffic, and keeps the health of
+    /// endpoints for the next run.
+    pub fn finish(&self, events: &Events, ending: Ending, elapsed: Duration) {
+        let folder = file::private_folder(self.health.parent().unwrap_or(&self.health));
+        let health = self.transport.health().to_json();
+        if let Err(error) = folder.and_then(|()| file::write_bytes(&self.health, &health)) {
+            let why = error.line();
+            events.warn(format!("the health of endpoints is forgotten: {why}"));
+        }
+        let fetched = observer::totals(&self.transport, events);
+        let seconds = elapsed.as_secs_f64();
+        events.tell(&Event::Finished {
+            ending,
+            seconds,
+            fetched,
+        });
+    }
+}
+
+fn unusable(error: client::Error) -> Error {
+    Error::new(Kind::Config, "the network configuration cannot be used").because(error)
+}
