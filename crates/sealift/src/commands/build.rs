@@ -19,7 +19,7 @@ use sealift_oci::Platform;
 pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
     let mut line = BuildLine::read(&args, &session.settings)?;
     session.log_failures_at(&line.root);
-    let context = session.open(&args.network, &line.root)?;
+    let context = session.open(session.store()?, &args.network, &line.root)?;
     let _lease = context.store.lease()?;
     let network = share(&line, &context);
     let search = session.builder(&args.builder);
@@ -50,13 +50,24 @@ pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
     let mut failures = Vec::new();
     for input in &line.request.inputs {
         let units: Vec<Built> = built.by_ref().take(input.platforms.len()).collect();
-        if units.iter().all(|unit| unit.outcome.built().is_some()) {
+        let whole = units.iter().all(|unit| unit.outcome.built().is_some());
+        if whole {
             deliver(&line, input, &units, &pins, &context).await?;
+            continue;
         }
-        failures.extend(units.into_iter().filter_map(|unit| match unit.outcome {
-            Outcome::Failed(error) => Some(error),
-            Outcome::Built(_) | Outcome::Stopped(_) => None,
-        }));
+        for Built { unit, outcome } in units {
+            match outcome {
+                Outcome::Failed(error) => failures.push(error),
+                Outcome::Stopped(cause) => {
+                    let text = format!("{unit} was not built, because {cause} failed");
+                    context.events.note(text);
+                }
+                Outcome::Built(_) => {
+                    let text = "is kept in the store, without a name until all platforms are built";
+                    context.events.note(format!("{unit} {text}"));
+                }
+            }
+        }
     }
     Error::all(failures).map_or(Ok(()), Err)
 }

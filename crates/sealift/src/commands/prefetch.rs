@@ -13,7 +13,7 @@ use crate::prefetch::complete;
 pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
     let mut line = BuildLine::read(&args, &session.settings)?;
     session.log_failures_at(&line.root);
-    let context = session.open(&args.network, &line.root)?;
+    let context = session.open(session.store()?, &args.network, &line.root)?;
     let _lease = context.store.lease()?;
     let builder = session
         .builder(&args.builder)

@@ -30,7 +30,7 @@ pub struct PullArgs {
 /// # Errors
 /// What the registries say.
 pub async fn run(args: PullArgs, session: &Session) -> Result<()> {
-    let context = session.open(&args.network, Path::new(""))?;
+    let context = session.open(session.store()?, &args.network, Path::new(""))?;
     let _lease = context.store.lease()?;
     let platforms = if args.platform.is_empty() {
         vec![Platform::host()]

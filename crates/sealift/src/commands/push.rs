@@ -28,9 +28,9 @@ pub struct PushArgs {
 /// # Errors
 /// [`Kind::Absent`] where the store does not have it; what the registry says otherwise.
 pub async fn run(args: PushArgs, session: &Session) -> Result<()> {
-    let context = session.open(&args.network, Path::new(""))?;
-    let _lease = context.store.lease()?;
-    let root = context.store.resolve(&args.image)?.ok_or_else(|| {
+    let store = session.store()?;
+    let _lease = store.lease()?;
+    let root = store.resolve(&args.image)?.ok_or_else(|| {
         Error::new(Kind::Absent, format!("{} is not in the store", args.image))
             .hint("sealift store ls lists what is")
     })?;
@@ -44,6 +44,7 @@ pub async fn run(args: PushArgs, session: &Session) -> Result<()> {
             return Err(other_content(name, digest, &root.digest));
         }
     }
+    let context = session.open(store, &args.network, Path::new(""))?;
     push::push(&context, push::request(&root, &names, &[])).await
 }
 

@@ -71,14 +71,12 @@ impl Session {
             .log_failures_to(&root.join(failure_log::FILE_NAME));
     }
 
-    /// Opens the store and makes ready to reach registries, by the settings of the project that
-    /// holds `folder`. A command does it once: what its run costs is told at the end.
+    /// Makes ready to reach registries, by the settings of the project that holds `folder`. A
+    /// command does it once: what its run costs is told at the end.
     ///
     /// # Errors
-    /// [`Kind::Local`] or [`Kind::Disk`] where the store can't be made, [`Kind::Usage`] for
-    /// malformed options, [`Kind::Config`] for a malformed configuration file.
-    pub fn open(&self, args: &NetworkArgs, folder: &Path) -> Result<Context> {
-        let store = self.store()?;
+    /// [`Kind::Usage`] for malformed options, [`Kind::Config`] for a malformed configuration file.
+    pub fn open(&self, store: Store, args: &NetworkArgs, folder: &Path) -> Result<Context> {
         let setup = Setup {
             network: network::read(&args.sources, &self.settings, folder)?,
             retry: args.retry(),

@@ -35,13 +35,26 @@ pub(crate) const CRATES: [(&str, &[&str]); 11] = [
 ];
 
 /// Stages from left to right: each uses only what stands to its left.
-const STAGES: [&str; 13] = [
-    "engine", "project", "plan", "lock", "prefetch", "builder", "build", "index", "output",
-    "bundle", "doctor", "history", "report",
+const STAGES: [&str; 15] = [
+    "engine",
+    "registries",
+    "context",
+    "project",
+    "plan",
+    "lock",
+    "prefetch",
+    "builder",
+    "build",
+    "index",
+    "output",
+    "bundle",
+    "doctor",
+    "history",
+    "report",
 ];
 
 /// Values that every stage may use.
-const GROUND: [&str; 4] = ["error", "event", "file", "size"];
+const GROUND: [&str; 5] = ["error", "event", "file", "size", "unit"];
 
 /// The names of crates.
 pub(crate) fn names() -> Vec<&'static str> {

@@ -6,7 +6,7 @@ use sealift_test_support::{Project, SshAgent};
 use super::{expect, sealift};
 
 /// A build line with every option that build has.
-const LINE: [&str; 29] = [
+const LINE: [&str; 31] = [
     "--file=Dockerfile",
     "--platform=linux/arm64,linux/amd64",
     "--target=last",
@@ -34,6 +34,8 @@ const LINE: [&str; 29] = [
     "--metadata-file=metadata.json",
     "--seal=all",
     "--pull",
+    "--jobs=2",
+    "--fail-fast",
     "--progress=plain",
     "--verbose",
 ];

@@ -85,7 +85,7 @@ fn errors_name_the_place_and_the_next_step() {
     let project = Project::new().file("broken/Dockerfile", "FROM a\nRUN x\nFORM b\n");
     let sealift = sealift();
     let run = |arguments: &[&str]| sealift.run(project.path(), arguments);
-    let absent = "error: there is no Dockerfile\n  try: name it with -f FILE\n";
+    let absent = "error: there is no Dockerfile in .\n  try: name it with -f FILE\n";
     expect(&run(&["plan"]), 14, "", absent);
     let broken = "error: broken/Dockerfile:3: unknown instruction: FORM (did you mean FROM?)\n\n";
     let outcome = run(&["images", "broken"]);

@@ -99,6 +99,76 @@ fn what_buildkit_warns_of_is_said_once_with_its_url() {
 }
 
 #[test]
+fn one_platforms_failure_does_not_cost_the_others_result() {
+    let scene = Scene::new();
+    let step = "case $(uname -m) in x86_64) exit 7;; *) sleep 4; date > /made;; esac";
+    let project = Project::dockerfile(&format!("FROM busybox:1.36\nRUN {step}\n"));
+    let line = ["--platform", BOTH, "-t", "localhost/half:1"];
+    let outcome = scene.build(project.path(), &line).failure();
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    let name = project.path().file_name().unwrap().to_str().unwrap();
+    let failed = format!("error: {name} [default] does not build for linux/amd64: ");
+    assert!(outcome.stderr.contains(&failed), "{}", outcome.stderr);
+    let built = format!("✓ {name} linux/arm64 sha256:");
+    let (_, rest) = outcome.stderr.split_once(&built).expect(&outcome.stderr);
+    let kept = format!("{name} [default] for linux/arm64 is kept in the store, ");
+    assert!(rest.contains(&kept), "{rest}");
+    let blob = scene.store().join("blobs/sha256").join(&rest[..64]);
+    assert!(blob.is_file(), "{}", blob.display());
+    let names = scene
+        .sealift
+        .run(project.path(), &["store", "ls"])
+        .success();
+    assert!(!names.stdout.contains("localhost/half"), "{}", names.stdout);
+}
+
+#[test]
+fn both_platforms_failures_are_reported() {
+    let scene = Scene::new();
+    let step = "case $(uname -m) in x86_64) exit 7;; *) sleep 2; exit 8;; esac";
+    let project = Project::dockerfile(&format!("FROM busybox:1.36\nRUN {step}\n"));
+    let outcome = scene.build(project.path(), &["--platform", BOTH]).failure();
+    for words in [
+        "does not build for linux/amd64: ",
+        "because: exit code: 7\n",
+        "does not build for linux/arm64: ",
+        "because: exit code: 8\n",
+    ] {
+        let (_, errors) = outcome.stderr.split_once("\nerror: ").unwrap();
+        assert!(errors.contains(words), "{words}: {errors}");
+    }
+    let fast = ["--platform", BOTH, "--fail-fast"];
+    let outcome = scene.build(project.path(), &fast).failure();
+    let stopped = "for linux/arm64 was not built, because ";
+    assert!(outcome.stderr.contains(stopped), "{}", outcome.stderr);
+    assert!(
+        !outcome.stderr.contains("exit code: 8"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn every_absent_image_is_named_with_its_place() {
+    let scene = Scene::new();
+    let host = scene.registry.host();
+    let project = Project::dockerfile(&format!(
+        "FROM {host}/no/such:1 AS a\nFROM busybox:1.36\nCOPY --from={host}/nor/this:2 / /\n\
+         COPY --from=a / /\n"
+    ));
+    let outcome = scene
+        .build(project.path(), &["--platform", "linux/amd64"])
+        .failure();
+    assert_eq!(outcome.code, Some(14), "{}", outcome.stderr);
+    for text in [
+        format!("error: Dockerfile:1 needs {host}/no/such:1, which cannot be fetched\n"),
+        format!("error: Dockerfile:3 needs {host}/nor/this:2, which cannot be fetched\n"),
+    ] {
+        assert!(outcome.stderr.contains(&text), "{}", outcome.stderr);
+    }
+}
+
+#[test]
 fn a_malformed_dockerfile_is_refused_before_anything_is_fetched() {
     let scene = Scene::new();
     let project = Project::dockerfile("FROM busybox:1.36\nRUNN true\n");
