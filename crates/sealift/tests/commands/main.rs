@@ -141,7 +141,7 @@ fn an_empty_store() {
                   try: sealift store ls lists what is\n";
     expect(&run(&["store", "rm", "x"]), 14, "", absent);
     expect(&run(&["push", "x"]), 14, "", absent);
-    expect(&run(&["builder", "stop"]), 0, "it does not run\n", "");
+    expect(&run(&["builder", "stop"]), 0, "it is not running\n", "");
 }
 
 #[test]
