@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
 }
 
 /// A body that ends before its promised length is the commonest failure, and gets its own name.
-fn broken(error: hyper::Error) -> Cause {
+pub(crate) fn broken(error: hyper::Error) -> Cause {
     let source = std::error::Error::source(&error);
     let source = source.and_then(|source| source.downcast_ref::<io::Error>());
     let early = source.is_some_and(|source| source.kind() == io::ErrorKind::UnexpectedEof);

@@ -13,7 +13,6 @@ use tokio::time::sleep;
 use crate::attempt::{Attempt, Call, Choice, Failure, Options};
 use crate::document::Fetched;
 use crate::error::{Error, Result};
-use crate::health::ProbeGuard;
 use crate::observe::{Event, millis};
 use crate::request::Document;
 use crate::retry::{Next, RetryState};
@@ -34,17 +33,13 @@ pub(crate) struct HedgedRequest<'a> {
 impl HedgedRequest<'_> {
     /// Repeats the request until it succeeds or is given up.
     pub(crate) async fn run(&self, route: &Route) -> Result<Document> {
-        let mut state = RetryState::new(self.call.shared, route, self.call.request);
+        let mut state = RetryState::new(self.call, route);
         loop {
             let choice = state.choose()?;
             match self.round(&mut state, choice).await {
                 Ok(document) => return Ok(document),
                 Err(Next::End(error)) => return Err(error),
-                Err(Next::Again(None)) => {}
-                Err(Next::Again(Some(pause))) => {
-                    state.announce(&pause);
-                    sleep(pause.time).await;
-                }
+                Err(Next::Again(pause)) => state.wait(pause).await,
             }
         }
     }
@@ -94,8 +89,7 @@ impl HedgedRequest<'_> {
     }
 
     async fn attempt(&self, choice: &Choice, fresh: bool) -> std::result::Result<Fetched, Failure> {
-        let probed = choice.sole_probe.then_some(&choice.endpoint);
-        let _probe = ProbeGuard::new(&self.call.shared.health, probed);
+        let _probe = choice.probe_guard(self.call.shared);
         let attempt = Attempt {
             call: self.call,
             choice,

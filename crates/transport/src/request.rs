@@ -36,6 +36,8 @@ pub struct Request {
     pub(crate) once: bool,
     pub(crate) part: bool,
     pub(crate) whether: bool,
+    /// Whether headers and answers pass as they are: redirects too.
+    pub(crate) verbatim: bool,
     pub(crate) term: Option<Term>,
     pub(crate) repeatable: bool,
     pub(crate) check: Option<Check>,
@@ -104,6 +106,7 @@ impl Request {
             once: false,
             part: false,
             whether: false,
+            verbatim: false,
             term: None,
             repeatable,
             check: None,

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::attempt::Call;
-use crate::authorizer::Authorizer;
+use http::Method;
+use sealift_failure::Phase;
+
+use crate::attempt::{Attempt, Call};
+use crate::authorizer::{Anonymous, Authorizer};
+use crate::dial::Stream;
 use crate::download::{Download, Provenance};
 use crate::endpoint::{Endpoint, Scheme};
 use crate::error::{Error, Result};
@@ -16,10 +20,13 @@ use crate::observe::{Event, Observer};
 use crate::patience::Patience;
 use crate::payload::{NOTHING, Payload};
 use crate::request::{Document, Request};
+use crate::response::Response;
+use crate::retry::RetryState;
 use crate::route::Route;
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::sink::Sink;
+use crate::term::Term;
 
 /// The largest answer to an upload that is read, in bytes.
 const UPLOAD_ANSWER: u64 = 1 << 20;
@@ -105,6 +112,59 @@ impl Transport {
     ) -> Result<Provenance> {
         let call = self.call(request, &NOTHING, authorizer);
         Download::new(call, route, sink).run().await
+    }
+
+    /// Sends a request as it is and returns the first response, whatever its status: redirects are
+    /// not followed, challenges not answered. Failures before a response are repeated; where the
+    /// payload is a stream that an attempt has begun to send, they are not.
+    ///
+    /// # Errors
+    /// As [`Self::document`], but for statuses.
+    pub async fn open(
+        &self,
+        route: &Route,
+        request: &Request,
+        payload: &Payload,
+    ) -> Result<Response> {
+        let request = Request {
+            verbatim: true,
+            ..request.clone()
+        };
+        let call = self.call(&request, payload, &Anonymous);
+        let mut state = RetryState::new(call, route);
+        loop {
+            let choice = state.choose()?;
+            let probe = choice.probe_guard(&self.shared);
+            let done = Attempt::new(call, &choice).send(None).await;
+            drop(probe);
+            if let Some(reply) = state.settle(&choice, done).await? {
+                return Ok(Response::new(&self.shared, request, reply));
+            }
+        }
+    }
+
+    /// Opens a connection to `host:port` for bytes of any kind, through the proxy that is set for
+    /// https there.
+    ///
+    /// # Errors
+    /// [`Cause::Url`](crate::Cause::Url) for an authority that is none, else as [`Self::document`].
+    pub async fn connect(&self, authority: &str, term: Option<Term>) -> Result<Stream> {
+        let request = Request::new(Method::CONNECT, "");
+        let request = request.of(Phase::Exec, authority).within(term);
+        let endpoint = Endpoint::new(Scheme::Https, authority)
+            .map_err(|cause| Error::new(cause, Phase::Exec, authority, authority))?;
+        let route = Route::direct(endpoint);
+        let call = self.call(&request, &NOTHING, &Anonymous);
+        let mut state = RetryState::new(call, &route);
+        loop {
+            let choice = state.choose()?;
+            let probe = choice.probe_guard(&self.shared);
+            let done = Attempt::new(call, &choice).tunnel().await;
+            drop(probe);
+            if let Some(stream) = state.settle(&choice, done).await? {
+                return Ok(stream);
+            }
+        }
     }
 
     fn call<'a>(

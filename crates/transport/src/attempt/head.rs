@@ -1,7 +1,6 @@
 //! A request's head, as it goes out to one hop.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderValue, IF_RANGE,
@@ -14,7 +13,7 @@ use super::hop::Hop;
 use crate::dial::basic;
 use crate::endpoint::{authority, masked};
 use crate::error::Cause;
-use crate::payload::Outgoing;
+use crate::payload::{Outgoing, Sending};
 
 impl Attempt<'_> {
     /// Makes the request for one hop; credentials only go to the endpoint itself.
@@ -22,23 +21,23 @@ impl Attempt<'_> {
         &self,
         hop: &Hop<'_>,
         http2: bool,
-        taken: &Arc<AtomicU64>,
+        sending: &Arc<Sending>,
     ) -> Result<http::Request<Outgoing>, Cause> {
-        let body = Outgoing::new(self.call.payload.clone(), Arc::clone(taken));
+        let body = Outgoing::new(self.call.payload.clone(), Arc::clone(sending));
         let mut request = http::Request::new(body);
         *request.method_mut() = self.call.request.method.clone();
         *request.uri_mut() = target(hop, http2)?;
         let headers = request.headers_mut();
         *headers = self.call.request.headers.clone();
-        headers.remove(AUTHORIZATION);
         if !http2 {
             headers.insert(HOST, value(hop, &authority(hop.url))?);
         }
-        headers.insert(
-            USER_AGENT,
-            value(hop, &self.call.shared.settings.user_agent)?,
-        );
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if !self.call.request.verbatim {
+            let agent = value(hop, &self.call.shared.settings.user_agent)?;
+            headers.remove(AUTHORIZATION);
+            headers.insert(USER_AGENT, agent);
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         if hop.home {
             self.introduce(headers, hop.authorization);
         }

@@ -5,7 +5,6 @@
 //! the proxy that the new host calls for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::header::HeaderValue;
@@ -16,7 +15,7 @@ use url::Url;
 use super::{Attempt, Failure, Reply};
 use crate::address::is_local_host;
 use crate::connection::{BULK_READ, Connection, FAST, FAST_READ};
-use crate::dial::{Manner, Peer, dial};
+use crate::dial::{Manner, Peer, Stream, dial, reach};
 use crate::endpoint::{Endpoint, Scheme, authority, masked};
 use crate::error::Cause;
 use crate::host::Host;
@@ -67,8 +66,9 @@ impl Attempt<'_> {
                 outside_only: elsewhere && !is_local_host(start),
             };
             let reply = self.hop(hop).await.map_err(failed)?;
-            let Some(location) = location(&self.call.request.method, reply.status, &reply.headers)
-            else {
+            let request = self.call.request;
+            let location = location(&request.method, reply.status, &reply.headers);
+            let Some(location) = location.filter(|_| !request.verbatim) else {
                 return Ok(reply);
             };
             let next = redirects.follow(url, &location).map_err(failed)?;
@@ -158,26 +158,26 @@ impl Attempt<'_> {
         if !self.options.fresh
             && let Some(connection) = self.call.shared.pool.take(&hop.peer).await
         {
-            let taken = Arc::new(AtomicU64::new(0));
-            match self.exchange(&hop, connection, &taken).await {
-                Err(Cause::Http(error)) if self.again(&error, &taken) => {
+            let sending = Arc::default();
+            match self.exchange(&hop, connection, &sending).await {
+                Err(Cause::Http(error)) if self.again(&error) => {
                     self.call.shared.pool.forget(&hop.peer);
                 }
                 done => return done,
             }
         }
-        let taken = Arc::new(AtomicU64::new(0));
+        let sending = Arc::default();
         match self.connect(&hop).await {
-            Ok(connection) => self.exchange(&hop, connection, &taken).await,
+            Ok(connection) => self.exchange(&hop, connection, &sending).await,
             Err(cause) => self.plain_instead(hop, cause).await,
         }
     }
 
     /// Whether a request that died with an idle connection may be sent again.
-    fn again(&self, error: &hyper::Error, taken: &AtomicU64) -> bool {
+    fn again(&self, error: &hyper::Error) -> bool {
         let unsent = error.is_canceled();
         let unanswered = self.call.request.repeatable && !error.is_parse();
-        unsent || (unanswered && taken.load(Ordering::Relaxed) <= self.call.payload.len())
+        unsent || (unanswered && !self.call.payload.is_spent())
     }
 
     async fn pause(&self, host: &Arc<Host>) {
@@ -193,8 +193,38 @@ impl Attempt<'_> {
     }
 
     async fn connect(&self, hop: &Hop<'_>) -> Result<Connection, Cause> {
+        let configurations = &self.call.shared.configurations;
+        let dialed = dial(&hop.peer, self.manner(hop), configurations).await?;
+        let read = hop.peer.bulk.then(|| self.read_size());
+        let connection = Connection::open(dialed, read).await;
+        connection.map_err(Cause::Http)
+    }
+
+    /// Opens a connection to the endpoint, for bytes of any kind.
+    pub(crate) async fn tunnel(&self) -> Result<Stream, Failure> {
+        let shared = self.call.shared;
+        let host = shared.hosts.get(&self.choice.endpoint.authority());
+        let reached = async {
+            let url = self.choice.endpoint.url("")?;
+            let hop = Hop {
+                url: &url,
+                host: &host,
+                peer: self.peer(&url, true)?,
+                home: true,
+                authorization: None,
+                permit: None,
+                outside_only: false,
+            };
+            reach(&hop.peer, self.manner(&hop), &shared.configurations).await
+        };
+        reached
+            .await
+            .map_err(|cause| self.call.failure(cause, &host))
+    }
+
+    fn manner<'a>(&'a self, hop: &Hop<'_>) -> Manner<'a> {
         let settings = &self.call.shared.settings;
-        let manner = Manner {
+        Manner {
             timeouts: &settings.timeouts,
             connect: if self.choice.probe {
                 settings.timeouts.probe
@@ -204,11 +234,7 @@ impl Attempt<'_> {
             http2: settings.http2 && !hop.peer.absolute(),
             proxy_tls: self.proxy_tls(&hop.peer),
             outside_only: hop.outside_only,
-        };
-        let dialed = dial(&hop.peer, manner, &self.call.shared.configurations).await?;
-        let read = hop.peer.bulk.then(|| self.read_size());
-        let connection = Connection::open(dialed, read).await;
-        connection.map_err(Cause::Http)
+        }
     }
 
     fn read_size(&self) -> usize {
@@ -249,8 +275,8 @@ impl Attempt<'_> {
         let Ok(connection) = self.connect(&plain).await else {
             return Err(cause);
         };
-        let taken = Arc::new(AtomicU64::new(0));
-        let reply = self.exchange(&plain, connection, &taken).await?;
+        let sending = Arc::default();
+        let reply = self.exchange(&plain, connection, &sending).await?;
         plain.host.set_plain();
         Ok(reply)
     }

@@ -19,6 +19,7 @@ use crate::connection::Body;
 use crate::dial::Peer;
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, Error};
+use crate::health::ProbeGuard;
 use crate::host::Host;
 use crate::payload::Payload;
 use crate::request::Request;
@@ -65,6 +66,13 @@ pub(crate) struct Choice {
     pub(crate) reached: Arc<AtomicBool>,
 }
 
+impl Choice {
+    /// Keeps the place of a probe until the attempt ends or is dropped.
+    pub(crate) fn probe_guard<'a>(&self, shared: &'a Shared) -> ProbeGuard<'a> {
+        ProbeGuard::new(&shared.health, self.sole_probe.then_some(&self.endpoint))
+    }
+}
+
 /// How one attempt differs from others of its request.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Options<'a> {
@@ -88,6 +96,18 @@ pub(crate) struct Attempt<'a> {
     pub(crate) call: Call<'a>,
     pub(crate) choice: &'a Choice,
     pub(crate) options: Options<'a>,
+}
+
+impl<'a> Attempt<'a> {
+    /// Makes a plain attempt.
+    pub(crate) fn new(call: Call<'a>, choice: &'a Choice) -> Self {
+        let options = Options::default();
+        Self {
+            call,
+            choice,
+            options,
+        }
+    }
 }
 
 /// A response's head, with its body still to come.

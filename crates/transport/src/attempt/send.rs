@@ -1,7 +1,7 @@
 //! Sending to one hop, and waiting for its answer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::Method;
@@ -13,6 +13,7 @@ use crate::connection::{Body, Connection};
 use crate::error::{Cause, Stage};
 use crate::observe::Event;
 use crate::pace;
+use crate::payload::Sending;
 
 impl Attempt<'_> {
     /// Sends the request on a connection and returns the response's head.
@@ -20,21 +21,23 @@ impl Attempt<'_> {
         &self,
         hop: &Hop<'_>,
         connection: Connection,
-        taken: &Arc<AtomicU64>,
+        sending: &Arc<Sending>,
     ) -> Result<Reply, Cause> {
         let shared = match &connection {
             Connection::Http2(http2) => Some(Connection::Http2(http2.clone())),
             Connection::Http1(_) => None,
         };
-        let request = self.head(hop, connection.is_http2(), taken)?;
+        let request = self.head(hop, connection.is_http2(), sending)?;
         self.choice.reached.store(true, Ordering::Relaxed);
         hop.host.count(|totals| totals.requests += 1);
         let mut told = 0;
-        let response = self.watch(connection.send(request), taken, &mut told).await;
+        let response = self
+            .watch(connection.send(request), sending, &mut told)
+            .await;
         if matches!(response, Err(Cause::Timeout { .. })) {
             self.call.shared.pool.forget(&hop.peer);
         }
-        let sent = taken.load(Ordering::Relaxed);
+        let sent = sending.bytes();
         self.report_sent(told, sent);
         hop.host.count(|totals| totals.sent += sent);
         let (head, body) = response?.into_parts();
@@ -71,7 +74,7 @@ impl Attempt<'_> {
     async fn watch(
         &self,
         response: impl Future<Output = hyper::Result<http::Response<Body>>>,
-        taken: &AtomicU64,
+        sending: &Sending,
         told: &mut u64,
     ) -> Result<http::Response<Body>, Cause> {
         let timeouts = &self.call.shared.settings.timeouts;
@@ -82,16 +85,19 @@ impl Attempt<'_> {
             if let Ok(done) = timeout(step, response.as_mut()).await {
                 return done.map_err(unsent);
             }
-            let now = taken.load(Ordering::Relaxed);
+            let now = sending.bytes();
             if now > *told {
                 self.report_sent(*told, now);
                 *told = now;
                 deadline = None;
             }
-            let stage = if now < self.call.payload.len() {
-                Stage::Send
-            } else {
-                Stage::FirstByte
+            if sending.is_starved() {
+                deadline = None;
+                continue;
+            }
+            let stage = match sending.is_complete() {
+                true => Stage::FirstByte,
+                false => Stage::Send,
             };
             self.overdue(stage, &mut deadline)?;
         }

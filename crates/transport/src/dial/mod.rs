@@ -25,11 +25,11 @@ use crate::settings::{Timeouts, Tls};
 use crate::tls::Configurations;
 
 /// A byte stream to a server, through whatever lies between.
-pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// A boxed byte stream.
-pub(crate) type Stream = Box<dyn Io>;
+pub type Stream = Box<dyn Io>;
 
 /// The other side of a connection, and the way there. Connections to equal peers are exchangeable.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -73,19 +73,25 @@ pub(crate) struct Dialed {
     pub(crate) http2: bool,
 }
 
+/// Opens a byte stream to a peer, before any TLS with it.
+pub(crate) async fn reach(
+    peer: &Peer,
+    manner: Manner<'_>,
+    configurations: &Configurations,
+) -> Result<Stream, Cause> {
+    match &peer.proxy {
+        None => Ok(Box::new(tcp(&peer.host, peer.port, manner).await?)),
+        Some(proxy) => through(peer, proxy, manner, configurations).await,
+    }
+}
+
 /// Opens a connection to a peer.
 pub(crate) async fn dial(
     peer: &Peer,
     manner: Manner<'_>,
     configurations: &Configurations,
 ) -> Result<Dialed, Cause> {
-    let stream = match &peer.proxy {
-        None => {
-            let tcp = tcp(&peer.host, peer.port, manner).await?;
-            Box::new(tcp) as Stream
-        }
-        Some(proxy) => through(peer, proxy, manner, configurations).await?,
-    };
+    let stream = reach(peer, manner, configurations).await?;
     if !peer.https {
         return Ok(Dialed {
             stream,

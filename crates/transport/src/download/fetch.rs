@@ -15,7 +15,6 @@ use super::reports::{Head, Reports};
 use crate::attempt::{Attempt, Call, Choice, Failure, Options, Reply};
 use crate::body::Reader;
 use crate::error::Cause;
-use crate::health::ProbeGuard;
 use crate::host::Host;
 use crate::observe::Event;
 use crate::sink::Sink;
@@ -83,8 +82,7 @@ impl Fetch<'_> {
         mut job: Vec<Range<u64>>,
         slot: Slot,
     ) -> Outcome {
-        let probed = choice.sole_probe.then_some(&choice.endpoint);
-        let _probe = ProbeGuard::new(&self.call.shared.health, probed);
+        let _probe = choice.probe_guard(self.call.shared);
         let asked = self.asked(&job);
         let (opened, latency) = self.open(&choice, asked.as_ref(), &slot).await;
         let host = slot.host();

@@ -94,7 +94,7 @@ impl<'a> Download<'a> {
             resumed: pieces.first().is_some_and(|start| start > 0),
             call,
             sink,
-            state: RetryState::new(shared, route, request),
+            state: RetryState::new(call, route),
             places: places.collect(),
             pieces,
             size: request.size,

@@ -84,7 +84,8 @@ impl RetryState<'_> {
 
     /// Whether sending the request again can do harm: a POST that may have been carried out.
     fn repeat_is_safe(&self, cause: &Cause) -> bool {
-        self.request.repeatable || is_unreachable(cause) || cause.status().is_some()
+        let known = is_unreachable(cause) || cause.status().is_some();
+        (self.request.repeatable || known) && !self.payload.is_spent()
     }
 
     /// Ends a round: every endpoint that is left has failed once.

@@ -11,13 +11,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sealift_failure::Class;
+use tokio::time::sleep;
 
-use crate::attempt::{Choice, Failure};
+use crate::attempt::{Call, Choice, Failure};
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, Error, Stage};
 use crate::health::{Standing, Weight};
 use crate::host::Host;
 use crate::observe::{Event, Reason, millis};
+use crate::payload::Payload;
 use crate::request::Request;
 use crate::route::Route;
 use crate::shared::Shared;
@@ -27,6 +29,7 @@ use crate::term::Spent;
 pub(crate) struct RetryState<'a> {
     shared: &'a Shared,
     request: &'a Request,
+    payload: &'a Payload,
     route: &'a Route,
     candidates: Vec<Candidate<'a>>,
     round: u32,
@@ -74,7 +77,13 @@ pub(crate) struct Pause {
 }
 
 impl<'a> RetryState<'a> {
-    pub(crate) fn new(shared: &'a Shared, route: &'a Route, request: &'a Request) -> Self {
+    pub(crate) fn new(call: Call<'a>, route: &'a Route) -> Self {
+        let Call {
+            shared,
+            request,
+            payload,
+            ..
+        } = call;
         let candidates = route.endpoints().iter().map(|endpoint| Candidate {
             endpoint,
             host: shared.hosts.get(&endpoint.authority()),
@@ -86,6 +95,7 @@ impl<'a> RetryState<'a> {
         Self {
             shared,
             request,
+            payload,
             route,
             candidates: candidates.collect(),
             round: 0,
@@ -97,6 +107,37 @@ impl<'a> RetryState<'a> {
             counted: None,
             counts: true,
             spent: None,
+        }
+    }
+
+    /// Records how an attempt ended. Returns what it brought; after a failure, waits until the next
+    /// attempt may begin and returns `None`.
+    pub(crate) async fn settle<T>(
+        &mut self,
+        choice: &Choice,
+        done: Result<T, Failure>,
+    ) -> Result<Option<T>, Error> {
+        let failure = match done {
+            Ok(done) => {
+                self.succeeded(choice, 0, choice.started.elapsed());
+                return Ok(Some(done));
+            }
+            Err(failure) => failure,
+        };
+        match self.failed(choice, failure) {
+            Next::End(error) => Err(error),
+            Next::Again(pause) => {
+                self.wait(pause).await;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Reports a pause and waits for its end.
+    pub(crate) async fn wait(&self, pause: Option<Pause>) {
+        if let Some(pause) = pause {
+            self.announce(&pause);
+            sleep(pause.time).await;
         }
     }
 

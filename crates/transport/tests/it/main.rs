@@ -8,6 +8,7 @@
 
 mod authority;
 mod catalogue;
+mod doors;
 mod download;
 mod fetch;
 mod hostile;

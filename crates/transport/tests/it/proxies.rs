@@ -16,18 +16,18 @@ use crate::server::{Server, answer, nobody};
 type Asked = Arc<Mutex<Vec<(String, Option<String>)>>>;
 
 /// A proxy of one of two kinds that sends every name to loopback.
-struct Relay {
-    address: String,
+pub(crate) struct Relay {
+    pub address: String,
     asked: Asked,
     _tasks: JoinSet<()>,
 }
 
 impl Relay {
-    async fn connect(login: Option<&'static str>) -> Self {
+    pub(crate) async fn connect(login: Option<&'static str>) -> Self {
         Self::start(move |stream, asked| connect(stream, asked, login)).await
     }
 
-    async fn socks(login: Option<(&'static str, &'static str)>) -> Self {
+    pub(crate) async fn socks(login: Option<(&'static str, &'static str)>) -> Self {
         Self::start(move |stream, asked| socks(stream, asked, login)).await
     }
 
@@ -57,7 +57,7 @@ impl Relay {
         }
     }
 
-    fn asked(&self) -> Vec<(String, Option<String>)> {
+    pub(crate) fn asked(&self) -> Vec<(String, Option<String>)> {
         self.asked.lock().unwrap().clone()
     }
 }
