@@ -7,6 +7,7 @@
 
 mod archive;
 mod boot;
+mod bounded;
 mod disk;
 mod error;
 mod file;
@@ -28,6 +29,7 @@ mod walk;
 mod young;
 
 pub use archive::{write_docker, write_oci};
+pub use bounded::read_bounded;
 pub use error::{Error, Result};
 pub use file::{Access, AtomicFile, write_file};
 pub use gc::{Collected, Usage};

@@ -1,9 +1,11 @@
 //! The options that steps of a build see, read into values.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sealift_buildkit::{Entitlement, Secret};
+use sealift_content::read_bounded;
 
 use crate::build::{StepNetwork, StepOptions};
 use crate::error::{Error, Kind, Result};
@@ -96,6 +98,11 @@ fn secret(option: &str, settings: &Settings) -> Result<(String, Secret)> {
     let id = id.or(file).or(variable).filter(|id| !id.is_empty());
     let id = id.ok_or_else(|| wrong(&shown, "id is missing"))?;
     let variable = variable.or((file.is_none() && settings.value(id).is_some()).then_some(id));
+    let too_large = || {
+        let limit = crate::size::bytes(Secret::LIMIT as u64);
+        let text = format!("BuildKit takes secrets of at most {limit}");
+        wrong(&shown, &text)
+    };
     let bytes = match (variable, file) {
         (Some(name), _) => {
             let value = settings.environment.get(name);
@@ -104,17 +111,14 @@ fn secret(option: &str, settings: &Settings) -> Result<(String, Secret)> {
         }
         (None, file) => {
             let path = expand(file.unwrap_or(id), settings);
-            std::fs::read(&path).map_err(|error| {
-                wrong(&shown, &format!("cannot read {}", path.display())).because(error)
+            read_bounded(&path, Secret::LIMIT as u64).map_err(|error| match error.kind() {
+                ErrorKind::FileTooLarge => too_large(),
+                _ => wrong(&shown, &format!("cannot read {}", path.display())).because(error),
             })?
         }
     };
     if bytes.len() > Secret::LIMIT {
-        let limit = crate::size::bytes(Secret::LIMIT as u64);
-        return Err(wrong(
-            &shown,
-            &format!("BuildKit takes secrets of at most {limit}"),
-        ));
+        return Err(too_large());
     }
     Ok((id.to_owned(), Secret::new(bytes)))
 }

@@ -1,11 +1,11 @@
 //! A Dockerfile, read and parsed once.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sealift_content::read_bounded;
 use sealift_dockerfile as dockerfile;
 use serde::Serialize;
 
@@ -75,15 +75,22 @@ impl Dockerfile {
             .hint("name it with -f FILE"),
             _ => Error::new(Kind::Local, format!("cannot read {shown}")).because(error),
         };
+        let usage = |text: String| Error::new(Kind::Usage, text);
+        let bytes = read_bounded(path, DOCKERFILE_MAX).map_err(|error| match error.kind() {
+            io::ErrorKind::IsADirectory => {
+                let file = relative.join("Dockerfile");
+                usage(format!("{shown} is a folder, not a Dockerfile"))
+                    .hint(format!("name the file: -f {}", file.display()))
+            }
+            io::ErrorKind::FileTooLarge => too_large(&shown),
+            io::ErrorKind::InvalidInput => {
+                let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+                let target = target.display();
+                usage(format!("{shown} is no regular file: it leads to {target}"))
+            }
+            _ => failed(error),
+        })?;
         let metadata = path.metadata().map_err(failed)?;
-        if metadata.is_dir() {
-            let text = format!("{shown} is a folder, not a Dockerfile");
-            let file = relative.join("Dockerfile");
-            return Err(
-                Error::new(Kind::Usage, text).hint(format!("name the file: -f {}", file.display()))
-            );
-        }
-        let bytes = bounded(File::open(path).map_err(failed)?, &shown, failed)?;
         Ok(if metadata.is_file() {
             Self::new(&shown, &bytes, Origin::File(path.to_owned()))
         } else {
@@ -100,7 +107,12 @@ impl Dockerfile {
             let text = "cannot read the Dockerfile from standard input";
             Error::new(Kind::Local, text).because(error)
         };
-        let bytes = bounded(io::stdin().lock(), "standard input", failed)?;
+        let mut bytes = Vec::new();
+        let mut input = io::stdin().lock().take(DOCKERFILE_MAX + 1);
+        input.read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > DOCKERFILE_MAX {
+            return Err(too_large("standard input"));
+        }
         Ok(Self::new("<stdin>", &bytes.clone(), Origin::Stream(bytes)))
     }
 
@@ -124,16 +136,10 @@ impl Dockerfile {
     }
 }
 
-fn bounded(reader: impl Read, shown: &str, failed: impl Fn(io::Error) -> Error) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut reader = reader.take(DOCKERFILE_MAX + 1);
-    reader.read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > DOCKERFILE_MAX {
-        let limit = crate::size::bytes(DOCKERFILE_MAX);
-        let text = format!("{shown} is larger than {limit}; that is no Dockerfile");
-        return Err(Error::new(Kind::Usage, text));
-    }
-    Ok(bytes)
+fn too_large(shown: &str) -> Error {
+    let limit = crate::size::bytes(DOCKERFILE_MAX);
+    let text = format!("{shown} is larger than {limit}; that is no Dockerfile");
+    Error::new(Kind::Usage, text)
 }
 
 #[cfg(test)]
@@ -142,10 +148,13 @@ mod tests {
 
     #[test]
     fn a_device_without_end_is_no_dockerfile() {
-        let error = Dockerfile::read(Path::new("/dev"), Path::new("/dev/zero")).unwrap_err();
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("Dockerfile");
+        std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+        let error = Dockerfile::read(folder.path(), &link).unwrap_err();
         assert_eq!(
-            error.message(),
-            "zero is larger than 16.8 MB; that is no Dockerfile"
+            error.render(),
+            "error: Dockerfile is no regular file: it leads to /dev/zero\n"
         );
     }
 
