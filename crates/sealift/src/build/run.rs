@@ -145,6 +145,7 @@ impl SolveRunner {
             let wanted = Wanted {
                 reference: reference.clone(),
                 platforms: vec![order.unit.platform.clone()],
+                meant: None,
                 place: Place {
                     file: Arc::clone(&order.input.component.dockerfile.shown),
                     line: 0,

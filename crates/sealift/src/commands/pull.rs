@@ -44,6 +44,7 @@ pub async fn run(args: PullArgs, session: &Session) -> Result<()> {
     let wanted = once(args.images).into_iter().map(|reference| Wanted {
         reference,
         platforms: platforms.clone(),
+        meant: None,
         place: place.clone(),
     });
     fetch(&context, wanted.collect(), Freshness::Refresh).await?;

@@ -29,6 +29,9 @@ pub struct Need {
     /// What asks for it.
     #[serde(flatten)]
     pub place: Place,
+    /// The stage that its name looks like a typing mistake of.
+    #[serde(skip)]
+    pub meant: Option<String>,
     /// The named context that it stands behind, where it does.
     #[serde(skip)]
     pub context: Option<String>,
@@ -105,6 +108,7 @@ fn foreign_frontend(file: &Dockerfile, native: &Platform) -> Option<Need> {
         platform: native.clone(),
         via: Via::Syntax,
         place: file.place(syntax.line),
+        meant: None,
         context: None,
     })
 }
@@ -115,6 +119,7 @@ fn typed(need: ImageNeed, file: &Dockerfile) -> Need {
         platform: need.platform,
         via: need.via,
         place: file.place(need.line),
+        meant: need.meant,
         context: need.context,
     }
 }

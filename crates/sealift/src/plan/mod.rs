@@ -74,6 +74,9 @@ pub struct PlannedImage {
     /// What asks for it first.
     #[serde(serialize_with = "as_text")]
     pub place: Place,
+    /// The stage that its name looks like a typing mistake of.
+    #[serde(skip)]
+    pub meant: Option<String>,
 }
 
 impl Plan {
@@ -128,6 +131,7 @@ fn gather(units: &[Unit]) -> Vec<PlannedImage> {
                 reference: need.reference.clone(),
                 platforms: Vec::new(),
                 place: need.place.clone(),
+                meant: need.meant.clone(),
             });
             images.len() - 1
         });

@@ -25,6 +25,8 @@ pub struct Wanted {
     pub platforms: Vec<Platform>,
     /// What asks for it.
     pub place: Place,
+    /// The stage that its name looks like a typing mistake of.
+    pub meant: Option<String>,
 }
 
 /// What each reference stands for on each platform: manifests in the store.
@@ -69,7 +71,12 @@ pub async fn fetch(context: &Context, wanted: Vec<Wanted>, freshness: Freshness)
             Err(error) => {
                 let (place, reference) = (&want.place, &want.reference);
                 let text = format!("{place} needs {reference}, which cannot be fetched");
-                Err(error_for(text, error))
+                let meant = want.meant.iter();
+                let hints = meant.map(|stage| {
+                    let name = reference.familiar();
+                    format!("no stage is called {name}: did you mean {stage}?")
+                });
+                Err(hints.fold(error_for(text, error), Error::hint))
             }
         };
         match fetched {
@@ -166,6 +173,7 @@ fn want(image: &PlannedImage, pins: &Pins) -> Option<Wanted> {
         reference: image.reference.clone(),
         platforms,
         place: image.place.clone(),
+        meant: image.meant.clone(),
     })
 }
 

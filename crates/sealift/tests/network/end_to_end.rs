@@ -292,3 +292,24 @@ fn an_unsealed_builder_knows_the_insecure_registries_of_the_dockerfile() {
     serves_more(&registry, "sealift/", 2);
     serves_more(&registry, "buildkit/", 0);
 }
+
+#[test]
+fn an_image_that_is_a_misspelt_stage_is_named_when_it_cannot_be_fetched() {
+    let site = Site::new();
+    let text = "[[registry]]\nprefix = \"docker.io\"\nlocation = \"docker.io\"\nblocked = true\n";
+    site.file("config/containers/registries.conf", text);
+    let dockerfile = "FROM scratch AS builder\nFROM scratch\nCOPY --from=buidler /x /x\n";
+    std::fs::write(site.project.path().join("Dockerfile"), dockerfile).unwrap();
+    let options = ["prefetch", "--platform=linux/amd64", "--progress=plain"];
+    let outcome = site.run(&options).failure();
+    let home = site.sealift.home().display().to_string();
+    let (_totals, error) = outcome.stderr.split_once("over the network\n").unwrap();
+    assert_eq!(
+        error.replace(&home, "HOME"),
+        "error: Dockerfile:3 needs docker.io/library/buidler:latest, which cannot be fetched\n  \
+         because: docker.io/library/buidler can't be asked for\n  \
+         because: docker.io/library/buidler:latest is blocked by \
+         HOME/config/containers/registries.conf:4\n  \
+         try: no stage is called buidler: did you mean builder?\n"
+    );
+}
