@@ -118,6 +118,32 @@ pub fn private_folder(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Returns whether this is a folder of ours, not a link to one, that no other user may enter.
+#[must_use]
+pub fn is_private(path: &Path) -> bool {
+    fs::symlink_metadata(path)
+        .is_ok_and(|there| there.is_dir() && there.uid() == us() && there.mode() & 0o077 == 0)
+}
+
+/// Returns whether nobody but us and root can have put this file there: neither it nor a folder
+/// above it may be written by others. A group counts as others, except root's and the user's own.
+#[must_use]
+pub fn is_trusted(path: &Path) -> bool {
+    let Ok(path) = fs::canonicalize(path) else {
+        return false;
+    };
+    path.ancestors().all(|part| {
+        fs::symlink_metadata(part).is_ok_and(|there| {
+            let (owner, group, mode) = (there.uid(), there.gid(), there.mode());
+            let own_group = group == 0 || group == owner;
+            // In a sticky folder, nobody can replace what another one has.
+            let sticky = there.is_dir() && mode & 0o1000 != 0;
+            let closed = mode & 0o002 == 0 && (mode & 0o020 == 0 || own_group);
+            [0, us()].contains(&owner) && (closed || sticky)
+        })
+    })
+}
+
 /// Returns the user that we act as.
 #[must_use]
 pub fn us() -> u32 {
@@ -202,6 +228,35 @@ mod tests {
             std::os::unix::fs::chown(path("log"), Some(12345), None).unwrap();
             assert_eq!(why("log"), "it belongs to user 12345");
         }
+    }
+
+    #[test]
+    fn a_program_that_others_could_replace_is_not_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let tools = folder.path().join("tools");
+        fs::create_dir(&tools).unwrap();
+        let program = tools.join("program");
+        File::create(&program).unwrap();
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode(&program, 0o755);
+        mode(&tools, 0o755);
+        assert!(is_trusted(&program));
+        mode(&tools, 0o777);
+        assert!(!is_trusted(&program));
+        mode(&tools, 0o755);
+        mode(&program, 0o757);
+        assert!(!is_trusted(&program));
+        mode(&program, 0o755);
+        let link = folder.path().join("link");
+        symlink(&program, &link).unwrap();
+        assert!(is_trusted(&link));
+        if us() == 0 {
+            std::os::unix::fs::chown(&tools, Some(12345), None).unwrap();
+            assert!(!is_trusted(&link));
+        }
+        assert!(!is_trusted(&folder.path().join("none")));
     }
 
     #[test]

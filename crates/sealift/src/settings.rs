@@ -107,15 +107,6 @@ impl Settings {
         explicit.or_else(|| self.user_home().map(|home| home.join(".docker")))
     }
 
-    /// Finds a program on PATH.
-    #[must_use]
-    pub fn find_program(&self, name: &str) -> Option<PathBuf> {
-        let path = self.variable("PATH")?;
-        std::env::split_paths(path)
-            .map(|folder| folder.join(name))
-            .find(|file| file.is_file())
-    }
-
     /// Returns what the user's terminal can do, and whether colour is wanted (no-color.org).
     #[must_use]
     pub fn screen(&self) -> Screen {

@@ -213,6 +213,7 @@ impl SolveRunner {
                 .events
                 .tell(&Event::BuildRepeated { unit, reason });
             tokio::time::sleep(delay(repeats)).await;
+            self.builder.revive(&self.context.events).await;
             repeats += 1;
         }
     }

@@ -1,6 +1,5 @@
 //! Which builder a command uses: the one that is named, else BUILDKIT_HOST, else a managed one.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use sealift_buildkit::{Address, Client, Worker};
@@ -27,64 +26,7 @@ pub enum Choice {
     },
 }
 
-/// What the choice is made from.
-#[derive(Debug, Clone)]
-pub struct Surroundings<'a> {
-    /// `--builder`.
-    pub option: Option<&'a str>,
-    /// `BUILDKIT_HOST`.
-    pub variable: Option<&'a str>,
-    /// State of the managed builder.
-    pub process: Process,
-    /// A buildkitd found on this machine.
-    pub program: Option<PathBuf>,
-    /// PATH for it, with the folder that it was found in first.
-    pub path: Option<PathBuf>,
-    /// Its buildkitd.toml.
-    pub configuration: String,
-    /// Whether that names mirrors.
-    pub mirrors: bool,
-    /// Its environment.
-    pub environment: Vec<(String, String)>,
-}
-
 impl Choice {
-    /// Chooses.
-    ///
-    /// # Errors
-    /// [`Kind::Usage`] for a malformed address, [`Kind::Builder`] where there is no builder at all.
-    pub fn make(surroundings: Surroundings<'_>) -> Result<Self> {
-        let Surroundings {
-            option,
-            variable,
-            process,
-            program,
-            path,
-            configuration,
-            mirrors,
-            environment,
-        } = surroundings;
-        if let Some(given) = Self::given(option, variable)? {
-            return Ok(given);
-        }
-        let Some(program) = program else {
-            return Err(
-                Error::new(Kind::Builder, "there is no BuildKit to build with")
-                    .hint("install buildkitd and runc on PATH: sealift starts and keeps it")
-                    .hint("or name one that runs: --builder unix:///run/buildkit/buildkitd.sock")
-                    .hint("or name a container of it: --builder docker-container://NAME"),
-            );
-        };
-        let launch = Launch {
-            program,
-            configuration,
-            mirrors,
-            environment,
-            tools: path,
-        };
-        Ok(Self::Managed { process, launch })
-    }
-
     /// Chooses the builder that `--builder` or BUILDKIT_HOST names; nothing where neither does.
     ///
     /// # Errors
@@ -107,12 +49,17 @@ impl Choice {
     /// # Errors
     /// [`Kind::Builder`] where it can't be reached or started.
     pub async fn connect(&self, events: &Events) -> Result<Builder> {
-        let (address, hold) = match self {
+        let (address, managed) = match self {
             Self::Given(address) => (address.clone(), None),
             Self::Managed { process, launch } => {
                 let hold = process.ensure(launch).await?;
                 tell(&hold, process, launch, events);
-                (process.address(), Some(Arc::new(hold)))
+                let managed = Managed {
+                    process: process.clone(),
+                    launch: launch.clone(),
+                    _hold: hold,
+                };
+                (process.address(), Some(Arc::new(managed)))
             }
         };
         let unreachable = |error| {
@@ -145,7 +92,7 @@ impl Choice {
             client,
             platforms,
             host_network,
-            _hold: hold,
+            managed,
         })
     }
 }
@@ -176,11 +123,36 @@ pub struct Builder {
     pub platforms: Vec<Platform>,
     /// Whether its steps run on the network of the process itself.
     pub host_network: bool,
-    /// Keeps a managed builder as it is while we build.
-    _hold: Option<Arc<Hold>>,
+    managed: Option<Arc<Managed>>,
+}
+
+/// A builder that we run.
+#[derive(Debug)]
+struct Managed {
+    process: Process,
+    launch: Launch,
+    /// Keeps it as it is while we build.
+    _hold: Hold,
 }
 
 impl Builder {
+    /// Starts a managed builder again if it ended in the middle of a build, so that a solve can be
+    /// repeated. A builder of somebody else's is left to them.
+    pub async fn revive(&self, events: &Events) {
+        let Some(managed) = &self.managed else {
+            return;
+        };
+        let log = managed.process.log();
+        match managed.process.ensure(&managed.launch).await {
+            Ok(hold) if hold.state == State::Started => events.warn(format!(
+                "the builder ended in the middle of the build and was started again; its log is {}",
+                log.display()
+            )),
+            Ok(_) => {}
+            Err(error) => events.warn(error.line()),
+        }
+    }
+
     /// Tells whether steps reach this machine's loopback: the builder is a process here, and its
     /// steps run on its own network, by its setting or by `mode`.
     #[must_use]

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod process;
+pub mod program;
 pub mod search;
 
 pub use address::{Builder, Choice};

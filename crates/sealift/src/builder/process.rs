@@ -8,18 +8,23 @@
 //! builder/buildkitd.pid   its process
 //! builder/buildkitd.log   what it says
 //! builder/root/           its cache
+//! builder/socket-folder   where its socket is, if this folder's path is too long for one
 //! ```
 
 use std::fs::File;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use sealift_buildkit::{Address, Client};
+use tokio::net::UnixStream;
 
+use super::program::{Programs, with_many_files};
 use crate::error::{Error, Kind, Result};
 use crate::file;
 
@@ -42,16 +47,14 @@ pub struct Process {
 /// How the daemon is to be started.
 #[derive(Debug, Clone)]
 pub struct Launch {
-    /// The program.
-    pub program: PathBuf,
+    /// The programs.
+    pub programs: Programs,
     /// Text of its buildkitd.toml.
     pub configuration: String,
     /// Whether that names mirrors.
     pub mirrors: bool,
     /// Variables added to its environment.
     pub environment: Vec<(String, String)>,
-    /// A folder to be put first on its PATH, where runc may lie.
-    pub tools: Option<PathBuf>,
 }
 
 /// A running daemon that is not stopped for another configuration while this lives.
@@ -74,14 +77,13 @@ pub enum State {
 }
 
 impl Process {
-    /// Names the daemon of this state folder; `runtime` is where its socket goes when the folder's
-    /// path is too long for one.
+    /// Names the daemon of this state folder; a folder in `runtime` is for its socket where the path
+    /// is too long for one.
     #[must_use]
     pub fn new(folder: &Path, runtime: &Path) -> Self {
         let mut socket = folder.join("buildkitd.sock");
         if socket.as_os_str().len() > SOCKET_PATH_MAX {
-            let digest = sealift_oci::Digest::sha256(folder.as_os_str().as_encoded_bytes());
-            socket = runtime.join(format!("sealift-{}.sock", digest.short()));
+            socket = short_folder(folder, runtime).join("buildkitd.sock");
         }
         Self {
             folder: folder.to_owned(),
@@ -107,11 +109,12 @@ impl Process {
         let text = std::fs::read_to_string(self.folder.join("buildkitd.pid")).ok()?;
         let pid = text.trim().parse().ok()?;
         // The number may have gone to another process since: ours names its socket.
+        let owner = std::fs::metadata(format!("/proc/{pid}")).ok()?.uid();
         let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let socket = self.socket.as_os_str().as_encoded_bytes();
         command
             .windows(socket.len())
-            .any(|part| part == socket)
+            .any(|part| part == socket && owner == file::us())
             .then_some(pid)
     }
 
@@ -137,8 +140,8 @@ impl Process {
         };
         let wanted = fingerprint(launch);
         let known = std::fs::read_to_string(self.folder.join("launch")).unwrap_or_default();
-        if self.running().is_some() {
-            let answers = self.answers().await;
+        if let Some(process) = self.running() {
+            let answers = self.answers(process).await;
             if answers && known == wanted {
                 return share(State::Running);
             }
@@ -196,8 +199,13 @@ impl Process {
         let mut output = open().map_err(|error| file::failed("use", &log, error))?;
         rotate(&mut output, &log)?;
         let errors = open().map_err(|error| file::failed("use", &log, error))?;
+        if let Some(folder) = self.socket.parent().filter(|folder| *folder != self.folder) {
+            file::private_folder(folder)?;
+            let name = folder.as_os_str().as_encoded_bytes();
+            file::write_bytes(&self.folder.join("socket-folder"), name)?;
+        }
         drop(std::fs::remove_file(&self.socket));
-        let mut command = Command::new(&launch.program);
+        let mut command = Command::new(&launch.programs.buildkitd);
         command
             .arg("--root")
             .arg(self.folder.join("root"))
@@ -208,19 +216,19 @@ impl Process {
             .arg(self.socket.with_extension("otel"))
             .arg("--config")
             .arg(&configuration)
+            // It outlives us: what only our caller has, such as a CI job's tokens, is not for it.
+            .env_clear()
             .envs(launch.environment.iter().map(|(name, value)| (name, value)))
-            // The folder may be gone once the login that started us has ended, or never have been.
-            .env_remove("XDG_RUNTIME_DIR")
+            .env("HOME", &self.folder)
+            .env("PATH", &launch.programs.path)
+            .current_dir(&self.folder)
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
             // Out of the terminal's group: Ctrl-C ends our build, not the builder.
             .process_group(0);
-        if let Some(tools) = &launch.tools {
-            command.env("PATH", tools);
-        }
-        let child = command.spawn().map_err(|error| {
-            let program = launch.program.display();
+        let child = with_many_files(|| command.spawn()).map_err(|error| {
+            let program = launch.programs.buildkitd.display();
             Error::new(Kind::Builder, format!("cannot start {program}")).because(error)
         })?;
         let number = child.id().to_string();
@@ -231,7 +239,7 @@ impl Process {
     async fn wait(&self, mut child: Child) -> Result<()> {
         let start = Instant::now();
         while start.elapsed() < START_LIMIT {
-            if self.answers().await {
+            if self.answers(child.id()).await {
                 return Ok(());
             }
             // Asked of the child itself: right after its start /proc does not show its words yet.
@@ -247,8 +255,13 @@ impl Process {
         )))
     }
 
-    async fn answers(&self) -> bool {
-        if !self.socket.exists() {
+    /// Returns whether this process of ours, and nobody else, answers at the socket.
+    async fn answers(&self, process: u32) -> bool {
+        let Ok(stream) = UnixStream::connect(&self.socket).await else {
+            return false;
+        };
+        let listens = stream.peer_cred().ok().and_then(|peer| peer.pid());
+        if listens.and_then(|listens| u32::try_from(listens).ok()) != Some(process) {
             return false;
         }
         match Client::connect(&self.address()).await {
@@ -293,12 +306,6 @@ impl Process {
     fn failed(&self, what: &str) -> Error {
         let log = self.log();
         let tail = tail(&log).unwrap_or_default();
-        if tail.contains("runc does not exist") || tail.contains("no worker found") {
-            let text = "the managed buildkitd cannot run steps: there is no runc on PATH";
-            return Error::new(Kind::Builder, text)
-                .hint("install runc (Debian: apt-get install runc)")
-                .hint(format!("buildkitd's log is {}", log.display()));
-        }
         let error = Error::new(Kind::Builder, format!("the managed buildkitd {what}"))
             .excerpt(tail.clone())
             .hint(format!("its whole log is {}", log.display()));
@@ -324,13 +331,26 @@ fn fingerprint(launch: &Launch) -> String {
     emulators.sort();
     let text = format!(
         "{}\n{}\n{:?}\n{:?}\n{emulators:?}",
-        launch.program.display(),
+        launch.programs.buildkitd.display(),
         launch.configuration,
         launch.environment,
-        launch.tools
+        launch.programs.path
     );
     // Proxies in the environment may hold passwords: only a digest is stored.
     sealift_oci::Digest::sha256(text.as_bytes()).to_string()
+}
+
+/// Returns a folder of ours with a short path: the one that was used last, else a new one whose name
+/// nobody can guess.
+fn short_folder(folder: &Path, runtime: &Path) -> PathBuf {
+    let kept = std::fs::read_to_string(folder.join("socket-folder")).ok();
+    let kept = kept
+        .map(PathBuf::from)
+        .filter(|kept| file::is_private(kept));
+    kept.unwrap_or_else(|| {
+        let random = std::hash::RandomState::new().build_hasher().finish();
+        runtime.join(format!("sealift-{random:016x}"))
+    })
 }
 
 /// Keeps one older log once this one is large.
@@ -365,6 +385,7 @@ fn tail(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn a_long_path_moves_the_socket() {
@@ -372,8 +393,41 @@ mod tests {
         assert_eq!(short.socket, Path::new("/h/builder/buildkitd.sock"));
         let deep = PathBuf::from("/x".repeat(60));
         let long = Process::new(&deep, Path::new("/run/user/0"));
-        assert_eq!(long.socket.parent(), Some(Path::new("/run/user/0")));
+        assert!(long.socket.starts_with("/run/user/0"));
         assert!(long.socket.as_os_str().len() < SOCKET_PATH_MAX);
+        let other = Process::new(&deep, Path::new("/run/user/0"));
+        assert_ne!(long.socket, other.socket);
+    }
+
+    #[test]
+    fn a_short_folder_is_used_again_only_while_it_is_ours_alone() {
+        let state = tempfile::tempdir().unwrap();
+        let runtime = tempfile::tempdir().unwrap();
+        let first = short_folder(state.path(), runtime.path());
+        file::private_folder(&first).unwrap();
+        std::fs::write(state.path().join("socket-folder"), first.to_str().unwrap()).unwrap();
+        assert_eq!(short_folder(state.path(), runtime.path()), first);
+        std::fs::set_permissions(&first, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_ne!(short_folder(state.path(), runtime.path()), first);
+    }
+
+    #[tokio::test]
+    async fn whoever_listens_in_our_place_is_not_taken_for_our_builder() {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process::new(folder.path(), folder.path());
+        let listener = tokio::net::UnixListener::bind(&process.socket).unwrap();
+        let asked = process.answers(1);
+        let heard = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut bytes = Vec::new();
+            tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut bytes)
+                .await
+                .unwrap();
+            bytes
+        };
+        let (answers, bytes) = tokio::join!(asked, heard);
+        assert!(!answers);
+        assert_eq!(bytes, b"", "nothing is said to it");
     }
 
     #[test]

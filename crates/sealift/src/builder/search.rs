@@ -1,16 +1,17 @@
 //! The builder of a command, found: the one that is named, else a managed one with its share of the
 //! network model.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use sealift_network::Network;
 use sealift_network::sink::buildkitd::{self, Files};
 use sealift_network::sink::{Sight, environment};
 use sealift_oci::Platform;
 
-use super::address::{Builder, Choice, Surroundings};
-use super::process::Process;
-use crate::error::Result;
+use super::address::{Builder, Choice};
+use super::process::{Launch, Process};
+use super::program;
+use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 
 /// What the managed buildkitd is started with: RUN steps on the host's network, as the machine's
@@ -36,8 +37,6 @@ pub struct Search {
     pub variable: Option<String>,
     /// The managed builder.
     pub managed: Process,
-    /// A buildkitd found on PATH.
-    pub on_path: Option<PathBuf>,
     /// PATH.
     pub path: Option<String>,
     /// Our own program: what it needs may lie beside it.
@@ -52,19 +51,35 @@ impl Search {
     /// [`crate::error::Kind::Usage`] for a malformed address, [`crate::error::Kind::Builder`] where
     /// there is none to reach.
     pub async fn connect(&self, network: &Network, events: &Events) -> Result<Builder> {
-        let (program, path) = self.find_buildkitd();
+        let given = Choice::given(self.option.as_deref(), self.variable.as_deref())?;
+        let choice = match given {
+            Some(given) => given,
+            None => Choice::Managed {
+                process: self.managed.clone(),
+                launch: self.launch(network)?,
+            },
+        };
+        choice.connect(events).await
+    }
+
+    /// Says how the managed builder is started.
+    fn launch(&self, network: &Network) -> Result<Launch> {
+        let path = self.path.as_deref().unwrap_or_default();
+        let Some(programs) = program::find(path, self.program.as_deref())? else {
+            return Err(
+                Error::new(Kind::Builder, "there is no BuildKit to build with")
+                    .hint("install buildkitd and runc on PATH: sealift starts and keeps it")
+                    .hint("or name one that runs: --builder unix:///run/buildkit/buildkitd.sock")
+                    .hint("or name a container of it: --builder docker-container://NAME"),
+            );
+        };
         let registries = buildkitd::of(network, &Files::InPlace, Sight::Host);
-        let choice = Choice::make(Surroundings {
-            option: self.option.as_deref(),
-            variable: self.variable.as_deref(),
-            process: self.managed.clone(),
-            program,
-            path,
+        Ok(Launch {
+            programs,
             configuration: format!("{CONFIGURATION}\n{}", registries.text),
             mirrors: (network.registries.iter()).any(|registry| !registry.mirrors.is_empty()),
             environment: environment::of(network, Sight::Host).to_set(),
-        })?;
-        choice.connect(events).await
+        })
     }
 
     /// Connects to the builder that the options or the environment name, where they name one. One
@@ -85,23 +100,5 @@ impl Search {
                 Ok(None)
             }
         }
-    }
-
-    /// Finds buildkitd on PATH, else in a `.tools/bin` beside or above our own program.
-    fn find_buildkitd(&self) -> (Option<PathBuf>, Option<PathBuf>) {
-        if let Some(program) = &self.on_path {
-            return (Some(program.clone()), None);
-        }
-        // Not in the folder that we are started in: whoever wrote that would choose our builder.
-        let beside = self.program.iter().flat_map(|program| program.ancestors());
-        let found = beside
-            .map(|folder| folder.join(".tools/bin/buildkitd"))
-            .find(|file| file.is_file());
-        let folder = found.as_deref().and_then(Path::parent);
-        let path = folder.map(|folder| {
-            let path = self.path.as_deref().unwrap_or_default();
-            PathBuf::from(format!("{}:{path}", folder.display()))
-        });
-        (found, path)
     }
 }

@@ -5,7 +5,7 @@ use crate::build::{self, Built, Orders, Outcome, Seal};
 use crate::cli::build_line::{BuildArgs, BuildLine};
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::output::{Delivery, metadata};
+use crate::output::{Delivery, Destination, metadata, refuse_links};
 use crate::plan::{Input, Plan, Triggers};
 use crate::prefetch::{Pins, complete};
 use sealift_network::sink::client;
@@ -18,6 +18,11 @@ use sealift_oci::Platform;
 /// What any of the stages says; nothing that was fetched or built is lost.
 pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
     let mut line = BuildLine::read(&args, &session.settings)?;
+    for input in &line.request.inputs {
+        let paths = line.destinations.iter().filter_map(Destination::path);
+        let paths = paths.chain(line.metadata_file.as_deref());
+        refuse_links(&input.component.context, paths)?;
+    }
     session.log_failures_at(&line.root);
     let context = session.open(session.store()?, &args.network, &line.root)?;
     let _lease = context.store.lease()?;

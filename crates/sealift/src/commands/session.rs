@@ -132,7 +132,6 @@ impl Session {
             option: args.builder.clone(),
             variable: variable("BUILDKIT_HOST"),
             managed: self.managed_builder(),
-            on_path: self.settings.find_program("buildkitd"),
             path: variable("PATH"),
             program: self.settings.program.clone(),
         }

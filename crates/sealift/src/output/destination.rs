@@ -77,11 +77,71 @@ impl Destination {
             _ => None,
         }
     }
+
+    /// Returns the file or folder that is written, where there is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::OciArchive(path) | Self::DockerArchive(path) | Self::Folder(path) => Some(path),
+            Self::Registry | Self::Docker => None,
+        }
+    }
+}
+
+/// Checks that no link of the build context decides where a result is written: a repository may hold
+/// one that leads to a file of the user's.
+///
+/// # Errors
+/// [`Kind::Usage`] with the link.
+pub fn refuse_links<'a>(context: &Path, paths: impl Iterator<Item = &'a Path>) -> Result<()> {
+    let Ok(context) = context.canonicalize() else {
+        return Ok(());
+    };
+    let inside = |folder: &Path| {
+        folder
+            .canonicalize()
+            .is_ok_and(|real| real.starts_with(&context))
+    };
+    for path in paths {
+        let mut parts = path.ancestors();
+        let link = parts.find(|part| part.is_symlink() && part.parent().is_some_and(inside));
+        if let Some(link) = link {
+            let (path, link) = (path.display(), link.display());
+            let text = format!("cannot write {path}: {link} is a link of the build context");
+            return Err(Error::new(Kind::Usage, text).hint("name the place that it leads to"));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_of_the_context_are_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (context, mine) = (folder.path().join("context"), folder.path().join("mine"));
+        std::fs::create_dir_all(context.join("sub")).unwrap();
+        std::fs::create_dir(&mine).unwrap();
+        std::os::unix::fs::symlink(&mine, context.join("out")).unwrap();
+        std::os::unix::fs::symlink("context", folder.path().join("link")).unwrap();
+        let check = |path: &str| {
+            let path = folder.path().join(path);
+            refuse_links(&folder.path().join("link"), std::iter::once(&*path))
+        };
+        check("link/a.tar").unwrap();
+        check("context/sub/a.tar").unwrap();
+        check("mine/a.tar").unwrap();
+        for path in ["context/out", "link/out/a.tar", "mine/../context/out/a.tar"] {
+            let error = check(path).unwrap_err();
+            assert!(
+                error
+                    .message()
+                    .ends_with("out is a link of the build context")
+            );
+        }
+    }
 
     #[test]
     fn forms_of_buildx() {

@@ -8,4 +8,4 @@ pub mod metadata;
 pub mod push;
 
 pub use deliver::Delivery;
-pub use destination::Destination;
+pub use destination::{Destination, refuse_links};

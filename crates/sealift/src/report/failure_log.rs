@@ -1,11 +1,13 @@
 //! `.build-failures.log`: one line for each failed attempt, to be tailed and grepped. Logging can
 //! never fail a build: what cannot be written is told once as a warning.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::event::Attempt;
+use crate::file;
+use crate::report::line::strip;
 
 /// The file's name at a project's root.
 pub const FILE_NAME: &str = ".build-failures.log";
@@ -49,12 +51,8 @@ impl FailureLog {
     fn try_append(&mut self, line: &str) -> std::io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(
-                OpenOptions::new()
-                    .create(true)
-                    .append(true)
-                    .open(&self.path)?,
-            ),
+            // A repository may have put a link there, which leads to a file that runs what it holds.
+            none => none.insert(file::append(&self.path)?),
         };
         // One write a line: lines of two processes do not mix.
         file.write_all(line.as_bytes())
@@ -62,22 +60,28 @@ impl FailureLog {
 }
 
 fn line(attempt: &Attempt) -> String {
-    let text: String = attempt
-        .text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
     format!(
         "{} phase={} image={} host={} class={} attempt={} decision={:?} text={:?}\n",
         attempt.time,
         attempt.phase,
-        attempt.image,
-        attempt.host,
+        word(&attempt.image),
+        word(&attempt.host),
         attempt.class,
         attempt.attempt,
         attempt.decision,
-        text
+        strip(&attempt.text).replace(['\n', '\t'], " ")
     )
+}
+
+/// Writes a name; one that no registry has is quoted and escaped, so that a line stays a line and a
+/// field a field.
+fn word(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._:/@[]+".contains(c);
+    if name.chars().all(plain) {
+        name.to_owned()
+    } else {
+        format!("{name:?}")
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +117,35 @@ mod tests {
              text=\"i/o timeout\""
         );
         assert_eq!(text.lines().count(), 2);
+    }
+
+    #[test]
+    fn what_a_build_says_is_escaped() {
+        let hostile = Attempt {
+            host: "a b\u{9b}1m\nc".to_owned(),
+            ..attempt("\u{1b}]0;title\u{7}two\nlines \"quoted\"")
+        };
+        assert_eq!(
+            line(&hostile),
+            "2026-11-24T08:00:00Z phase=token image=docker.io/library/busybox:1.36 \
+             host=\"a b\\u{9b}1m\\nc\" class=network attempt=2 decision=\"retry in 1.2s\" \
+             text=\"two lines \\\"quoted\\\"\"\n"
+        );
+    }
+
+    #[test]
+    fn a_link_that_a_repository_brought_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, path) = (folder.path().join("rc"), folder.path().join(FILE_NAME));
+        std::fs::write(&target, "mine\n").unwrap();
+        std::os::unix::fs::symlink("rc", &path).unwrap();
+        let warning = FailureLog::new(&path).append(&attempt("$(touch x)"));
+        let path = path.display();
+        assert_eq!(
+            warning.unwrap(),
+            format!("failures cannot be logged to {path}: it is a symbolic link")
+        );
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "mine\n");
     }
 
     #[test]

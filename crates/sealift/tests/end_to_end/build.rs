@@ -281,7 +281,7 @@ fn a_managed_builder_is_started_kept_and_stopped() {
         "{listed}"
     );
     assert_eq!(run(&words(&["builder", "stop"])).0, "stopped\n");
-    assert_eq!(run(&words(&["builder", "stop"])).0, "it does not run\n");
+    assert_eq!(run(&words(&["builder", "stop"])).0, "it is not running\n");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod discovery;
 mod engine;
 mod failing;
 mod interrupted;
+mod managed;
 mod missed;
 mod mounts;
 mod network;
