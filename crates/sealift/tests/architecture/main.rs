@@ -132,6 +132,23 @@ fn one_tls_provider() {
     }
 }
 
+#[test]
+fn the_readme_names_the_versions_that_are_needed() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
+    let after = |text: &str, start: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(start));
+        line.unwrap().trim_matches('"').to_owned()
+    };
+    let rust = after(&read("Cargo.toml"), "rust-version = ");
+    let go = after(&read("tools/go.mod"), "go ");
+    let minor = go.rsplit_once('.').unwrap().0;
+    let expected = format!("with Rust {rust} and Go {minor} or later");
+    assert!(
+        read("README.md").contains(&expected),
+        "README.md: {expected}"
+    );
+}
+
 /// ARCHITECTURE.md draws the sources as an indented tree in its first ```text block: a folder ends
 /// with `/`, a file stands without `.rs`, a note may follow after two spaces.
 #[test]
