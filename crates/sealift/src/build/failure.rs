@@ -201,6 +201,23 @@ fn hinted(error: Error, verdict: Verdict, failure: &buildkit::Failure, unit: &Un
             "build {} on a machine of that architecture: --builder names its buildkitd",
             unit.platform
         )),
+        (_, buildkit::Kind::MissingSecret { id }) => error.hint(format!(
+            "give it: --secret id={id},src=FILE or --secret id={id},env=VARIABLE"
+        )),
+        (_, buildkit::Kind::MissingAgent { id }) => error.hint(format!("give it: --ssh {id}")),
+        (_, buildkit::Kind::MissingPath { path, from: None }) => error.hint(format!(
+            "{path} is not in the build context; .dockerignore may exclude it"
+        )),
+        (
+            _,
+            buildkit::Kind::MissingPath {
+                path,
+                from: Some(from),
+            },
+        ) => error.hint(format!(
+            "{from} has no {path}: see which step should make it there, and for {} too",
+            unit.platform
+        )),
         (_, buildkit::Kind::PolicyDenied { source }) if !source.starts_with("docker-image://") => {
             error.hint("--seal=images lets the build fetch URLs and git repositories")
         }

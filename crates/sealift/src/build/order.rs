@@ -175,6 +175,7 @@ impl Order {
             let source = match &context.source {
                 ContextSource::Folder(folder) => Context::Folder(folder.clone()),
                 ContextSource::Remote(url) => Context::Url(url.clone()),
+                ContextSource::Scratch => Context::Remote("scratch".to_owned()),
                 // A sealed build has it among its images.
                 ContextSource::Image(_) if options.seal != Seal::Off => continue,
                 ContextSource::Image(reference) => Context::Remote(reference.to_string()),

@@ -12,6 +12,9 @@ use crate::plan::{Input, Request};
 use crate::project::{Component, NamedContext, argument};
 use crate::settings::Settings;
 
+/// The time that results carry, in seconds since 1970 (reproducible-builds.org).
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
+
 /// What is to be built: the options that decide which images a build needs.
 #[derive(Debug, Clone, Args)]
 pub struct InputArgs {
@@ -50,11 +53,21 @@ pub fn read(args: &InputArgs, settings: &Settings) -> Result<Input> {
     if platforms.is_empty() {
         platforms.push(Platform::host());
     }
+    let mut build_args = argument::build_args(&args.build_arg, |name| settings.value(name))?;
+    // As buildx does, for builds that can be reproduced.
+    if let Some(epoch) = settings.variable(EPOCH)
+        && !args
+            .build_arg
+            .iter()
+            .any(|given| given.split('=').next() == Some(EPOCH))
+    {
+        build_args.push((EPOCH.to_owned(), epoch.to_owned()));
+    }
     Ok(Input {
         component: Component::find(here, &args.path, args.file.as_deref())?,
         platforms,
         target: args.target.clone(),
-        build_args: argument::build_args(&args.build_arg, |name| settings.value(name))?,
+        build_args,
         contexts: contexts.collect::<Result<_>>()?,
         names: Vec::new(),
     })

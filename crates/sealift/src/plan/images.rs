@@ -82,6 +82,7 @@ pub fn needs(
             let value = match &context.source {
                 ContextSource::Folder(_) => format!("local:{}", context.name),
                 ContextSource::Image(reference) => format!("docker-image://{reference}"),
+                ContextSource::Scratch => "docker-image://scratch".to_owned(),
                 ContextSource::Remote(url) => url.clone(),
             };
             (context.name.clone(), value)

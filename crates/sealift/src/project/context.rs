@@ -10,7 +10,8 @@ use crate::error::{Error, Kind, Result};
 /// A named context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedContext {
-    /// The name that the Dockerfile uses: a stage's, an image's, or one of its own.
+    /// The name that the Dockerfile uses: a stage's, an image's, or one of its own. It is in the
+    /// form that BuildKit looks up: `busybox`, not `docker.io/library/busybox:latest`.
     pub name: String,
     /// What stands behind it.
     pub source: ContextSource,
@@ -23,6 +24,8 @@ pub enum ContextSource {
     Folder(PathBuf),
     /// An image, which is fetched into the store first.
     Image(Reference),
+    /// Nothing: the image `scratch`.
+    Scratch,
     /// A Git repository or a file that BuildKit fetches itself.
     Remote(String),
 }
@@ -43,7 +46,15 @@ impl NamedContext {
                     "--build-context {option:?} is not of the form NAME=SOURCE"
                 ))
             })?;
-        let source = if let Some(image) = source.strip_prefix("docker-image://") {
+        let name = normalized(name).ok_or_else(|| {
+            wrong(format!(
+                "--build-context {option:?}: {name:?} cannot be the name of a context"
+            ))
+            .hint("names are those of images and stages: lower-case letters, digits, . _ - / :")
+        })?;
+        let source = if source == "docker-image://scratch" {
+            ContextSource::Scratch
+        } else if let Some(image) = source.strip_prefix("docker-image://") {
             let reference = Reference::parse(image).map_err(|error| {
                 wrong(format!("--build-context {name} names no image")).because(error)
             })?;
@@ -71,11 +82,22 @@ impl NamedContext {
             }
             ContextSource::Folder(folder)
         };
-        Ok(Self {
-            name: name.to_owned(),
-            source,
-        })
+        Ok(Self { name, source })
     }
+}
+
+/// Brings a context's name into the form that BuildKit looks up, as buildx does: familiar, without
+/// `:latest`. A platform behind `::` stays.
+fn normalized(name: &str) -> Option<String> {
+    let (image, platform) = match name.split_once("::") {
+        Some((image, platform)) => (image, Some(platform)),
+        None => (name, None),
+    };
+    let image = Reference::parse(image).ok()?.familiar();
+    Some(match platform {
+        Some(platform) => format!("{image}::{platform}"),
+        None => image,
+    })
 }
 
 #[cfg(test)]
@@ -99,7 +121,19 @@ mod tests {
         );
         let url = "https://host/x.git".to_owned();
         assert_eq!(source("a=https://host/x.git"), ContextSource::Remote(url));
+        assert_eq!(source("a=docker-image://scratch"), ContextSource::Scratch);
+        for (given, name) in [
+            ("busybox:latest", "busybox"),
+            ("docker.io/library/busybox:latest", "busybox"),
+            ("library/busybox", "busybox"),
+            ("index.docker.io/library/busybox:1", "busybox:1"),
+            ("ghcr.io/x/y:latest", "ghcr.io/x/y"),
+            ("base::linux/arm64", "base::linux/arm64"),
+        ] {
+            assert_eq!(parse(&format!("{given}=src")).unwrap().name, name);
+        }
         for option in [
+            "Base=src",
             "a",
             "=b",
             "a=",

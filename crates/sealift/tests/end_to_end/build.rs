@@ -199,16 +199,57 @@ fn images_are_listed_as_documented() {
     let platform = "linux/arm64";
     let expected = serde_json::json!([{
         "component": name,
+        "target": "default",
         "platform": platform,
         "images": [
-            {"reference": "docker.io/library/busybox:latest", "platform": platform, "via": "from", "line": 1},
-            {"reference": "ghcr.io/x/y:1", "platform": platform, "via": "copy", "line": 3},
-            {"reference": "docker.io/library/busybox:1.36", "platform": platform, "via": "mount", "line": 4},
+            {"reference": "docker.io/library/busybox:latest", "platform": platform, "via": "from", "file": "Dockerfile", "line": 1},
+            {"reference": "ghcr.io/x/y:1", "platform": platform, "via": "copy", "file": "Dockerfile", "line": 3},
+            {"reference": "docker.io/library/busybox:1.36", "platform": platform, "via": "mount", "file": "Dockerfile", "line": 4},
         ],
     }]);
     let listed: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(listed, expected);
     assert_eq!(outcome.stderr, "");
+}
+
+#[test]
+fn contexts_are_found_by_every_form_of_their_name() {
+    let scene = Scene::new();
+    let project = Project::dockerfile(
+        "FROM base AS empty\nFROM empty\nCOPY --from=tools /tool /\nCOPY --from=ghcr.io/a/b:latest /tool /b\n",
+    )
+    .file("src/tool", "a tool\n");
+    let out = format!("type=local,dest={}", project.path().join("out").display());
+    let line = [
+        "--build-context=docker.io/library/tools:latest=src",
+        "--build-context=ghcr.io/a/b=src",
+        "--build-context=base=docker-image://scratch",
+        "-o",
+        &out,
+    ];
+    scene.build(project.path(), &line).success();
+    for name in ["tool", "b"] {
+        let file = project.path().join("out").join(name);
+        assert_eq!(std::fs::read_to_string(file).unwrap(), "a tool\n");
+    }
+}
+
+#[test]
+fn the_environments_source_date_is_the_results_unless_the_line_says_otherwise() {
+    let mut scene = Scene::new();
+    let project = Project::dockerfile("FROM scratch\nCOPY Dockerfile /\n");
+    scene.sealift = scene.sealift.env("SOURCE_DATE_EPOCH", "1000000000");
+    let created = |scene: &Scene, arguments: &[&str]| {
+        let line = [&["-t", "localhost/dated:1"], arguments].concat();
+        scene.build(project.path(), &line).success();
+        let image = format!("oci:{}:localhost/dated:1", scene.store().display());
+        let config: Value =
+            serde_json::from_str(&skopeo(&["inspect", "--config", &image])).unwrap();
+        config["created"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(created(&scene, &[]), "2001-09-09T01:46:40Z");
+    let given = ["--build-arg=SOURCE_DATE_EPOCH=1"];
+    assert_eq!(created(&scene, &given), "1970-01-01T00:00:01Z");
 }
 
 #[test]
