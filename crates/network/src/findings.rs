@@ -139,6 +139,8 @@ pub struct Findings {
     pub account_files: Vec<CredentialFile>,
     /// The address of Docker's daemon.
     pub docker_host: Option<Sourced<String>>,
+    /// Whether a project says this, not the user or the machine.
+    pub by_project: bool,
 }
 
 impl Findings {

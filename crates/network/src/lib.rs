@@ -17,10 +17,13 @@ mod machine;
 mod merge;
 pub mod overview;
 mod pem;
+pub mod project;
 pub mod proxy;
 mod route;
 pub mod sink;
 pub mod source;
+mod trust;
+mod weakness;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -39,6 +42,7 @@ pub use proxy::{Proxies, ProxyUrl};
 pub use route::Hops;
 pub use sealift_config::{Place, Sourced};
 pub use source::flags::Flags;
+pub use trust::Trust;
 
 use findings::{Family, Findings};
 use host::Block;
@@ -54,8 +58,12 @@ pub struct Places {
     pub environment: BTreeMap<String, String>,
     /// The folder that relative paths of options are meant in.
     pub working_directory: PathBuf,
-    /// The project's sealift.toml, where there is a project.
-    pub project_file: Option<PathBuf>,
+    /// Where the project's sealift.toml may be; the first one counts that may be read.
+    pub project_files: Vec<PathBuf>,
+    /// The projects that may say how registries are reached.
+    pub trust: Trust,
+    /// The user that the process acts as.
+    pub user: u32,
     /// The options of the command line.
     pub flags: Flags,
 }
@@ -119,6 +127,9 @@ pub struct Network {
     pub docker_host: Option<Sourced<String>>,
     /// What was found and does not take effect.
     pub ignored: Vec<Ignored>,
+    /// Hosts that stored accounts are not shown to: a project alone says that they are reached over
+    /// plain HTTP, or without checks of their certificates.
+    pub withheld: Vec<Sourced<Host>>,
     /// Where sources contradict each other.
     pub conflicts: Vec<Conflict>,
     /// The files that were read.
@@ -145,7 +156,7 @@ impl Network {
     pub fn read(places: &Places) -> Result<Self, Error> {
         let machine = Machine::new(&places.root);
         let mut reader = Reader::new(&machine);
-        let (findings, options) = gather(places, &mut reader);
+        let (findings, options) = gather(places, &machine, &mut reader);
         if !reader.problems.is_empty() {
             return Err(Error::Malformed {
                 problems: reader.problems,
@@ -201,15 +212,22 @@ impl Network {
 }
 
 /// Reads the sources in the order of precedence.
-fn gather(places: &Places, reader: &mut Reader<'_>) -> (Vec<Findings>, Options) {
+fn gather(
+    places: &Places,
+    machine: &Machine<'_>,
+    reader: &mut Reader<'_>,
+) -> (Vec<Findings>, Options) {
     let environment = &places.environment;
     let config_home = places.config_home();
     let config_home = config_home.as_deref();
     let mut findings = vec![source::flags::read(&places.flags, reader)];
     let mut options = Options::default();
-    let user_file = config_home.map(|folder| folder.join("sealift/sealift.toml"));
-    for path in places.project_file.iter().chain(&user_file) {
-        let (found, said) = source::sealift::read(path, reader);
+    let (project, said) = project::read(places, machine, reader);
+    let project_daemon_json = said.daemon_json.clone();
+    findings.push(project);
+    options = options.or(said);
+    if let Some(folder) = config_home {
+        let (found, said) = source::sealift::read(&folder.join("sealift/sealift.toml"), reader);
         findings.push(found);
         options = options.or(said);
     }
@@ -224,7 +242,15 @@ fn gather(places: &Places, reader: &mut Reader<'_>) -> (Vec<Findings>, Options) 
     }
     let explicit = named_daemon_json(places, &options);
     if let Some((path, named)) = &explicit {
-        findings.push(source::daemon::read_named(path, named, reader));
+        let mut found = source::daemon::read_named(path, named, reader);
+        found.by_project = project_daemon_json.is_some_and(|file| file.from == *named);
+        if found.by_project {
+            for block in found.insecure.drain(..) {
+                let why = "a project can name hosts as insecure, not whole networks";
+                reader.warn(block.value.to_string(), why, block.from);
+            }
+        }
+        findings.push(found);
     }
     if wanted(Family::Docker) {
         findings.extend(docker(places, explicit.is_some(), reader));

@@ -12,6 +12,7 @@ use super::findings::{Candidate, Findings, Rule};
 use super::host::{Block, HUB, HUB_SERVER, Host};
 use super::proxy::{Proxies, ProxyUrl};
 use super::source::sealift::DirectMirrors;
+use super::weakness;
 use super::{Gathered, Network, Registry};
 
 /// Makes the model.
@@ -50,6 +51,7 @@ pub(super) fn merge(gathered: Gathered) -> Network {
             .iter()
             .flat_map(|f| f.account_files.iter().cloned())
             .collect(),
+        withheld: weakness::by_project(findings),
         docker_host: findings.iter().find_map(|f| f.docker_host.clone()),
         ignored: merger.ignored,
         conflicts: merger.conflicts,
@@ -142,6 +144,7 @@ fn extend<T: Clone + PartialEq>(list: &mut Vec<Sourced<T>>, more: &[Sourced<T>])
     }
 }
 
+#[derive(Default)]
 struct Merger {
     ignored: Vec<Ignored>,
     conflicts: Vec<Conflict>,
@@ -270,11 +273,7 @@ impl Merger {
         }
         // What Docker hands to containers is better than nothing for those who dial.
         for findings in findings {
-            let mut quiet = Self {
-                ignored: Vec::new(),
-                conflicts: Vec::new(),
-            };
-            quiet.add_proxies(&mut merged, &findings.step_proxies);
+            Self::default().add_proxies(&mut merged, &findings.step_proxies);
         }
         merged
     }
@@ -316,10 +315,7 @@ fn best<'a>(rules: &'a [Rule], scope: &Scope) -> Option<&'a Rule> {
 
 /// Build steps get what Docker would give them, then what those who dial use.
 fn step_proxies(findings: &[Findings], dial: &Proxies) -> Proxies {
-    let mut quiet = Merger {
-        ignored: Vec::new(),
-        conflicts: Vec::new(),
-    };
+    let mut quiet = Merger::default();
     let mut merged = Proxies::default();
     for findings in findings {
         quiet.add_proxies(&mut merged, &findings.step_proxies);

@@ -29,6 +29,7 @@ pub struct Overview<'a> {
     build_proxy: Option<&'a Sourced<bool>>,
     dns: &'a [Sourced<IpAddr>],
     accounts: &'a [Account],
+    withheld: &'a [Sourced<Host>],
     docker_host: Option<&'a Sourced<String>>,
     conflicts: &'a [Conflict],
     ignored: &'a [Ignored],
@@ -135,6 +136,7 @@ impl Network {
             build_proxy: self.build_proxy.as_ref(),
             dns: &self.dns,
             accounts: &self.accounts,
+            withheld: &self.withheld,
             docker_host: self.docker_host.as_ref(),
             conflicts: &self.conflicts,
             ignored: &self.ignored,
@@ -227,20 +229,7 @@ impl View {
     /// Describes the transport security in one line.
     #[must_use]
     pub fn security(&self) -> String {
-        if self.scheme == Scheme::Http {
-            return "plain HTTP".to_owned();
-        }
-        let mut parts = vec![match self.scheme {
-            Scheme::HttpsElseHttp => "TLS, else plain HTTP".to_owned(),
-            _ => "TLS".to_owned(),
-        }];
-        if !self.tls.verify {
-            parts.push("certificates not checked".to_owned());
-        }
-        parts.extend(self.tls.ca.iter().map(|ca| format!("CA {}", ca.value)));
-        let client = self.tls.client.iter();
-        parts.extend(client.map(|pair| format!("shows {}", pair.value.cert)));
-        parts.join(", ")
+        self.tls.describe(self.scheme)
     }
 
     /// Describes the proxy in one line.
@@ -312,6 +301,15 @@ impl Overview<'_> {
             writeln!(out, "\nAccounts")?;
             for account in self.accounts {
                 writeln!(out, "  {}  {}", account.key, describe(account))?;
+            }
+        }
+        if !self.withheld.is_empty() {
+            writeln!(
+                out,
+                "\nNot shown stored accounts, on a project's word alone"
+            )?;
+            for host in self.withheld {
+                writeln!(out, "  {}  ({})", host.value, host.from)?;
             }
         }
         if let Some(host) = self.docker_host {

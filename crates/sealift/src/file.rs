@@ -3,9 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -96,26 +94,9 @@ pub fn append(path: &Path) -> std::io::Result<File> {
 /// # Errors
 /// [`Kind::Local`] if it belongs to somebody else or is no folder.
 pub fn private_folder(path: &Path) -> Result<()> {
-    let unusable = |error| failed("use", path, error);
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(unusable)?;
-    let link = fs::symlink_metadata(path).map_err(unusable)?;
-    let there = fs::metadata(path).map_err(unusable)?;
-    for found in [&link, &there] {
-        if found.uid() != us() {
-            let text = format!("{} belongs to user {}", path.display(), found.uid());
-            return Err(Error::new(Kind::Local, text)
-                .hint("remove it, or set SEALIFT_HOME to a folder of your own"));
-        }
-    }
-    if there.mode() & 0o077 != 0 {
-        let private = fs::Permissions::from_mode(0o700);
-        fs::set_permissions(path, private).map_err(unusable)?;
-    }
-    Ok(())
+    sealift_content::private_folder(path).map_err(|error| {
+        failed("use", path, error).hint("remove it, or set SEALIFT_HOME to a folder of your own")
+    })
 }
 
 /// Returns whether this is a folder of ours, not a link to one, that no other user may enter.
@@ -164,7 +145,7 @@ pub fn failed(action: &str, path: &Path, error: std::io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     #[test]
     fn a_file_is_replaced_where_it_is_and_keeps_its_mode() {
@@ -271,7 +252,7 @@ mod tests {
         if us() == 0 {
             std::os::unix::fs::chown(&private, Some(12345), None).unwrap();
             let error = private_folder(&private).unwrap_err();
-            assert!(error.message().ends_with("/a/b belongs to user 12345"));
+            assert!(error.line().ends_with("/a/b: it belongs to user 12345"));
         }
     }
 }

@@ -94,6 +94,12 @@ impl Settings {
         self.home.join("network")
     }
 
+    /// Returns the file that says which projects are trusted.
+    #[must_use]
+    pub fn trust(&self) -> PathBuf {
+        self.network().join("trust.json")
+    }
+
     /// Returns the user's home folder.
     #[must_use]
     pub fn user_home(&self) -> Option<&Path> {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderName, HeaderValue};
-use sealift_config::Place;
+use sealift_config::{Place, Sourced};
 use sealift_oci::{Reference, Repository};
 use sealift_registry::{RouteAnswer, Routes};
 use sealift_transport::proxy::{NoProxy, Proxies, Proxy};
@@ -113,6 +113,16 @@ fn tls(rule: &HostRule) -> Tls {
         }),
         skip_verify: rule.verify.as_ref().is_some_and(|verify| !verify.value),
     }
+}
+
+/// Says why stored accounts are not shown to a host.
+#[must_use]
+pub fn withheld(host: &Sourced<Host>) -> String {
+    let Sourced { value, from } = host;
+    format!(
+        "your account at {value} was not shown: only the project ({from}) says that the connection \
+         need not be secure. If that is right, say it in your own sealift.toml or daemon.json"
+    )
 }
 
 /// Resolves a name to its addresses; none where it has none.

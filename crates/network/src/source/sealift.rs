@@ -49,16 +49,22 @@ impl Options {
     }
 }
 
-/// Reads one sealift.toml that may be absent. Other tables than `[network]` are left to others.
+/// Reads the user's sealift.toml, which may be absent. Other tables than `[network]` are left to
+/// others.
 pub fn read(path: &Path, reader: &mut Reader<'_>) -> (Findings, Options) {
+    let found = reader.text(path);
+    let document = reader.parse(found, toml::parse);
+    let table = document.as_ref().and_then(|root| root.entry("network"));
+    table
+        .map(|table| read_table(table, reader))
+        .unwrap_or_default()
+}
+
+/// Reads the table `[network]`.
+pub(crate) fn read_table(table: &Entry, reader: &mut Reader<'_>) -> (Findings, Options) {
     let mut findings = Findings::default();
     let mut options = Options::default();
-    let found = reader.text(path);
-    let Some(document) = reader.parse(found, toml::parse) else {
-        return (findings, options);
-    };
-    let table = document.entry("network");
-    for entry in table.map_or(&[][..], |entry| reader.table(entry)) {
+    for entry in reader.table(table) {
         if !option(entry, &mut options, reader) {
             finding(entry, &mut findings, reader);
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sealift_network::sink::buildkitd::{Configuration, Files};
 use sealift_network::sink::{Caveat, Sight, Variable, build_args, buildkitd, client, environment};
-use sealift_network::{Flags, Host, Network, Places};
+use sealift_network::{Flags, Host, Network, Places, Trust};
 use sealift_oci::Reference;
 use sealift_transport::Endpoint;
 use sealift_transport::proxy::Proxies;
@@ -30,6 +30,8 @@ struct Description {
     daemon_json: Option<PathBuf>,
     build_args: BTreeMap<String, String>,
     dns: BTreeMap<String, Vec<IpAddr>>,
+    /// The user has not trusted the project.
+    untrusted: bool,
 }
 
 /// A case, read.
@@ -68,11 +70,14 @@ impl Case {
             .entry("HOME".to_owned())
             .or_insert_with(|| "/home/u".to_owned());
         let project = Path::new("/project/sealift.toml");
+        let trust = Trust::default().with_any(!self.description.untrusted);
         Places {
             root: self.root(),
             environment,
             working_directory: PathBuf::from("/project"),
-            project_file: Some(project.to_owned()),
+            project_files: vec![project.to_owned()],
+            trust,
+            user: 0,
             flags: Flags {
                 mirrors: self.description.mirror.clone(),
                 proxy: self.description.proxy.clone(),

@@ -13,3 +13,4 @@ mod golden;
 mod page;
 mod spoilt;
 mod toml_grammar;
+mod trust;

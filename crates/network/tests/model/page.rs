@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use sealift_network::{Flags, Network, Places};
+use sealift_network::{Flags, Network, Places, Trust};
 
 fn page() -> String {
     let path = sealift_test_support::repository_root().join("docs/network.md");
@@ -35,7 +35,9 @@ fn the_examples_of_the_page_are_read_without_a_word() {
         root: root.path().to_owned(),
         environment: BTreeMap::from([("HOME".to_owned(), "/home/u".to_owned())]),
         working_directory: PathBuf::from("/project"),
-        project_file: Some(PathBuf::from("/project/sealift.toml")),
+        project_files: vec![PathBuf::from("/project/sealift.toml")],
+        trust: Trust::default().with_any(true),
+        user: 0,
         flags: Flags::default(),
     };
     let network = Network::read(&places).unwrap();
@@ -70,7 +72,9 @@ fn the_page_names_every_key_of_the_table() {
         root: root.path().to_owned(),
         environment: BTreeMap::new(),
         working_directory: PathBuf::from("/project"),
-        project_file: Some(PathBuf::from("/project/sealift.toml")),
+        project_files: vec![PathBuf::from("/project/sealift.toml")],
+        trust: Trust::default().with_any(true),
+        user: 0,
         flags: Flags::default(),
     };
     let error = Network::read(&places).unwrap_err().to_string();

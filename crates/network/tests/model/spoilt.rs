@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sealift_network::{Flags, Network, Places};
+use sealift_network::{Flags, Network, Places, Trust};
 
 use crate::case::SECRET;
 use crate::golden::folder;
@@ -88,7 +88,9 @@ fn shown(root: &Path) -> (String, bool) {
         root: root.to_owned(),
         environment,
         working_directory: PathBuf::from("/project"),
-        project_file: Some(PathBuf::from("/project/sealift.toml")),
+        project_files: vec![PathBuf::from("/project/sealift.toml")],
+        trust: Trust::default().with_any(true),
+        user: 0,
         flags: Flags::default(),
     };
     match Network::read(&places) {

@@ -60,6 +60,8 @@ pub struct Lookup {
     /// Helpers that failed on the way: not fatal, since most images are public, but the reason to
     /// show when the registry then refuses.
     pub failures: Vec<HelperFailure>,
+    /// Why an account that is there is not shown.
+    pub withheld: Option<String>,
 }
 
 /// All stored credentials, in order of precedence. Cheap to clone.
@@ -73,6 +75,8 @@ struct Inner {
     given: HashMap<String, Credential>,
     files: Vec<CredentialFile>,
     helpers: Helpers,
+    /// The reason by host.
+    withheld: HashMap<String, String>,
     /// By helper and server.
     answers: Mutex<HashMap<(String, String), Asked>>,
 }
@@ -134,6 +138,24 @@ impl Credentials {
                 given,
                 files: inner.files.clone(),
                 helpers: inner.helpers.clone(),
+                withheld: inner.withheld.clone(),
+                answers: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Keeps stored accounts from hosts, each (`host[:port]`) with the reason.
+    #[must_use]
+    pub fn withhold(self, hosts: impl IntoIterator<Item = (String, String)>) -> Self {
+        let withheld = hosts
+            .into_iter()
+            .map(|(host, reason)| (without_port(&host).to_owned(), reason));
+        Self {
+            inner: Arc::new(Inner {
+                given: self.inner.given.clone(),
+                files: self.inner.files.clone(),
+                helpers: self.inner.helpers.clone(),
+                withheld: withheld.collect(),
                 answers: Mutex::default(),
             }),
         }
@@ -151,6 +173,10 @@ impl Credentials {
         }
         for file in &self.inner.files {
             for candidate in file.candidates(host, repository) {
+                if let Some(reason) = self.inner.withheld.get(without_port(host)) {
+                    lookup.withheld = Some(reason.clone());
+                    return lookup;
+                }
                 lookup.found = match candidate.holder {
                     Holder::Entry(credential) => Some(credential.clone()),
                     Holder::Helper(name) => self.ask_helper(name, host, &mut lookup.failures).await,
@@ -209,6 +235,12 @@ impl Credentials {
         let answers = &self.inner.answers;
         answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Takes off the ports that schemes imply: a host is withheld with and without them.
+fn without_port(host: &str) -> &str {
+    let bare = host.strip_suffix(":443");
+    bare.or_else(|| host.strip_suffix(":80")).unwrap_or(host)
 }
 
 #[cfg(test)]
@@ -317,6 +349,20 @@ mod tests {
         assert_eq!(account(&credentials, "b", "x").await.unwrap(), "b");
         let credentials = credentials.with("a", basic("given"));
         assert_eq!(account(&credentials, "a", "x").await.unwrap(), "given");
+    }
+
+    #[tokio::test]
+    async fn accounts_are_withheld_from_a_host_and_the_reason_is_told_where_there_is_one() {
+        let credentials = files(&[&[("h", "u"), ("other", "u")]]);
+        let hosts = ["h:443", "none"].map(|host| (host.to_owned(), "because".to_owned()));
+        let credentials = credentials.withhold(hosts);
+        let lookup = credentials.lookup("h", "a").await;
+        assert_eq!(
+            (lookup.found, lookup.withheld.as_deref()),
+            (None, Some("because"))
+        );
+        assert_eq!(credentials.lookup("none", "a").await.withheld, None);
+        assert_eq!(account(&credentials, "other", "a").await.unwrap(), "u");
     }
 
     #[tokio::test]

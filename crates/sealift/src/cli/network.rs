@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use sealift_network::{self as network, Flags, Network, Places};
+use sealift_content::read_private;
+use sealift_network::project::FILE_NAME;
+use sealift_network::{self as network, Flags, Network, Places, Trust};
 use sealift_transport::settings::Retry;
 
 use super::parse_duration;
 use crate::error::{Error, Kind, Result};
+use crate::file;
 use crate::settings::Settings;
 
 /// How registries are reached.
@@ -56,6 +59,9 @@ pub struct SourceArgs {
     /// Reads this file in place of the daemon.json of this machine
     #[arg(long, value_name = "FILE")]
     pub daemon_json: Option<PathBuf>,
+    /// Lets the project's sealift.toml say how registries are reached, as `sealift trust` does
+    #[arg(long)]
+    pub trust_project: bool,
 }
 
 /// Reads the model. The project's file is looked for in `folder` and those above it.
@@ -64,22 +70,49 @@ pub struct SourceArgs {
 /// [`Kind::Config`] with every mistake that was found, [`Kind::Usage`] where all are in options.
 pub fn read(sources: &SourceArgs, settings: &Settings, folder: &Path) -> Result<Network> {
     let folder = settings.working_directory.join(folder);
-    let project = folder.ancestors().map(|folder| folder.join("sealift.toml"));
-    let places = Places {
-        root: PathBuf::from("/"),
-        environment: settings.environment.clone(),
-        working_directory: settings.working_directory.clone(),
-        project_file: project.into_iter().find(|file| file.is_file()),
-        flags: Flags {
-            mirrors: sources.mirror.clone(),
-            proxy: sources.proxy.clone(),
-            daemon_json: sources.daemon_json.clone(),
-        },
+    let files = folder.ancestors().map(|folder| folder.join(FILE_NAME));
+    let mut places = places(settings, files.collect())?;
+    places.trust = places.trust.with_any(sources.trust_project);
+    places.flags = Flags {
+        mirrors: sources.mirror.clone(),
+        proxy: sources.proxy.clone(),
+        daemon_json: sources.daemon_json.clone(),
     };
     Network::read(&places).map_err(malformed)
 }
 
-fn malformed(error: network::Error) -> Error {
+/// Returns where this machine's configuration is looked for, without options.
+///
+/// # Errors
+/// [`Kind::Local`] where the record of trusted projects cannot be read.
+pub fn places(settings: &Settings, project_files: Vec<PathBuf>) -> Result<Places> {
+    Ok(Places {
+        root: PathBuf::from("/"),
+        environment: settings.environment.clone(),
+        working_directory: settings.working_directory.clone(),
+        project_files,
+        trust: trust(settings)?,
+        user: file::us(),
+        flags: Flags::default(),
+    })
+}
+
+fn trust(settings: &Settings) -> Result<Trust> {
+    let path = settings.trust();
+    let read = read_private(&path).and_then(|bytes| {
+        let text = bytes.unwrap_or_else(|| b"{\"tables\":{}}".to_vec());
+        Ok(serde_json::from_slice::<Trust>(&text)?)
+    });
+    let trust = read.map_err(|error| {
+        file::failed("use", &path, error).hint("remove it, and trust your projects again")
+    })?;
+    let folder = std::fs::canonicalize(&settings.home);
+    Ok(trust.kept_in(folder.unwrap_or_else(|_| settings.home.clone())))
+}
+
+/// Makes the error of a configuration that cannot be understood.
+#[must_use]
+pub fn malformed(error: network::Error) -> Error {
     let of_options = match &error {
         network::Error::Malformed { problems } => problems
             .iter()

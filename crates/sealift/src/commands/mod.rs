@@ -12,6 +12,7 @@ pub mod pull;
 pub mod push;
 pub mod session;
 pub mod store;
+pub mod trust;
 
 use clap::{Parser, Subcommand};
 
@@ -52,6 +53,8 @@ pub enum Command {
     Plan(plan::PlanArgs),
     /// Shows how registries are reached: mirrors, TLS, proxies, accounts, and where each was found
     Network(network::NetworkArgs),
+    /// Trusts a project's sealift.toml to say how registries are reached
+    Trust(trust::TrustArgs),
     /// Looks after the store
     #[command(subcommand)]
     Store(store::StoreCommand),
@@ -77,6 +80,7 @@ pub async fn run(cli: Cli, session: &Session) -> Result<()> {
         Command::Images(args) => images::run(args, session),
         Command::Plan(args) => plan::run(args, session),
         Command::Network(args) => network::run(&args, session),
+        Command::Trust(args) => trust::run(&args, session),
         Command::Store(command) => store::run(command, session).await,
         Command::Builder(command) => builder::run(command, session).await,
         Command::Version => {

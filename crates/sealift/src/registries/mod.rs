@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sealift_content::{read_private, write_private};
 use sealift_network::Network;
 use sealift_network::sink::client::{self, Router};
 use sealift_registry::credentials::Helpers;
@@ -46,7 +47,7 @@ pub struct Registries {
     pub budget: Duration,
     transport: Transport,
     observer: Arc<Observer>,
-    health: PathBuf,
+    health: Option<PathBuf>,
 }
 
 impl Registries {
@@ -69,20 +70,32 @@ impl Registries {
         };
         client::apply(&network, &mut settings).map_err(unusable)?;
         let transport = Transport::new(settings, Arc::clone(&observer) as _);
-        let health = setup.folder.join("health.json");
+        let folder = file::private_folder(&setup.folder).map(|()| setup.folder);
+        let warn = |error: Error| {
+            let why = error.line();
+            events.warn(format!("nothing is remembered of the network: {why}"));
+        };
+        let folder = folder.map_err(warn).ok();
+        let health = folder.as_ref().map(|folder| folder.join("health.json"));
         // Health is advice: a file that is gone or broken costs a few attempts, nothing else.
-        if let Ok(text) = std::fs::read(&health) {
+        let known = health.as_ref().map(|path| read_private(path));
+        if let Some(Ok(Some(text))) = known {
             transport.remember(&Snapshot::from_json(&text));
         }
         let helpers = Helpers {
             path: setup.path.map(Into::into),
             ..Helpers::default()
         };
-        let credentials = Credentials::new(network.account_files.clone(), helpers);
+        let withheld = network.withheld.iter().map(|host| {
+            let host_name = host.value.to_string();
+            (host_name, client::withheld(host))
+        });
+        let credentials =
+            Credentials::new(network.account_files.clone(), helpers).withhold(withheld);
         let config = Config {
             finder: Some(Arc::new(Router::new(Arc::clone(&network)))),
             credentials: credentials.clone(),
-            token_folder: Some(setup.folder.join("tokens")),
+            token_folder: folder.map(|folder| folder.join("tokens")),
             image_budget: setup.image_budget,
             ..Config::default()
         };
@@ -112,11 +125,13 @@ impl Registries {
     /// Ends a run, in whatever way it did: reports each host's traffic, and keeps the health of
     /// endpoints for the next run.
     pub fn finish(&self, events: &Events, ending: Ending, elapsed: Duration) {
-        let folder = file::private_folder(self.health.parent().unwrap_or(&self.health));
         let health = self.transport.health().to_json();
-        if let Err(error) = folder.and_then(|()| file::write_bytes(&self.health, &health)) {
-            let why = error.line();
-            events.warn(format!("the health of endpoints is forgotten: {why}"));
+        let written = self
+            .health
+            .as_ref()
+            .map(|path| write_private(path, &health));
+        if let Some(Err(error)) = written {
+            events.warn(format!("the health of endpoints is forgotten: {error}"));
         }
         let fetched = observer::totals(&self.transport, events);
         let seconds = elapsed.as_secs_f64();

@@ -6,7 +6,7 @@ use sealift_test_support::{Project, SshAgent};
 use super::{expect, sealift};
 
 /// A build line with every option that build has.
-const LINE: [&str; 31] = [
+const LINE: [&str; 32] = [
     "--file=Dockerfile",
     "--platform=linux/arm64,linux/amd64",
     "--target=last",
@@ -15,6 +15,7 @@ const LINE: [&str; 31] = [
     "--mirror=docker.io=http://127.0.0.1:9",
     "--proxy=none",
     "--daemon-json=daemon.json",
+    "--trust-project",
     "--retry-budget=1s",
     "--image-budget=1h",
     "--run-budget=1h",

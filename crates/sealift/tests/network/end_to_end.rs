@@ -267,14 +267,8 @@ fn an_unsealed_builder_knows_the_insecure_registries_of_the_dockerfile() {
     let registry = strange_mirror();
     let image = format!("{}/library/busybox:1.36", registry.host());
     let mut site = Site::new();
-    let text = "[network]\ndaemon-json = \"daemon.json\"\n";
-    site.project = Project::dockerfile(&DOCKERFILE.replace("busybox:1.36", &image))
-        .file("sealift.toml", text)
-        .file(
-            "daemon.json",
-            json!({"insecure-registries": ["127.0.0.0/8"]}).to_string(),
-        );
-    // The project is named by its path: its settings count all the same.
+    site.project = Project::dockerfile(&DOCKERFILE.replace("busybox:1.36", &image));
+    site.daemon_json(&json!({"insecure-registries": ["127.0.0.0/8"]}));
     let project = site.project.path().to_str().unwrap().to_owned();
     let arguments = [
         "build",

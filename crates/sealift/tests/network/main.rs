@@ -10,3 +10,4 @@
 mod accounts;
 mod end_to_end;
 mod site;
+mod trust;

@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderValue;
+use sealift_content::{read_private, write_private};
 use sealift_oci::Digest;
 use sealift_transport::{self as transport, Class, Endpoint};
 use serde::{Deserialize, Serialize};
 
 use super::Access;
-use super::disk::{read_private, write_private};
 use super::host::{Host, Rename, Scheme, Word};
 use super::realm::{self, Realm};
 use crate::credentials::Credential;
@@ -52,7 +52,10 @@ impl ChallengeCache {
     /// Tells a host what an earlier run knew of it; `verified` says whether it has to prove who it is
     /// in this one.
     fn load(&self, endpoint: &Endpoint, host: &mut Host, verified: bool) {
-        let Some(stored) = read_private::<Stored>(&self.path(endpoint)) else {
+        let Ok(Some(bytes)) = read_private(&self.path(endpoint)) else {
+            return;
+        };
+        let Ok(stored) = serde_json::from_slice::<Stored>(&bytes) else {
             return;
         };
         let received = UNIX_EPOCH.checked_add(Duration::from_secs(stored.received));
@@ -91,7 +94,7 @@ impl ChallengeCache {
             return;
         };
         let path = self.path(endpoint);
-        if let Err(error) = write_private(&self.folder, &path, &bytes) {
+        if let Err(error) = write_private(&path, &bytes) {
             tracing::debug!(path = %path.display(), %error, "a challenge was not kept");
         }
     }
@@ -279,7 +282,7 @@ mod tests {
             let mut stored: serde_json::Value = serde_json::from_slice(&text).unwrap();
             stored[name] = value;
             let bytes = stored.to_string().into_bytes();
-            write_private(&cache.folder, &path, &bytes).unwrap();
+            write_private(&path, &bytes).unwrap();
         };
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)

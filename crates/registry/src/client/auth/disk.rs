@@ -1,20 +1,16 @@
 //! Tokens kept on disk between runs, readable by their user only. Losing or not being able to
 //! write them costs a request, so nothing here fails.
 
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sealift_content::{Access, write_file};
+use sealift_content::{read_private, write_private};
 use sealift_oci::Digest;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::scope::Scope;
 use super::token::Token;
 use crate::secret::Secret;
-
-const FILE_LIMIT: u64 = 256 * 1024;
 
 /// A folder of tokens.
 #[derive(Debug, Clone)]
@@ -60,7 +56,8 @@ impl Disk {
 
     /// Reads a fresh token for a scope. A file of another user or readable by others is not taken.
     pub(crate) fn load(&self, owner: &Owner, scope: &Scope, now: SystemTime) -> Option<Token> {
-        let stored: Stored = read_private(&self.path(owner, scope))?;
+        let bytes = read_private(&self.path(owner, scope)).ok()??;
+        let stored: Stored = serde_json::from_slice(&bytes).ok()?;
         let received = UNIX_EPOCH.checked_add(Duration::from_secs(stored.received))?;
         let token = Token::restored(
             Secret::new(stored.token),
@@ -101,7 +98,7 @@ impl Disk {
             .filter(|scope| single || token.covers(scope))
         {
             let path = self.path(owner, scope);
-            if let Err(error) = write_private(&self.folder, &path, &bytes) {
+            if let Err(error) = write_private(&path, &bytes) {
                 tracing::debug!(path = %path.display(), %error, "a token was not kept");
                 return;
             }
@@ -115,28 +112,10 @@ impl Disk {
     }
 }
 
-/// Reads a file that nobody but its user can read; nothing of any other.
-pub(super) fn read_private<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    let metadata = path.symlink_metadata().ok()?;
-    let private = metadata.is_file() && metadata.mode() & 0o077 == 0;
-    if !private || metadata.len() > FILE_LIMIT {
-        return None;
-    }
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
-}
-
-/// Writes a file that nobody but its user can read, whole or not at all.
-pub(super) fn write_private(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    write_file(path, bytes, Access::Owner)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    use std::path::Path;
 
     use super::super::scope::Action;
     use super::*;

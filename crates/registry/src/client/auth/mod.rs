@@ -28,7 +28,7 @@ pub(crate) use self::realm::{Realm, is_loopback};
 pub(crate) use self::scope::{Action, Scope};
 use self::tokens::Tokens;
 pub(crate) use self::tokens::{Ask, refusal};
-use crate::credentials::{Credential, Credentials, Lookup};
+use crate::credentials::{Credential, Credentials};
 use crate::error::Error;
 
 /// What is known about registries' ways to authenticate, and the tokens at hand. Cheap to clone.
@@ -148,11 +148,12 @@ impl Access {
         let authority = endpoint.authority();
         let repository = endpoint.name(self.repository.path());
         let credentials = &self.auth.inner.credentials;
-        let Lookup { found, failures } = credentials.lookup(&authority, &repository).await;
-        if let Some(failure) = failures.first() {
-            self.add_note(failure.to_string());
+        let lookup = credentials.lookup(&authority, &repository).await;
+        let failure = lookup.failures.first().map(ToString::to_string);
+        if let Some(note) = lookup.withheld.or(failure) {
+            self.add_note(note);
         }
-        found
+        lookup.found
     }
 
     fn ask(&self, endpoint: &Endpoint, credential: Option<Credential>) -> Option<Ask> {
