@@ -137,12 +137,41 @@ pub struct Screen {
 mod tests {
     use super::*;
 
-    fn home(variables: &[(&str, &str)]) -> Result<PathBuf> {
+    fn settings(variables: &[(&str, &str)]) -> Result<Settings> {
         let environment = variables
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect();
-        Settings::from_environment(environment, "/here".into(), None).map(|s| s.home)
+        Settings::from_environment(environment, "/here".into(), None)
+    }
+
+    fn home(variables: &[(&str, &str)]) -> Result<PathBuf> {
+        settings(variables).map(|settings| settings.home)
+    }
+
+    #[test]
+    fn a_dumb_terminal_gets_lines_and_no_color_no_colours() {
+        for (variables, moves, colour) in [
+            (vec![("TERM", "xterm")], true, true),
+            (vec![("TERM", "xterm"), ("NO_COLOR", "")], true, true),
+            (vec![("TERM", "xterm"), ("NO_COLOR", "1")], true, false),
+            (vec![("TERM", "dumb")], false, true),
+            (vec![], false, true),
+        ] {
+            let given = [vec![("HOME", "/h")], variables].concat();
+            let screen = settings(&given).unwrap().screen();
+            assert_eq!(screen, Screen { moves, colour }, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_set_to_nothing_has_a_value() {
+        let settings = settings(&[("HOME", "/h"), ("A", "")]).unwrap();
+        assert_eq!(
+            (settings.value("A"), settings.variable("A")),
+            (Some(""), None)
+        );
+        assert_eq!(settings.value("B"), None);
     }
 
     #[test]

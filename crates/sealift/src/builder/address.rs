@@ -52,7 +52,7 @@ impl Choice {
         let (address, managed) = match self {
             Self::Given(address) => (address.clone(), None),
             Self::Managed { process, launch } => {
-                let hold = process.ensure(launch).await?;
+                let hold = process.ensure(launch, events).await?;
                 tell(&hold, process, launch, events);
                 let managed = Managed {
                     process: process.clone(),
@@ -143,7 +143,7 @@ impl Builder {
             return;
         };
         let log = managed.process.log();
-        match managed.process.ensure(&managed.launch).await {
+        match managed.process.ensure(&managed.launch, events).await {
             Ok(hold) if hold.state == State::Started => events.warn(format!(
                 "the builder ended in the middle of the build and was started again; its log is {}",
                 log.display()

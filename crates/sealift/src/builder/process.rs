@@ -13,7 +13,7 @@
 
 use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -24,8 +24,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use sealift_buildkit::{Address, Client};
 use tokio::net::UnixStream;
 
+use super::lock::{self, Silence};
 use super::program::{Programs, with_many_files};
 use crate::error::{Error, Kind, Result};
+use crate::event::Events;
 use crate::file;
 
 /// How long buildkitd may take to answer for the first time.
@@ -123,9 +125,10 @@ impl Process {
     ///
     /// # Errors
     /// [`Kind::Builder`] where it ends at once or does not answer, with its log's last lines.
-    pub async fn ensure(&self, launch: &Launch) -> Result<Hold> {
-        let _lock = self.lock().await?;
-        let users = self.open_lock("use")?;
+    pub async fn ensure(&self, launch: &Launch, events: &Events) -> Result<Hold> {
+        file::private_folder(&self.folder)?;
+        let _lock = lock::take(&self.folder.join("lock"), events).await?;
+        let users = lock::open(&self.folder.join("use"))?;
         let share = |state| {
             users
                 .lock_shared()
@@ -151,7 +154,7 @@ impl Process {
             self.terminate().await?;
         }
         let child = self.start(launch)?;
-        self.wait(child).await?;
+        self.wait(child, events).await?;
         file::write_bytes(&self.folder.join("launch"), wanted.as_bytes())?;
         share(State::Started)
     }
@@ -160,35 +163,12 @@ impl Process {
     ///
     /// # Errors
     /// [`Kind::Builder`] where it does not end.
-    pub async fn stop(&self) -> Result<bool> {
+    pub async fn stop(&self, events: &Events) -> Result<bool> {
         if !self.folder.exists() {
             return Ok(false);
         }
-        let _lock = self.lock().await?;
+        let _lock = lock::take(&self.folder.join("lock"), events).await?;
         self.terminate().await
-    }
-
-    fn open_lock(&self, name: &str) -> Result<File> {
-        let path = self.folder.join(name);
-        let file = File::options().create(true).append(true).open(&path);
-        file.map_err(|error| file::failed("use", &path, error))
-    }
-
-    async fn lock(&self) -> Result<File> {
-        file::private_folder(&self.folder)?;
-        let path = self.folder.join("lock");
-        let file = self.open_lock("lock")?;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(std::fs::TryLockError::WouldBlock) => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                Err(std::fs::TryLockError::Error(error)) => {
-                    return Err(file::failed("use", &path, error));
-                }
-            }
-        }
     }
 
     fn start(&self, launch: &Launch) -> Result<Child> {
@@ -236,9 +216,18 @@ impl Process {
         Ok(child)
     }
 
-    async fn wait(&self, mut child: Child) -> Result<()> {
+    async fn wait(&self, mut child: Child, events: &Events) -> Result<()> {
         let start = Instant::now();
+        let mut silence = Silence::default();
         while start.elapsed() < START_LIMIT {
+            silence.note(start, events, || {
+                let log = self.log();
+                format!(
+                    "buildkitd (process {}) to start; its log is {}",
+                    child.id(),
+                    log.display()
+                )
+            });
             if self.answers(child.id()).await {
                 return Ok(());
             }

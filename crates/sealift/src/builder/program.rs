@@ -31,6 +31,10 @@ pub struct Programs {
 /// # Errors
 /// [`Kind::Builder`] if there is no runc for it.
 pub fn find(path: &str, own: Option<&Path>) -> Result<Option<Programs>> {
+    find_beside(path, own, STANDARD)
+}
+
+fn find_beside(path: &str, own: Option<&Path>, standard: &str) -> Result<Option<Programs>> {
     // Not in the folder that we are started in: whoever wrote that would choose our builder.
     let tools = own.iter().flat_map(|own| own.ancestors());
     let tools = tools.map(|folder| folder.join(".tools/bin"));
@@ -43,7 +47,7 @@ pub fn find(path: &str, own: Option<&Path>) -> Result<Option<Programs>> {
     };
     let beside = buildkitd.parent().map(Path::to_owned);
     let mut places: Vec<PathBuf> = beside.into_iter().chain(folders).collect();
-    places.extend(std::env::split_paths(STANDARD));
+    places.extend(std::env::split_paths(standard));
     let Some(runc) = RUNC.iter().find_map(|name| program(&places, name)) else {
         let text = format!("there is no runc for {}", buildkitd.display());
         return Err(Error::new(Kind::Builder, text)
@@ -57,7 +61,7 @@ pub fn find(path: &str, own: Option<&Path>) -> Result<Option<Programs>> {
     {
         path.push_str(&format!("{}:", folder.display()));
     }
-    path.push_str(STANDARD);
+    path.push_str(standard);
     Ok(Some(Programs { buildkitd, path }))
 }
 
@@ -121,6 +125,22 @@ mod tests {
             std::os::unix::fs::chown(&tools, Some(12345), None).unwrap();
             assert_eq!(found(""), None);
         }
+    }
+
+    #[test]
+    fn a_missing_runc_is_named_before_anything_is_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = put(folder.path(), "buildkitd");
+        let path = folder.path().to_str().unwrap();
+        let error = find_beside(path, None, "").unwrap_err();
+        assert_eq!(
+            error.render(),
+            format!(
+                "error: there is no runc for {}\n  try: install runc on PATH (Debian: apt-get \
+                 install runc)\n  try: or name a builder that runs: --builder ADDRESS\n",
+                program.display()
+            )
+        );
     }
 
     #[test]

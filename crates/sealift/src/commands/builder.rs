@@ -52,7 +52,7 @@ pub async fn run(command: BuilderCommand, session: &Session) -> Result<()> {
         }
         BuilderCommand::Ls(args) => list(&args, session).await,
         BuilderCommand::Stop => {
-            let stopped = session.managed_builder().stop().await?;
+            let stopped = session.managed_builder().stop(&session.events).await?;
             let text = if stopped {
                 "stopped\n"
             } else {
