@@ -234,8 +234,12 @@ fn of_store(error: &sealift_content::Error) -> Class {
         // The blob is there and right: whoever claims another size of it is wrong.
         sealift_content::Error::Size { .. }
         | sealift_content::Error::Overrun { .. }
-        | sealift_content::Error::Mismatch { .. } => Class::Corrupt,
-        _ => Class::Disk,
+        | sealift_content::Error::Mismatch { .. }
+        | sealift_content::Error::Corrupt { .. } => Class::Corrupt,
+        sealift_content::Error::DiskFull { .. }
+        | sealift_content::Error::NoInodes { .. }
+        | sealift_content::Error::Lost { .. } => Class::Disk,
+        _ => Class::Local,
     }
 }
 

@@ -158,19 +158,29 @@ impl Error {
 
 impl From<sealift_content::Error> for Error {
     fn from(error: sealift_content::Error) -> Self {
-        let full = matches!(error, sealift_content::Error::DiskFull { .. });
-        let kind = if full { Kind::Disk } else { Kind::Local };
-        let system = system_error(&error);
+        use sealift_content::Error as Fault;
+        let (kind, hint) = match &error {
+            Fault::DiskFull { .. } => (Kind::Disk, Some("free space: sealift store gc")),
+            Fault::NoInodes { .. } => (Kind::Disk, Some("remove files: sealift store gc")),
+            Fault::Corrupt { .. } => (Kind::Corrupt, Some(HEAL)),
+            Fault::NotFound { .. } | Fault::IncompleteImage { .. } => (Kind::Corrupt, Some(HEAL)),
+            _ => (Kind::Local, system_error(&error).and_then(hint_for)),
+        };
         let failed = Self::new(kind, "the content store failed").because(error);
-        if full {
-            return failed.hint("free space: sealift store gc");
+        hint.into_iter().fold(failed, Self::hint)
+    }
+}
+
+/// What helps where a part of an image is damaged or missing.
+const HEAL: &str = "pull or build the image again: only what is missing is fetched";
+
+/// Returns what helps where the system refuses a file of the store.
+fn hint_for(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+            Some("the store must be writable; another place for it: SEALIFT_HOME=FOLDER")
         }
-        match system {
-            Some(ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
-                failed.hint("the store must be writable; another place for it: SEALIFT_HOME=FOLDER")
-            }
-            _ => failed,
-        }
+        _ => None,
     }
 }
 

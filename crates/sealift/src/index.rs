@@ -1,7 +1,7 @@
 //! The platforms of a component joined to one image.
 
 use sealift_content::Store;
-use sealift_oci::{Descriptor, Index, Platform};
+use sealift_oci::{Descriptor, Index, MediaType, Platform};
 
 use crate::error::{Error, Kind, Result};
 use crate::prefetch::inventory;
@@ -23,7 +23,17 @@ pub fn assemble(store: &Store, built: &[(Platform, Descriptor)]) -> Result<Descr
             entries.push(entry);
         }
     }
-    inventory::put_index(store, &Index::new(entries))
+    let mut index = Index::new(entries);
+    let docker = MediaType::DOCKER_MANIFEST;
+    if index
+        .manifests
+        .iter()
+        .all(|entry| entry.media_type.as_str() == docker)
+    {
+        // Some registries refuse an OCI index around Docker's manifests.
+        index.media_type = Some(MediaType::new(MediaType::DOCKER_INDEX));
+    }
+    inventory::put_index(store, &index)
 }
 
 /// Selects the image that a machine of this platform would run, for outputs that hold one alone.
@@ -57,7 +67,6 @@ pub fn select(built: &[(Platform, Descriptor)], wanted: &Platform) -> Result<Des
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sealift_oci::MediaType;
 
     fn built(platform: &str) -> (Platform, Descriptor) {
         let image = Descriptor::of(MediaType::OCI_MANIFEST, platform.as_bytes());

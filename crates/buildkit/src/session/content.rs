@@ -111,9 +111,12 @@ impl Service {
         range: Range<u64>,
         sender: &Sender<proto::ReadResponse>,
     ) -> Result<(), Status> {
-        let file = store
-            .open_blob(digest)
-            .map_err(|error| self.record.store_failed(error))?;
+        let open = match range.start {
+            // Once a blob, where the daemon begins to read it.
+            0 => Store::open_checked,
+            _ => Store::open_blob,
+        };
+        let file = open(store, digest).map_err(|error| self.record.store_failed(error))?;
         let record = &self.record;
         let mut offset = range.start;
         if offset == 0 {

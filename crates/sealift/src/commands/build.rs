@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::output::{Delivery, Destination, metadata, refuse_links};
 use crate::plan::{Input, Plan, Triggers};
-use crate::prefetch::{Pins, complete};
+use crate::prefetch::{Pins, complete, heal};
 use sealift_network::sink::client;
 use sealift_network::{Host, Network};
 use sealift_oci::Platform;
@@ -102,7 +102,12 @@ async fn deliver(
         },
         docker_certificates: line.docker_certificates.clone(),
     };
-    let root = delivery.deliver(context, &line.destinations).await?;
+    let root = match delivery.deliver(context, &line.destinations).await {
+        Err(_) if heal(context, pins).await? => {
+            delivery.deliver(context, &line.destinations).await?
+        }
+        other => other?,
+    };
     if let Some(file) = &line.metadata_file {
         let seal = line.options.seal;
         let value = metadata::describe(&input.names, root.as_ref(), units, pins, seal);

@@ -21,6 +21,9 @@ pub struct PullArgs {
     /// Platforms, separated by commas [default: this machine's]
     #[arg(long, value_name = "PLATFORM", value_delimiter = ',', value_parser = parse_platform)]
     platform: Vec<Platform>,
+    /// All of each image: every platform, and what belongs to the image besides
+    #[arg(long, conflicts_with = "platform")]
+    all_platforms: bool,
     #[command(flatten)]
     network: NetworkArgs,
 }
@@ -32,10 +35,10 @@ pub struct PullArgs {
 pub async fn run(args: PullArgs, session: &Session) -> Result<()> {
     let context = session.open(session.store()?, &args.network, Path::new(""))?;
     let _lease = context.store.lease()?;
-    let platforms = if args.platform.is_empty() {
-        vec![Platform::host()]
-    } else {
-        once(args.platform)
+    let platforms = match args.platform.is_empty() {
+        true if args.all_platforms => Vec::new(),
+        true => vec![Platform::host()],
+        false => once(args.platform),
     };
     let place = Place {
         file: "the command line".into(),

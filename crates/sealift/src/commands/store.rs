@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use sealift_content::{Corrupt, Repair, Store};
-use sealift_oci::Reference;
+use sealift_oci::{Descriptor, Reference};
 use serde::Serialize;
 
 use super::session::{Session, json};
@@ -65,6 +65,9 @@ struct Row {
     digest: String,
     platforms: Vec<String>,
     size: u64,
+    /// Why it cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 /// Runs one of them.
@@ -90,16 +93,20 @@ pub async fn run(command: StoreCommand, session: &Session) -> Result<()> {
 fn list(store: &Store, args: &LsArgs) -> Result<String> {
     let mut rows = Vec::new();
     for (reference, root) in store.names()? {
-        let platforms = match root.media_type.is_index() {
-            true => inventory::index(store, &root)?.platforms(),
-            false => vec![inventory::config(store, &root)?.platform()],
+        let (content, error) = match describe(store, &root) {
+            Ok(content) => (content, None),
+            Err(error) => {
+                let cause = error.causes().pop().unwrap_or_else(|| error.to_string());
+                (Default::default(), Some(cause))
+            }
         };
-        let blobs = store.closure(&root)?;
+        let (platforms, size) = content;
         rows.push(Row {
             name: reference.to_string(),
             digest: root.digest.to_string(),
-            platforms: platforms.iter().map(ToString::to_string).collect(),
-            size: blobs.iter().map(|blob| blob.size).sum(),
+            platforms,
+            size,
+            error,
         });
     }
     if args.json {
@@ -111,11 +118,27 @@ fn list(store: &Store, args: &LsArgs) -> Result<String> {
         [
             row.name,
             digest,
-            row.platforms.join(","),
+            match row.error {
+                Some(_) => "incomplete: pull it again".to_owned(),
+                None => row.platforms.join(","),
+            },
             size::bytes(row.size),
         ]
     }));
     Ok(columns(&table))
+}
+
+/// Returns an image's platforms and its size in bytes.
+fn describe(store: &Store, root: &Descriptor) -> Result<(Vec<String>, u64)> {
+    let platforms = match root.media_type.is_index() {
+        true => inventory::index(store, root)?.platforms(),
+        false => vec![inventory::config(store, root)?.platform()],
+    };
+    let sizes = store.closure(root)?.into_iter().map(|blob| blob.size);
+    Ok((
+        platforms.iter().map(ToString::to_string).collect(),
+        sizes.sum(),
+    ))
 }
 
 fn verify(store: &Store, args: &VerifyArgs) -> Result<String> {
@@ -164,13 +187,20 @@ fn verify(store: &Store, args: &VerifyArgs) -> Result<String> {
 
 fn gc(store: &Store, args: &GcArgs) -> Result<String> {
     let gone = store.gc(args.grace)?;
-    Ok(format!(
+    let mut text = format!(
         "removed {} and {}, {}; kept {} younger than the grace time\n",
         size::count(gone.blobs, "blob"),
         size::count(gone.partials, "partial download"),
         size::bytes(gone.bytes),
         size::count(gone.spared, "unneeded blob")
-    ))
+    );
+    for image in &gone.incomplete {
+        text += &format!(
+            "{image} is incomplete, so nothing that may belong to it was removed: pull it again, or \
+             remove it with sealift store rm\n"
+        );
+    }
+    Ok(text)
 }
 
 fn remove(store: &Store, args: &RmArgs) -> Result<String> {

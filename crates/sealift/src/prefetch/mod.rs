@@ -8,6 +8,7 @@ use sealift_content::Store;
 use sealift_dockerfile::Via;
 use sealift_oci::{Descriptor, Platform, Reference};
 use sealift_registry::{Pulled, Want};
+use sealift_transport::Endpoint;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -55,6 +56,7 @@ pub async fn fetch(context: &Context, wanted: Vec<Wanted>, freshness: Freshness)
             None => missing.push(want),
         }
     }
+    warn_of_damage(context);
     if missing.is_empty() {
         return Ok(pins);
     }
@@ -67,7 +69,7 @@ pub async fn fetch(context: &Context, wanted: Vec<Wanted>, freshness: Freshness)
     let mut failures = Vec::new();
     for (want, result) in missing.iter().zip(results.await) {
         let fetched = match result {
-            Ok(pulled) => keep(&context.store, want, pulled),
+            Ok(pulled) => keep(context, want, pulled),
             Err(error) => {
                 let (place, reference) = (&want.place, &want.reference);
                 let text = format!("{place} needs {reference}, which cannot be fetched");
@@ -90,7 +92,10 @@ pub async fn fetch(context: &Context, wanted: Vec<Wanted>, freshness: Freshness)
 /// Looks an image up in the store; nothing where a platform is missing, or a tag is to be asked for
 /// again.
 fn look(context: &Context, want: &Wanted, freshness: Freshness) -> Result<Option<Pins>> {
-    if freshness == Freshness::Refresh && want.reference.digest().is_none() {
+    let is_tag = want.reference.digest().is_none();
+    let ask = is_tag && (freshness == Freshness::Refresh || !is_trusted(context, &want.reference)?);
+    // Only the registry knows all platforms of an image.
+    if ask || want.platforms.is_empty() {
         return Ok(None);
     }
     let mut found = Pins::new();
@@ -107,13 +112,87 @@ fn look(context: &Context, want: &Wanted, freshness: Freshness) -> Result<Option
     Ok(Some(found))
 }
 
-fn keep(store: &Store, want: &Wanted, pulled: Pulled) -> Result<Pins> {
-    let (origin, manifests) = (&pulled.origin.digest, &pulled.manifests);
-    inventory::record(store, &want.reference, origin, manifests)?;
-    let pins = pulled.manifests.into_iter();
-    Ok(pins
-        .map(|(platform, found)| ((want.reference.clone(), platform), found))
-        .collect())
+/// Returns whether everybody who may have said what a tag stands for would be asked by this run too:
+/// another project's mirror decides nothing here.
+fn is_trusted(context: &Context, name: &Reference) -> Result<bool> {
+    let named = context.store.look_up(name)?;
+    let Some(origin) = named.and_then(|named| named.origin) else {
+        return Ok(true);
+    };
+    let asked = endpoints(context, name);
+    Ok(origin.endpoints.iter().all(|one| asked.contains(one)))
+}
+
+/// Returns the endpoints that are asked what a name stands for.
+fn endpoints(context: &Context, name: &Reference) -> Vec<String> {
+    // A route that cannot be made fails where the image is asked for, with its reason.
+    let route = context.registries.client.route(name).ok();
+    let endpoints = route.iter().flat_map(|route| route.endpoints());
+    endpoints.map(Endpoint::key).collect()
+}
+
+fn keep(context: &Context, want: &Wanted, pulled: Pulled) -> Result<Pins> {
+    let (store, name) = (&context.store, &want.reference);
+    inventory::record(store, name, &pulled, endpoints(context, name))?;
+    let mut pins = Pins::new();
+    for (platform, manifest) in pulled.manifests {
+        if pulled.origin == manifest {
+            warn_of_platform(context, name, &platform, &manifest)?;
+        }
+        pins.insert((name.clone(), platform), manifest);
+    }
+    Ok(pins)
+}
+
+/// Warns where an image of a single manifest is for another platform than the one that is wanted.
+fn warn_of_platform(
+    context: &Context,
+    name: &Reference,
+    wanted: &Platform,
+    manifest: &Descriptor,
+) -> Result<()> {
+    let config = inventory::config(&context.store, manifest)?;
+    let named = !config.os.is_empty() && !config.architecture.is_empty();
+    if named && wanted.rank(&config.platform()).is_none() {
+        let offered = config.platform();
+        let text = format!("{name} is for {offered} alone; it is used for {wanted} too");
+        context.events.warn(text);
+    }
+    Ok(())
+}
+
+/// Fetches again what turned out to be damaged on disk. Returns whether anything did: then what
+/// failed for it may be tried again.
+///
+/// # Errors
+/// As [`fetch`].
+pub async fn heal(context: &Context, pins: &Pins) -> Result<bool> {
+    if !warn_of_damage(context) {
+        return Ok(false);
+    }
+    let wanted = pins.keys().map(|(reference, platform)| Wanted {
+        reference: reference.clone(),
+        platforms: vec![platform.clone()],
+        place: Place {
+            file: "the store".into(),
+            line: 0,
+        },
+    });
+    fetch(context, wanted.collect(), Freshness::Cached).await?;
+    Ok(true)
+}
+
+/// Says which blobs were found damaged since this was last asked.
+pub fn warn_of_damage(context: &Context) -> bool {
+    let damaged = context.store.take_damaged();
+    for digest in &damaged {
+        let folder = context.store.root().join("quarantine");
+        let folder = folder.display();
+        let text =
+            format!("{digest} was damaged on disk and moved to {folder}; it is fetched again");
+        context.events.warn(text);
+    }
+    !damaged.is_empty()
 }
 
 /// Plans a build and brings in all that it needs, triggers of base images included: they are

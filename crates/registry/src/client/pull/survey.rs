@@ -45,6 +45,14 @@ impl Client {
                 let manifest = self.load(&transfer.store, reference, &descriptor).await?;
                 survey.add(platform, descriptor, &parse_manifest(reference, &manifest)?);
             }
+            // All of an index is more than its platforms: attestations, signatures.
+            let others = index.manifests.iter().filter(|entry| !is_image(entry));
+            for entry in others.filter(|_| want.platforms.is_empty()) {
+                if entry.media_type.is_manifest() {
+                    let manifest = self.load(&transfer.store, reference, entry).await?;
+                    survey.add_blobs(&parse_manifest(reference, &manifest)?);
+                }
+            }
             return Ok(survey);
         }
         let manifest = parse_manifest(reference, &root)?;
@@ -54,17 +62,8 @@ impl Client {
             (None, []) => vec![Platform::host()],
             (_, wanted) => wanted.to_vec(),
         };
+        // There is no other manifest to choose, whatever platform it is for: BuildKit builds on it.
         for platform in wanted {
-            if let Some(found) = found
-                .as_ref()
-                .filter(|found| platform.rank(found).is_none())
-            {
-                return Err(Error::MissingPlatform {
-                    image: reference.to_string(),
-                    wanted: Box::new(platform),
-                    available: vec![found.clone()],
-                });
-            }
             survey.add(platform, origin.clone(), &manifest);
         }
         Ok(survey)
@@ -220,12 +219,16 @@ impl Client {
 
 impl Survey {
     fn add(&mut self, platform: Platform, descriptor: Descriptor, manifest: &Manifest) {
+        self.add_blobs(manifest);
+        self.manifests.push((platform, descriptor));
+    }
+
+    fn add_blobs(&mut self, manifest: &Manifest) {
         for blob in manifest.blobs() {
             if !self.blobs.iter().any(|known| known.digest == blob.digest) {
                 self.blobs.push(blob.clone());
             }
         }
-        self.manifests.push((platform, descriptor));
     }
 
     /// Tells of the survey.
@@ -246,11 +249,12 @@ impl Survey {
 /// Selects the manifests that are wanted of an index: one a platform, or all but attestations.
 fn select(index: &Index, want: &Want) -> Result<Vec<(Platform, Descriptor)>> {
     if want.platforms.is_empty() {
-        let all = index.manifests.iter().filter_map(|entry| {
+        let images = index.manifests.iter().filter(|entry| is_image(entry));
+        let named = images.filter_map(|entry| {
             let platform = entry.platform.clone()?.normalized();
-            (platform.os != "unknown").then(|| (platform, entry.clone()))
+            Some((platform, entry.clone()))
         });
-        return Ok(all.collect());
+        return Ok(named.collect());
     }
     let select = |platform: &Platform| match index.select(platform) {
         Some(entry) => Ok((platform.clone(), entry.clone())),
@@ -261,6 +265,12 @@ fn select(index: &Index, want: &Want) -> Result<Vec<(Platform, Descriptor)>> {
         }),
     };
     want.platforms.iter().map(select).collect()
+}
+
+/// Returns whether an entry of an index is an image for some platform, and not about one.
+fn is_image(entry: &Descriptor) -> bool {
+    let mut platform = entry.platform.iter();
+    platform.any(|platform| platform.os != "unknown")
 }
 
 fn parse_index(reference: &Reference, resolved: &Resolved) -> Result<Index> {

@@ -75,7 +75,7 @@ impl Client {
         }
         let file = {
             let digest = job.descriptor.digest.clone();
-            let open = move |store: &sealift_content::Store| store.open_blob(&digest);
+            let open = move |store: &sealift_content::Store| store.open_checked(&digest);
             blocking(&shipment.store, open).await?
         };
         shipment.watcher.event(&Event::BlobStarted {
