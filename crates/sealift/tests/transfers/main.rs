@@ -8,7 +8,9 @@
 )]
 
 mod budgets;
+mod damage;
 mod endings;
 mod harbor;
+mod names;
 mod requests;
 mod room;
