@@ -140,7 +140,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Address`] where the name can't be made into an address, [`Error::Forbidden`].
-    fn route(&self, reference: &Reference) -> Result<Route> {
+    pub fn route(&self, reference: &Reference) -> Result<Route> {
         let finder = self.inner.config.finder.as_ref();
         let found = finder.map(|finder| finder.resolve(reference));
         self.found(reference.repository(), found)

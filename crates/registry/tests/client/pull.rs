@@ -129,7 +129,10 @@ async fn a_single_manifest_serves_every_platform() {
     registry.push(&image, "single", "1");
     let text = format!("{}/single:1", registry.host());
     let platforms = "linux/amd64,linux/s390x";
-    let pulled = TestStore::new().pull(&plain(), &text, platforms).await.unwrap();
+    let pulled = TestStore::new()
+        .pull(&plain(), &text, platforms)
+        .await
+        .unwrap();
     let digests: Vec<_> = pulled
         .manifests
         .iter()

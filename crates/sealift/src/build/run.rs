@@ -163,6 +163,16 @@ impl SolveRunner {
         }
     }
 
+    /// Fetches again what the daemon found damaged in the store.
+    async fn heal(&self, order: &Order) -> Result<bool, Error> {
+        let images = order.images.iter().filter_map(|image| {
+            let platform = image.platform.as_ref().unwrap_or(&order.unit.platform);
+            let reference = Reference::parse(&image.name).ok()?;
+            Some((reference, platform.clone()))
+        });
+        prefetch::heal(&self.context, images).await
+    }
+
     /// Runs a unit's solves, one for each product.
     async fn solve_all(&self, order: &Order) -> Result<Image, Failure> {
         let start = Instant::now();
@@ -201,6 +211,10 @@ impl SolveRunner {
                 Ok(solved) => return Ok(solved),
                 Err(failure) => failure,
             };
+            // What cannot be fetched again fails as it did.
+            if self.heal(order).await.unwrap_or(false) {
+                continue;
+            }
             let in_time = start.elapsed() + delay(repeats) <= self.context.registries.budget;
             if repeats >= failure.repeats(REPEATS) || !in_time {
                 let failure = failure.stayed();

@@ -103,7 +103,7 @@ async fn deliver(
         docker_certificates: line.docker_certificates.clone(),
     };
     let root = match delivery.deliver(context, &line.destinations).await {
-        Err(_) if heal(context, pins).await? => {
+        Err(_) if heal(context, pins.keys().cloned()).await? => {
             delivery.deliver(context, &line.destinations).await?
         }
         other => other?,

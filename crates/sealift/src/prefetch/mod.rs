@@ -166,13 +166,16 @@ fn warn_of_platform(
 ///
 /// # Errors
 /// As [`fetch`].
-pub async fn heal(context: &Context, pins: &Pins) -> Result<bool> {
+pub async fn heal(
+    context: &Context,
+    images: impl IntoIterator<Item = (Reference, Platform)>,
+) -> Result<bool> {
     if !warn_of_damage(context) {
         return Ok(false);
     }
-    let wanted = pins.keys().map(|(reference, platform)| Wanted {
-        reference: reference.clone(),
-        platforms: vec![platform.clone()],
+    let wanted = images.into_iter().map(|(reference, platform)| Wanted {
+        reference,
+        platforms: vec![platform],
         place: Place {
             file: "the store".into(),
             line: 0,
