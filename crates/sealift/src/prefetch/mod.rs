@@ -176,6 +176,7 @@ pub async fn heal(
     let wanted = images.into_iter().map(|(reference, platform)| Wanted {
         reference,
         platforms: vec![platform],
+        meant: None,
         place: Place {
             file: "the store".into(),
             line: 0,
