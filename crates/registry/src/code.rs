@@ -149,15 +149,44 @@ pub fn is_html(body: &[u8]) -> bool {
 /// Makes text from a registry safe for a terminal: no control characters, no line breaks, short.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let clean = text
-        .trim()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c });
-    let mut short: String = clean.take(MESSAGE_LIMIT).collect();
-    if text.chars().nth(MESSAGE_LIMIT).is_some() {
+    let mut clean = without_sequences(text.trim());
+    clean.retain(|c| !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
+    let mut shown = clean.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut short: String = shown.by_ref().take(MESSAGE_LIMIT).collect();
+    if shown.next().is_some() {
         short.push('…');
     }
     short
+}
+
+/// Takes terminals' control sequences out (ECMA-48: CSI, OSC and the other strings), in their forms of
+/// seven and of eight bits.
+fn without_sequences(text: &str) -> String {
+    let mut clean = String::new();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let kind = match c {
+            '\u{1b}' => chars.next(),
+            '\u{80}'..='\u{9f}' => char::from_u32(u32::from(c) - 0x40),
+            _ => {
+                clean.push(c);
+                continue;
+            }
+        };
+        match kind {
+            Some('[') => while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {},
+            Some(']' | 'P' | 'X' | '^' | '_') => {
+                while let Some(c) = chars.next() {
+                    let ends = matches!(c, '\u{7}' | '\u{9c}');
+                    if ends || (c == '\u{1b}' && chars.next_if_eq(&'\\').is_some()) {
+                        break;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    clean
 }
 
 #[cfg(test)]
@@ -205,6 +234,19 @@ mod tests {
             shown.chars().count() < 320 && !shown.contains('\u{1b}'),
             "{shown}"
         );
+        for (text, clean) in [
+            ("a\u{1b}[31;1mb", "ab"),
+            (
+                "a\u{1b}]8;;http://evil/\u{1b}\\b\u{1b}]0;title\u{7}c",
+                "abc",
+            ),
+            ("a\u{9b}2Jb\u{9d}0;x\u{9c}c", "abc"),
+            ("a\u{202e}cba\u{2066}", "acba"),
+            ("a\r\nb\u{8}\u{1b}", "a  b "),
+            ("a\u{1b}]never ends", "a"),
+        ] {
+            assert_eq!(printable(text), clean, "{text:?}");
+        }
         let many = format!(
             r#"{{"errors":[{}]}}"#,
             vec![r#"{"code":"A"}"#; 900].join(",")

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sealift_oci::{Digest, Platform};
 use sealift_transport::{self as transport, Class};
 
-use crate::code::Explanation;
+use crate::code::{Explanation, printable};
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -33,12 +33,46 @@ pub enum Error {
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// The registry says that there is no such image.
-    #[error("{image} does not exist{}", said(source))]
+    #[error("{image} does not exist{}{}", said(source), similar(near))]
     Absent {
         /// The image.
         image: String,
+        /// Tags of the repository that are like the one that was asked for.
+        near: Vec<String>,
         /// The registry's answer.
         source: Box<transport::Error>,
+    },
+    /// A mirror says that there is no such image, and the registry itself could not be asked.
+    #[error(
+        "{image} does not exist at the mirror {}{}; {} could not be asked: {}",
+        source.host(), said(source), origin.host(), origin.text()
+    )]
+    AbsentAtMirror {
+        /// The image.
+        image: String,
+        /// The mirror's answer.
+        source: Box<transport::Error>,
+        /// The failure of the registry itself.
+        origin: Box<transport::Error>,
+    },
+    /// The registry has no such repository, and does not create it for a push.
+    #[error(
+        "the repository {repository} does not exist, and the registry does not create it{}",
+        said(source)
+    )]
+    NoRepository {
+        /// The repository.
+        repository: String,
+        /// The registry's answer.
+        source: Box<transport::Error>,
+    },
+    /// What was fetched cannot be built on or run.
+    #[error("{image} {reason}")]
+    Unusable {
+        /// The image.
+        image: String,
+        /// What it is instead.
+        reason: String,
     },
     /// A request failed for good.
     #[error("cannot {action} {image}{}{}", said(source), noted(note.as_deref()))]
@@ -178,9 +212,22 @@ impl Error {
         source: transport::Error,
     ) -> Self {
         let (image, source) = (image.to_owned(), Box::new(source));
-        match source.class() {
-            Class::Absent => Self::Absent { image, source },
-            class => Self::Request {
+        let mut of_mirror = source.elsewhere().iter();
+        let of_mirror = of_mirror.rfind(|error| error.class() == Class::Absent);
+        match (source.class(), of_mirror) {
+            (Class::Absent, _) => Self::Absent {
+                image,
+                near: Vec::new(),
+                source,
+            },
+            (class, Some(mirror)) if action == "resolve" && class != Class::Auth => {
+                Self::AbsentAtMirror {
+                    image,
+                    source: Box::new(mirror.clone()),
+                    origin: source,
+                }
+            }
+            (class, _) => Self::Request {
                 action,
                 image,
                 note: note.filter(|_| class == Class::Auth),
@@ -193,7 +240,10 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Absent { source, .. } | Self::Request { source, .. } => source.class(),
+            Self::Absent { source, .. }
+            | Self::AbsentAtMirror { source, .. }
+            | Self::NoRepository { source, .. }
+            | Self::Request { source, .. } => source.class(),
             Self::MissingPlatform { .. } => Class::Absent,
             Self::WrongBytes { .. }
             | Self::Document { .. }
@@ -202,6 +252,7 @@ impl Error {
             | Self::ReadBack { .. } => Class::Corrupt,
             Self::Store(source) => of_store(source),
             Self::NoRoom { .. } => Class::Disk,
+            Self::Unusable { .. } => Class::Config,
             Self::ForeignLayer { .. } | Self::Incomplete { .. } => Class::Absent,
             Self::Address { .. } | Self::Forbidden { .. } | Self::Immutable { .. } => Class::Config,
             Self::Interrupted { .. } => Class::Network,
@@ -210,19 +261,35 @@ impl Error {
 
     /// What to tell the user, where there is something useful to say.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Absent { source, .. } | Self::Request { source, .. } => source.hint(),
-            Self::Immutable { .. } => Some("Push under another tag, or allow the tag to be moved."),
-            _ => None,
-        }
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoRepository { repository, .. } => {
+                let path = repository.split_once('/').map_or("", |(_, path)| path);
+                return Some(format!(
+                    "Create the repository first, in the registry's own console or (ECR) by: aws ecr create-repository --repository-name {path}"
+                ));
+            }
+            Self::Request { source, .. } if source.host() == "localhost" => {
+                "localhost is taken for a registry at port 80 of this machine: name the registry's port, as in localhost:5000/NAME."
+            }
+            Self::AbsentAtMirror { .. } => {
+                "Check the name and its tag. If they are right, the mirror does not have the image: name another one with --mirror, or make the registry itself reachable."
+            }
+            Self::Immutable { .. } => "Push under another tag, or allow the tag to be moved.",
+            Self::Absent { source, .. } | Self::Request { source, .. } => source.hint()?,
+            _ => return None,
+        };
+        Some(hint.to_owned())
     }
 
     /// The failure of a request, where it is one.
     #[must_use]
     pub fn request(&self) -> Option<&transport::Error> {
         match self {
-            Self::Absent { source, .. } | Self::Request { source, .. } => Some(source),
+            Self::Absent { source, .. }
+            | Self::AbsentAtMirror { source, .. }
+            | Self::NoRepository { source, .. }
+            | Self::Request { source, .. } => Some(source),
             _ => None,
         }
     }
@@ -262,8 +329,16 @@ fn noted(note: Option<&str>) -> String {
     note.map(|note| format!(" ({note})")).unwrap_or_default()
 }
 
+fn similar(near: &[String]) -> String {
+    match near {
+        [] => String::new(),
+        tags => format!("; tags like it: {}", tags.join(", ")),
+    }
+}
+
 fn list(platforms: &[Platform]) -> String {
-    let mut names: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+    let names = platforms.iter().map(|one| printable(&one.to_string()));
+    let mut names: Vec<String> = names.collect();
     names.dedup();
     if names.is_empty() {
         "no platform at all".to_owned()

@@ -47,6 +47,8 @@ pub enum Resource {
     Manifest(Selector),
     /// A blob (end-2, end-10).
     Blob(Digest),
+    /// The list of tags (end-8a).
+    Tags,
     /// The place where uploads start (end-4a).
     Uploads,
     /// A blob to be mounted from another repository of the same registry (end-11).
@@ -98,6 +100,7 @@ impl fmt::Display for RequestPath {
         match resource {
             Resource::Manifest(selector) => write!(f, "{repository}/manifests/{selector}"),
             Resource::Blob(digest) => write!(f, "{repository}/blobs/{digest}"),
+            Resource::Tags => write!(f, "{repository}/tags/list"),
             Resource::Uploads => write!(f, "{repository}/blobs/uploads/"),
             // A repository's path has only characters that a query may hold as they are.
             Resource::Mount { digest, from } => {

@@ -68,7 +68,8 @@ pub(crate) fn onward(from: &Url, location: &str) -> Result<Url, Cause> {
     Ok(next)
 }
 
-fn refused(target: &Url, reason: &'static str) -> Cause {
+/// A redirect that must not be followed.
+pub(crate) fn refused(target: &Url, reason: &'static str) -> Cause {
     Cause::Redirect {
         target: masked(target),
         reason,

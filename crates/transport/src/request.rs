@@ -40,6 +40,7 @@ pub struct Request {
     pub(crate) verbatim: bool,
     pub(crate) term: Option<Term>,
     pub(crate) repeatable: bool,
+    pub(crate) confidential: bool,
     pub(crate) check: Option<Check>,
     pub(crate) sending: Option<Sending>,
 }
@@ -109,6 +110,7 @@ impl Request {
             verbatim: false,
             term: None,
             repeatable,
+            confidential: false,
             check: None,
             sending: None,
         }
@@ -196,6 +198,13 @@ impl Request {
     #[must_use]
     pub fn repeatable(mut self, repeatable: bool) -> Self {
         self.repeatable = repeatable;
+        self
+    }
+
+    /// Says that its body is a secret of the endpoint: no redirect repeats it at another host.
+    #[must_use]
+    pub fn confidential(mut self) -> Self {
+        self.confidential = true;
         self
     }
 

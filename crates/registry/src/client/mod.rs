@@ -6,6 +6,7 @@ mod event;
 mod pull;
 mod push;
 mod store;
+mod tags;
 mod token;
 
 use std::path::PathBuf;

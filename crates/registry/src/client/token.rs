@@ -53,7 +53,6 @@ impl Client {
         let endpoint = self.endpoint_at(&wanted.host, repository)?;
         let label = label(&wanted.host);
         let realm = Realm::of(&wanted.realm, &endpoint).map_err(|reason| {
-            let reason = format!("the token realm of the registry is refused: {reason}");
             Error::of_request("get", &label, None, refusal(reason, &wanted.host, &label))
         })?;
         let Lookup { found, .. } = self

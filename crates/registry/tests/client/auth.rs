@@ -35,7 +35,7 @@ fn private() -> TokenRules {
     TokenRules::private().account("u", "p")
 }
 
-async fn pull_all(client: &Client, host: &str, names: &[&str]) {
+pub(crate) async fn pull_all(client: &Client, host: &str, names: &[&str]) {
     let want = |name: &&str| Want {
         reference: reference(&format!("{host}/{name}:1")),
         platforms: platforms(BOTH),
@@ -466,7 +466,7 @@ async fn a_captive_portal_in_place_of_the_token_server_is_told() {
 }
 
 /// A registry whose token server has rules of its own, both far away.
-async fn far_away(
+pub(crate) async fn far_away(
     realm: &'static str,
     token: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
     registry: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static,

@@ -15,7 +15,7 @@ use crate::support::{plain, two_platforms, with_credentials};
 
 /// What is wrong with a registry.
 #[derive(Default, Clone)]
-struct Quirks {
+pub(crate) struct Quirks {
     no_chunks: bool,
     /// Keeps half of the first chunk, and says so.
     keeps_half: bool,
@@ -42,23 +42,34 @@ struct Quirks {
 }
 
 #[derive(Default)]
-struct QuirkyRegistry {
+pub(crate) struct QuirkyRegistry {
     quirks: Quirks,
     uploads: HashMap<String, Vec<u8>>,
-    blobs: HashMap<String, Vec<u8>>,
-    manifests: HashMap<String, Vec<u8>>,
+    pub(crate) blobs: HashMap<String, Vec<u8>>,
+    pub(crate) manifests: HashMap<String, Vec<u8>>,
     patches: usize,
 }
 
 impl QuirkyRegistry {
     async fn start(quirks: Quirks) -> (ScriptedServer, Arc<Mutex<Self>>) {
+        Self::start_with(quirks, |_, _| None).await
+    }
+
+    /// Answers by a script first.
+    pub(crate) async fn start_with(
+        quirks: Quirks,
+        script: impl Fn(&Self, &Asked) -> Option<Answer> + Send + Sync + 'static,
+    ) -> (ScriptedServer, Arc<Mutex<Self>>) {
         let state = Arc::new(Mutex::new(Self {
             quirks,
             ..Self::default()
         }));
         let answering = Arc::clone(&state);
-        let server =
-            ScriptedServer::start(move |asked| answering.lock().unwrap().answer(asked)).await;
+        let server = ScriptedServer::start(move |asked| {
+            let mut state = answering.lock().unwrap();
+            script(&state, asked).unwrap_or_else(|| state.answer(asked))
+        })
+        .await;
         (server, state)
     }
 

@@ -38,7 +38,6 @@ pub fn error_for(text: String, error: sealift_registry::Error) -> Error {
     });
     let hints: Vec<String> = error
         .hint()
-        .map(str::to_owned)
         .into_iter()
         .chain(login(&error))
         .chain(more)

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use http::header::HeaderValue;
+use http::header::{HeaderValue, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
-use sealift_failure::Phase;
+use sealift_failure::{Class, Phase, Remedy, Verdict};
 
 use super::{Attempt, Failure, Reply};
 use crate::authorizer::Challenge;
@@ -17,6 +17,11 @@ use crate::host::Host;
 const ERROR_LIMIT: u64 = 64 << 10;
 /// How often one attempt answers a challenge.
 const CHALLENGES: u32 = 2;
+
+/// Once more, for a link that was too old. Our credentials are not for that host.
+const STORAGE_REFUSES: Verdict = Verdict::new(Class::Config, Remedy::Once).hint(
+    "The registry's storage refuses the link that the registry gave: check this machine's clock, and that no proxy changes such links or keeps them for later; to log in again does not help.",
+);
 
 impl Attempt<'_> {
     /// Sends the request with credentials, answers challenges, and returns the first response that
@@ -118,9 +123,25 @@ impl Attempt<'_> {
         }
         reply.finish(self.call.shared).await;
         body.truncate(usize::try_from(ERROR_LIMIT).unwrap_or(usize::MAX));
-        let cause = Cause::Status {
-            status,
-            body: printable(&body),
+        let body = match headers.get(LOCATION).filter(|_| status.is_redirection()) {
+            Some(location) => {
+                let location = printable(location.as_bytes());
+                let address = location.split('?').next().unwrap_or_default();
+                format!("it redirects to {address}, where this request cannot be repeated")
+            }
+            None => printable(&body),
+        };
+        let denied = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        let cause = match elsewhere && denied {
+            true => Cause::Refused {
+                reason: format!(
+                    "{} redirected to {}, which refused: status {status}",
+                    self.choice.endpoint.authority(),
+                    host.name
+                ),
+                verdict: STORAGE_REFUSES,
+            },
+            false => Cause::Status { status, body },
         };
         let mut failure = self.call.failure(cause, &host);
         failure.headers = Some(Box::new(headers.clone()));

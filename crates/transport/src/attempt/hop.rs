@@ -21,7 +21,7 @@ use crate::error::Cause;
 use crate::host::Host;
 use crate::observe::{Event, Reason, millis};
 use crate::proxy::ProxyChoice;
-use crate::redirect::{Redirects, location};
+use crate::redirect::{Redirects, location, refused};
 use crate::request::Target;
 use crate::settings::Tls;
 use crate::shared::Shared;
@@ -72,6 +72,10 @@ impl Attempt<'_> {
                 return Ok(reply);
             };
             let next = redirects.follow(url, &location).map_err(failed)?;
+            if self.call.request.confidential && !self.is_home(&next) {
+                let reason = "the request holds a secret of the host that was asked";
+                return Err(failed(refused(&next, reason)));
+            }
             drain(reply, shared).await;
             url = next;
         }

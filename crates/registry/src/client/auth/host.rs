@@ -44,6 +44,8 @@ pub(super) struct Host {
     pub(super) looked_up: bool,
     /// What is read without the stored credentials, since those were refused.
     pub(super) anonymous: HashSet<Scope>,
+    /// What the endpoint wants in every token besides, which is about no repository: `aws`.
+    pub(super) besides: Vec<Scope>,
     /// The endpoint's own names of scopes.
     pub(super) names: HashMap<Scope, Scope>,
     pub(super) rename: Rename,
@@ -65,6 +67,8 @@ impl Host {
     /// Takes the scope that the endpoint asked for when `wanted` was. What is about another
     /// repository is not taken.
     pub(super) fn learn(&mut self, wanted: &Scope, asked: Vec<Scope>) {
+        let is_other = |scope: &&Scope| scope.repository_path().is_none();
+        self.besides = asked.iter().filter(is_other).cloned().collect();
         let able = asked.into_iter().filter(|scope| scope.can_do(wanted));
         let own = able
             .filter_map(|scope| Some((Rename::between(wanted, &scope)?, scope)))

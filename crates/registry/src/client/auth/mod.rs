@@ -6,6 +6,7 @@ mod challenge_cache;
 mod disk;
 mod host;
 mod realm;
+mod refusals;
 mod scope;
 mod token;
 mod tokens;
@@ -165,11 +166,21 @@ impl Access {
                 return None;
             };
             let own = std::iter::once(&self.scope).chain(&self.other_scopes);
-            let scopes: Vec<Scope> = own
-                .map(|scope| host.translate(&scope.at(endpoint)))
-                .collect();
+            let own = own.map(|scope| host.translate(&scope.at(endpoint)));
+            let scopes: Vec<Scope> = own.chain(host.besides.iter().cloned()).collect();
             let others = expected.into_iter().flatten();
-            let others = others.map(|other| host.translate(&other.at(endpoint)));
+            let others = others
+                .map(|other| other.at(endpoint))
+                .filter(|other| credential.is_none() || !host.anonymous.contains(other))
+                .map(|other| host.translate(&other))
+                .collect::<Vec<_>>();
+            if let Some(credential) = credential.as_ref().filter(|_| !realm.is_trusted()) {
+                self.add_note(format!(
+                    "the stored password of {} was not sent to {}, since that is plain HTTP and another host",
+                    credential.account(),
+                    realm.authority(),
+                ));
+            }
             let credential = credential.filter(|_| realm.is_trusted());
             Some(Ask {
                 owner: Owner {
@@ -178,7 +189,10 @@ impl Access {
                     service: service.clone(),
                     account: credential.as_ref().map(|c| c.account().to_owned()),
                 },
-                others: others.filter(|other| !scopes.contains(other)).collect(),
+                others: others
+                    .into_iter()
+                    .filter(|other| !scopes.contains(other))
+                    .collect(),
                 realm,
                 service,
                 scopes,
@@ -323,23 +337,27 @@ impl Access {
         let (scheme, asked) = match offered {
             Challenge::Basic => (Scheme::Basic, Vec::new()),
             Challenge::Bearer(bearer) => {
-                let realm = Realm::of(&bearer.realm, endpoint).map_err(|reason| {
-                    let reason = format!("the token realm of the registry is refused: {reason}");
-                    refusal(reason, &endpoint.authority(), &self.label)
-                })?;
+                let realm = Realm::of(&bearer.realm, endpoint)
+                    .map_err(|reason| refusal(reason, &endpoint.authority(), &self.label))?;
                 let service = bearer.service.unwrap_or_default();
                 let asked = bearer.scope.as_deref().map(Scope::parse_list);
                 (Scheme::Bearer { realm, service }, asked.unwrap_or_default())
             }
         };
         let (news, changed) = self.auth.host(endpoint, |host| {
-            let before = (host.scheme.clone(), host.rename.clone());
+            let before = (
+                host.scheme.clone(),
+                host.rename.clone(),
+                host.besides.clone(),
+            );
             let name = host.translate(scope);
             let recalled = host.word != Word::Challenge;
             host.word = Word::Challenge;
             host.scheme = Some(scheme);
             host.learn(scope, asked);
-            let changed = before.0 != host.scheme || name != host.translate(scope);
+            let changed = before.0 != host.scheme
+                || before.2 != host.besides
+                || name != host.translate(scope);
             let news = recalled || changed || before.1 != host.rename;
             (news, recalled && changed)
         });

@@ -8,6 +8,7 @@ use sealift_transport::{Cause, Endpoint, Scheme};
 use url::{Host, Url};
 
 use super::scope::Scope;
+use crate::code::printable;
 use crate::credentials::Credential;
 use crate::secret::Secret;
 
@@ -41,24 +42,34 @@ impl Realm {
     ///
     /// Credentials go to the registry's own address, to HTTPS, and from loopback to loopback;
     /// nowhere else. A registry elsewhere may not send us to our own machine at all.
-    pub(crate) fn of(text: &str, endpoint: &Endpoint) -> Result<Self, &'static str> {
+    ///
+    /// # Errors
+    /// What the registry says, and why that is no place for tokens.
+    pub(crate) fn of(text: &str, endpoint: &Endpoint) -> Result<Self, String> {
+        Self::checked(text, endpoint).map_err(|reason| {
+            let shown = printable(text.rsplit('@').next().unwrap_or_default());
+            format!("the registry names {shown:?} as its token server, which {reason}")
+        })
+    }
+
+    fn checked(text: &str, endpoint: &Endpoint) -> Result<Self, &'static str> {
         if text.len() > ADDRESS_LIMIT {
-            return Err("its address is longer than 2048 characters");
+            return Err("is longer than 2048 characters");
         }
-        let mut url = Url::parse(text).map_err(|_| "its address is not a URL")?;
+        let mut url = Url::parse(text).map_err(|_| "is not a URL")?;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-            return Err("its address is neither http nor https");
+            return Err("is neither http nor https");
         }
         // User information in a realm would become a credential that nobody configured.
         let cleared = url.set_username("").and_then(|()| url.set_password(None));
-        cleared.map_err(|()| "its address is not a URL")?;
+        cleared.map_err(|()| "is not a URL")?;
         url.set_fragment(None);
         let own = endpoint
             .url("")
-            .map_err(|_| "the registry has no address")?;
+            .map_err(|_| "has a registry without an address")?;
         let (local, from_local) = (is_loopback(&url), is_loopback(&own));
         if local && !from_local {
-            return Err("it is on this machine's loopback, but the registry is not");
+            return Err("is on this machine's loopback, but the registry is not");
         }
         // Whoever marks a registry as insecure has it spoken to in plain HTTP.
         let insecure = endpoint.scheme() == Scheme::HttpsElseHttp && url.host() == own.host();
@@ -210,7 +221,7 @@ mod tests {
     use super::super::scope::Action;
     use super::*;
 
-    fn realm(text: &str, endpoint: &str) -> Result<Realm, &'static str> {
+    fn realm(text: &str, endpoint: &str) -> Result<Realm, String> {
         Realm::of(
             text,
             &Endpoint::from_url(&Url::parse(endpoint).unwrap()).unwrap(),
@@ -255,6 +266,10 @@ mod tests {
         ] {
             assert!(realm(text, "https://r.example").is_err(), "{text}");
         }
+        assert_eq!(
+            realm("/to\u{1b}ken", "https://r.example").unwrap_err(),
+            "the registry names \"/to ken\" as its token server, which is not a URL"
+        );
         let long = format!("https://x/{}", "y".repeat(5000));
         assert!(realm(&long, "https://r.example").is_err());
     }

@@ -44,17 +44,19 @@ impl Scope {
         }
     }
 
-    /// Parses scopes separated by blanks. What is no scope is left out.
+    /// Parses scopes separated by blanks. A word of another form (`aws`) is a scope too, without
+    /// actions.
     pub(crate) fn parse_list(text: &str) -> Vec<Self> {
         let one = |word: &str| {
-            let (resource, actions) = word.rsplit_once(':')?;
+            let resource = word.rsplit_once(':').filter(|(name, _)| name.contains(':'));
+            let (resource, actions) = resource.unwrap_or((word, ""));
             let actions = actions.split(',').filter(|action| !action.is_empty());
-            resource.contains(':').then(|| Self {
+            Self {
                 resource: resource.to_owned(),
                 actions: actions.map(str::to_owned).collect(),
-            })
+            }
         };
-        text.split_ascii_whitespace().filter_map(one).collect()
+        text.split_ascii_whitespace().map(one).collect()
     }
 
     /// Makes a scope of a token's own claim of what it grants.
@@ -104,9 +106,9 @@ impl Scope {
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.resource)?;
+        f.write_str(&self.resource)?;
         for (number, action) in self.actions.iter().enumerate() {
-            write!(f, "{}{action}", if number > 0 { "," } else { "" })?;
+            write!(f, "{}{action}", if number > 0 { "," } else { ":" })?;
         }
         Ok(())
     }

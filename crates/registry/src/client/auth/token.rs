@@ -47,7 +47,8 @@ pub(crate) enum Malformed {
 struct Answer {
     token: Option<Secret>,
     access_token: Option<Secret>,
-    expires_in: Option<f64>,
+    /// A number, or its text, as some servers write it.
+    expires_in: Option<serde_json::Value>,
 }
 
 impl Token {
@@ -71,8 +72,11 @@ impl Token {
         if !secret.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Malformed::Unprintable);
         }
-        let life = answer
-            .expires_in
+        let seconds = answer.expires_in.as_ref().and_then(|given| {
+            let text = given.as_str().and_then(|text| text.trim().parse().ok());
+            given.as_f64().or(text)
+        });
+        let life = seconds
             .filter(|seconds| *seconds >= 1.0)
             .map_or(LIFE, |seconds| {
                 Duration::from_secs_f64(seconds.min(LIFE_LIMIT.as_secs_f64()))
@@ -174,10 +178,15 @@ mod tests {
                 .expose(),
             "u"
         );
-        assert_eq!(
-            parse(r#"{"token":"t","expires_in":-5}"#).unwrap().life,
-            LIFE
-        );
+        for (given, life) in [
+            ("-5", LIFE),
+            (r#""300""#, Duration::from_secs(300)),
+            (r#""soon""#, LIFE),
+            ("null", LIFE),
+        ] {
+            let body = format!(r#"{{"token":"t","expires_in":{given}}}"#);
+            assert_eq!(parse(&body).unwrap().life, life, "{given}");
+        }
         assert_eq!(
             parse(r#"{"token":"t","expires_in":1e300}"#).unwrap().life,
             LIFE_LIMIT

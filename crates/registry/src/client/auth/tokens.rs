@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 use super::disk::{Disk, Owner};
 use super::lock;
 use super::realm::{self, Question, Realm};
+use super::refusals::Refusals;
 use super::scope::Scope;
 use super::token::{BODY_LIMIT, Malformed, Token};
 use crate::code::Explanation;
@@ -53,8 +54,7 @@ pub(crate) struct Tokens {
     flights: Mutex<HashMap<(Owner, Vec<Scope>), Flight>>,
     /// Whose realm was seen not to grant several scopes at once.
     single: Mutex<HashSet<Owner>>,
-    /// Logins that were refused: asking again could lock the account.
-    refusals: Mutex<HashMap<Owner, transport::Error>>,
+    refusals: Refusals,
     /// Realms that have locked logins.
     locked: Mutex<HashMap<String, transport::Error>>,
 }
@@ -67,7 +67,7 @@ impl Tokens {
             memory: Mutex::default(),
             flights: Mutex::default(),
             single: Mutex::default(),
-            refusals: Mutex::default(),
+            refusals: Refusals::default(),
             locked: Mutex::default(),
         }
     }
@@ -78,7 +78,7 @@ impl Tokens {
             return Ok(token);
         }
         let known = lock(&self.locked).get(&ask.owner.realm).cloned();
-        let known = known.or_else(|| lock(&self.refusals).get(&ask.owner).cloned());
+        let known = known.or_else(|| self.refusals.known(&ask.owner, &ask.scopes));
         if let Some(error) = known {
             return Err(error);
         }
@@ -86,16 +86,20 @@ impl Tokens {
         if batch.len() > ask.scopes.len() {
             match self.flight(ask, batch).await {
                 Ok(token) if serves(&token, ask) => return Ok(token),
-                Err(error) if !is_denied(&error) => return Err(error),
-                // Granted in part, or refused as a whole because one of them is not ours.
+                Err(error) if !is_denied(&error) && error.status() != Some(500) => {
+                    return Err(error);
+                }
+                // Granted in part, refused as a whole because one of them is not ours, or more than the
+                // server can read.
                 _ => {
                     lock(&self.single).insert(ask.owner.clone());
                 }
             }
         }
         let result = self.flight(ask, ask.scopes.clone()).await;
-        if let Err(error) = &result {
-            self.remember(ask, error);
+        match &result {
+            Ok(_) => self.refusals.granted(&ask.owner),
+            Err(error) => self.remember(ask, error),
         }
         result
     }
@@ -270,6 +274,7 @@ impl Tokens {
             Some(form) => {
                 let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
                 let request = Request::new(Method::POST, path).header(CONTENT_TYPE, form_type);
+                let request = request.confidential();
                 let body = form.expose().as_bytes().to_vec();
                 (request, Payload::Bytes(body.into()))
             }
@@ -301,7 +306,7 @@ impl Tokens {
             && error.status() == Some(401)
             && ask.credential.is_some()
         {
-            lock(&self.refusals).insert(ask.owner.clone(), error.clone());
+            self.refusals.add(&ask.owner, &ask.scopes, error);
         }
     }
 }

@@ -203,8 +203,8 @@ impl Client {
                 .await;
             match download {
                 Ok(_) if commit(transfer, ingest).await? => return Ok(()),
-                Ok(_) => reason = format!("wrong bytes came from {text}"),
-                Err(error) => reason = format!("{text} can't be had: {}", error.text()),
+                Ok(_) => reason = format!("wrong bytes came from {text:?}"),
+                Err(error) => reason = format!("{text:?} can't be had: {}", error.text()),
             }
             let ingest = ingest.clone();
             let all = 0..descriptor.size;

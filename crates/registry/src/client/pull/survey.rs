@@ -5,13 +5,16 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use sealift_content::{Ingestion, NESTING_LIMIT, Store};
-use sealift_oci::{Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference};
+use sealift_oci::{
+    Descriptor, Digest, ImageConfig, Index, Manifest, MediaType, Platform, Reference,
+};
 use sealift_transport::Request;
 
 use super::{Transfer, Want};
 use crate::client::document::{self, LIMIT, Resolved};
 use crate::client::store::blocking;
 use crate::client::{Client, Event};
+use crate::code::printable;
 use crate::error::{Error, Result};
 
 /// How many indexes one image may consist of.
@@ -43,7 +46,7 @@ impl Client {
             let index = self.flatten(&transfer.store, want, &root).await?;
             for (platform, descriptor) in select(&index, want)? {
                 let manifest = self.load(&transfer.store, reference, &descriptor).await?;
-                survey.add(platform, descriptor, &parse_manifest(reference, &manifest)?);
+                survey.add(platform, descriptor, &parse_image(want, &manifest)?);
             }
             // All of an index is more than its platforms: attestations, signatures.
             let others = index.manifests.iter().filter(|entry| !is_image(entry));
@@ -55,7 +58,7 @@ impl Client {
             }
             return Ok(survey);
         }
-        let manifest = parse_manifest(reference, &root)?;
+        let manifest = parse_image(want, &root)?;
         let found = self.platform_of(transfer, reference, &manifest).await?;
         let wanted = match (&found, &want.platforms[..]) {
             (Some(found), []) => vec![found.clone()],
@@ -81,7 +84,11 @@ impl Client {
         {
             return Ok(local);
         }
-        let resolved = self.resolve(reference).await?;
+        let mut resolved = self.resolve(reference).await;
+        if let Err(Error::Absent { near, .. }) = &mut resolved {
+            *near = self.similar_tags(reference).await;
+        }
+        let resolved = resolved?;
         keep(store, &resolved).await?;
         Ok(resolved)
     }
@@ -277,8 +284,34 @@ fn parse_index(reference: &Reference, resolved: &Resolved) -> Result<Index> {
     Index::parse(&resolved.bytes).map_err(|source| malformed(reference, resolved, source))
 }
 
-fn parse_manifest(reference: &Reference, resolved: &Resolved) -> Result<Manifest> {
-    Manifest::parse(&resolved.bytes).map_err(|source| malformed(reference, resolved, source))
+/// Parses a manifest. Where a platform is asked for, it is to be built on or run, so it has to be an
+/// image that can be.
+fn parse_image(want: &Want, resolved: &Resolved) -> Result<Manifest> {
+    let reference = &want.reference;
+    let manifest = Manifest::parse(&resolved.bytes)
+        .map_err(|source| malformed(reference, resolved, source))?;
+    let kind = manifest.config.media_type.as_str();
+    let is_image = kind.contains(".image.") || kind == "application/octet-stream";
+    let encrypted = |layer: &&Descriptor| layer.media_type.as_str().ends_with("+encrypted");
+    let reason = match manifest.layers.iter().find(encrypted) {
+        Some(layer) => format!(
+            "has encrypted layers ({}), and there is no key to open them",
+            printable(layer.media_type.as_str())
+        ),
+        None if !is_image => {
+            let artifact = manifest.artifact_type.as_ref();
+            let kind = artifact.map_or(kind, MediaType::as_str);
+            format!("is an artifact ({}), no container image", printable(kind))
+        }
+        None => return Ok(manifest),
+    };
+    if want.platforms.is_empty() {
+        return Ok(manifest);
+    }
+    Err(Error::Unusable {
+        image: reference.to_string(),
+        reason,
+    })
 }
 
 fn malformed(reference: &Reference, resolved: &Resolved, source: sealift_oci::Error) -> Error {

@@ -73,6 +73,17 @@ impl Client {
                 Mount::Refused => {}
             }
         }
+        self.upload(shipment, job, repository, opened).await
+    }
+
+    /// Uploads a blob, into the upload that is open already if there is one.
+    pub(super) async fn upload(
+        &self,
+        shipment: &Shipment,
+        job: &BlobJob,
+        repository: &Repository,
+        opened: Option<Document>,
+    ) -> Result<()> {
         let file = {
             let digest = job.descriptor.digest.clone();
             let open = move |store: &sealift_content::Store| store.open_checked(&digest);

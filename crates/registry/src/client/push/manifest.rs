@@ -1,17 +1,15 @@
 //! Manifests and tags on their way to a registry.
 
-use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method};
-use sealift_oci::{Descriptor, Digest, Reference};
-use sealift_transport::{Class, Patience, Payload, Phase, Request};
+use sealift_oci::{Digest, Reference};
+use sealift_transport::{Class, Patience, Request};
 
 use super::Shipment;
+use super::document::DocumentPut;
 use super::plan::{DocumentJob, RootJob, TagJob};
 use crate::client::{Client, Event};
 use crate::code::Explanation;
 use crate::error::{Error, Result};
-use crate::path::{RequestPath, Selector};
+use crate::path::Selector;
 
 /// How often a registry is asked for what it took, with pauses that grow: some answer from copies
 /// that lag.
@@ -21,8 +19,13 @@ impl Client {
     /// Puts a manifest or index under its digest.
     pub(super) async fn send_document(&self, shipment: &Shipment, job: &DocumentJob) -> Result<()> {
         let selector = Selector::Digest(job.descriptor.digest.clone());
-        self.put(&job.reference, selector, &job.descriptor, &job.bytes)
-            .await?;
+        let put = DocumentPut {
+            reference: &job.reference,
+            selector,
+            descriptor: &job.descriptor,
+            bytes: &job.bytes,
+        };
+        self.put(shipment, &put).await?;
         let (digest, size) = (job.descriptor.digest.clone(), job.descriptor.size);
         let cached = false;
         shipment.watcher.event(&Event::BlobDone {
@@ -77,7 +80,7 @@ impl Client {
     pub(super) async fn send_tag(&self, shipment: &Shipment, job: &TagJob) -> Result<()> {
         let wanted = &job.descriptor.digest;
         if self.tag(&job.reference).await?.as_ref() != Some(wanted) {
-            self.move_tag(job).await?;
+            self.move_tag(shipment, job).await?;
         }
         shipment.watcher.event(&Event::Tagged {
             image: job.reference.to_string(),
@@ -86,17 +89,16 @@ impl Client {
         Ok(())
     }
 
-    async fn move_tag(&self, job: &TagJob) -> Result<()> {
-        let tag = job.reference.tag().unwrap_or_default().to_owned();
-        let put = self
-            .put(
-                &job.reference,
-                Selector::Tag(tag),
-                &job.descriptor,
-                &job.bytes,
-            )
-            .await;
-        let Err(error) = put else { return Ok(()) };
+    async fn move_tag(&self, shipment: &Shipment, job: &TagJob) -> Result<()> {
+        let put = DocumentPut {
+            reference: &job.reference,
+            selector: Selector::named(&job.reference),
+            descriptor: &job.descriptor,
+            bytes: &job.bytes,
+        };
+        let Err(error) = self.put(shipment, &put).await else {
+            return Ok(());
+        };
         // Somebody else may have done the same meanwhile, or an answer was lost: what counts is
         // what the tag stands for now.
         let actual = self.tag(&job.reference).await?;
@@ -119,31 +121,5 @@ impl Client {
     async fn tag(&self, reference: &Reference) -> Result<Option<Digest>> {
         let route = self.origin_route(reference.repository())?;
         Ok(self.head(&route, reference, Request::whether).await)
-    }
-
-    async fn put(
-        &self,
-        reference: &Reference,
-        selector: Selector,
-        descriptor: &Descriptor,
-        bytes: &Bytes,
-    ) -> Result<()> {
-        let label = reference.to_string();
-        let path = RequestPath::manifest(reference.repository(), selector);
-        let media_type = HeaderValue::from_str(descriptor.media_type.as_str());
-        let media_type = media_type.unwrap_or(HeaderValue::from_static("application/octet-stream"));
-        let request = Request::new(Method::PUT, path.to_string());
-        let request = self
-            .request(request, Phase::Push, &label)
-            .header(CONTENT_TYPE, media_type);
-        let route = self.origin_route(reference.repository())?;
-        let access = self.push_access(reference.repository(), &label);
-        let payload = Payload::Bytes(bytes.clone());
-        let sent = self
-            .transport()
-            .upload(&route, &request, &payload, &access)
-            .await;
-        sent.map_err(|error| access.error_for("push", error))?;
-        Ok(())
     }
 }

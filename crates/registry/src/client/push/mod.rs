@@ -2,6 +2,7 @@
 //! Until the last step nobody sees any of it, so many images are published together or not at all.
 
 mod blob;
+mod document;
 mod manifest;
 mod plan;
 mod session;

@@ -122,7 +122,8 @@ impl<'a> Upload<'a> {
         trouble: Trouble,
         effort: &mut Effort,
     ) -> Result<Session> {
-        let failed = |error| self.access.error_for("push", error);
+        let location = session.location.clone();
+        let failed = |error| self.error_at(&location, error);
         let (error, lost, counted) = match trouble {
             Trouble::Final(error) => return Err(error),
             Trouble::NoChunks => {
@@ -163,6 +164,20 @@ impl<'a> Upload<'a> {
         Ok(session)
     }
 
+    /// Makes the error of a request to a place that the registry named.
+    fn error_at(&self, location: &Url, source: transport::Error) -> Error {
+        let mut error = self.access.error_for("push", source);
+        if let Error::Request { note, source, .. } = &mut error
+            && source.host() != self.route.origin().authority()
+        {
+            let mut shown = location.clone();
+            shown.set_query(None);
+            let named = format!("the registry named {shown} as the place of the upload");
+            note.get_or_insert(named);
+        }
+        error
+    }
+
     /// Opens an upload.
     async fn begin(&self) -> Result<Session> {
         let path = RequestPath::new(self.repository, Resource::Uploads);
@@ -171,7 +186,13 @@ impl<'a> Upload<'a> {
             .request(Request::new(Method::POST, path.to_string()))
             .repeatable(true);
         let sent = self.send(&request, &Payload::Empty).await;
-        let document = sent.map_err(|error| self.access.error_for("push", error))?;
+        let document = sent.map_err(|error| match error.status() {
+            Some(404) => Error::NoRepository {
+                repository: self.repository.to_string(),
+                source: Box::new(error),
+            },
+            _ => self.access.error_for("push", error),
+        })?;
         self.session(&document)
     }
 
@@ -221,7 +242,7 @@ impl<'a> Upload<'a> {
             {
                 self.begin_like(session.chunks).await
             }
-            Err(error) => Err(self.access.error_for("push", error)),
+            Err(error) => Err(self.error_at(&session.location, error)),
         }
     }
 
@@ -249,7 +270,7 @@ impl<'a> Upload<'a> {
             .header(CONTENT_TYPE, octets())
             .header(CONTENT_RANGE, header);
         let sent = self.send(&request, &self.part(range.clone())).await;
-        let document = sent.map_err(|error| self.judge(error, true))?;
+        let document = sent.map_err(|error| self.judge(&session.location, error, true))?;
         if document.headers.contains_key(LOCATION) {
             let next = location(&document).map_err(|cause| self.no_location(&document, cause));
             session.location = next.map_err(Trouble::Final)?;
@@ -305,7 +326,7 @@ impl<'a> Upload<'a> {
                 let error = transport::Error::new(cause, Phase::Push, &host, &self.job.label);
                 Err(Trouble::Lost(error))
             }
-            Err(error) => Err(self.judge(error, false)),
+            Err(error) => Err(self.judge(&session.location, error, false)),
         }
     }
 
@@ -354,14 +375,14 @@ impl<'a> Upload<'a> {
     }
 
     /// Decides what a failed step means.
-    fn judge(&self, error: transport::Error, chunk: bool) -> Trouble {
+    fn judge(&self, at: &Url, error: transport::Error, chunk: bool) -> Trouble {
         match (error.status(), error.class()) {
             (Some(416), _) => Trouble::Misplaced(error),
             (Some(404), _) | (_, Class::Corrupt) => Trouble::Lost(error),
             (Some(413), _) => Trouble::TooLarge(error),
             (Some(400 | 405 | 411 | 501), _) if chunk => Trouble::NoChunks,
             (_, Class::Network | Class::Rate) => Trouble::Broken(error),
-            _ => Trouble::Final(self.access.error_for("push", error)),
+            _ => Trouble::Final(self.error_at(at, error)),
         }
     }
 }
