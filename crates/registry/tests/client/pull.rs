@@ -163,7 +163,7 @@ async fn no_platform_stands_for_all() {
 }
 
 #[tokio::test]
-async fn an_absent_image_is_one_request() {
+async fn an_absent_image_is_one_request_and_one_for_its_tags() {
     let registry = DockerRegistry::start();
     let faulty = FaultyRegistry::open(registry.address(), FaultPlan::none());
     let text = format!("{}/nothing/here:1", faulty.host());
@@ -178,7 +178,9 @@ async fn an_absent_image_is_one_request() {
             .starts_with(&format!("{text} does not exist: MANIFEST_UNKNOWN")),
         "{error}"
     );
-    assert_eq!(faulty.seen().len(), 1);
+    let asked = faulty.seen().into_iter().map(|one| one.target);
+    let expected = ["/v2/nothing/here/manifests/1", "/v2/nothing/here/tags/list"];
+    assert_eq!(asked.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]

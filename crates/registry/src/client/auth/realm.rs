@@ -267,7 +267,7 @@ mod tests {
             assert!(realm(text, "https://r.example").is_err(), "{text}");
         }
         assert_eq!(
-            realm("/to\u{1b}ken", "https://r.example").unwrap_err(),
+            realm("/to\u{8}ken", "https://r.example").unwrap_err(),
             "the registry names \"/to ken\" as its token server, which is not a URL"
         );
         let long = format!("https://x/{}", "y".repeat(5000));

@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn scopes_read_and_print() {
         let scopes = Scope::parse_list(
-            "repository:a/b:push,pull  repository:host:5000/c:pull junk registry:catalog:*",
+            "repository:a/b:push,pull  repository:host:5000/c:pull aws registry:catalog:*",
         );
         let texts: Vec<String> = scopes.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -129,6 +129,7 @@ mod tests {
             [
                 "repository:a/b:pull,push",
                 "repository:host:5000/c:pull",
+                "aws",
                 "registry:catalog:*"
             ]
         );
