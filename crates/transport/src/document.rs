@@ -20,7 +20,7 @@ impl Attempt<'_> {
         let latency = self.choice.started.elapsed();
         let host = Arc::clone(&reply.host);
         let body = self.read(&mut reply, limit).await;
-        let body = body.map_err(|cause| self.call.failure(cause, &host))?;
+        let body = body.map_err(|cause| self.call.broken_body(cause, &host))?;
         let bytes = body.len() as u64;
         host.count(|totals| totals.received += bytes);
         let document = Document {

@@ -246,8 +246,14 @@ impl Health {
         self.states().entry(endpoint.key()).or_default().ranges = Some(served);
     }
 
-    /// Takes note of a failure; returns for how long that opened the breaker.
-    pub(crate) fn failed(&self, endpoint: &Endpoint, weight: Weight) -> Option<Duration> {
+    /// Records a failure; returns for how long that opened the breaker, which it does only where
+    /// another endpoint is there to be asked (`may_rest`).
+    pub(crate) fn failed(
+        &self,
+        endpoint: &Endpoint,
+        weight: Weight,
+        may_rest: bool,
+    ) -> Option<Duration> {
         let mut states = self.states();
         let state = states.entry(endpoint.key()).or_default();
         attempt(&mut state.record, 0.0);
@@ -258,7 +264,7 @@ impl Health {
             .is_some_and(|until| until > Instant::now());
         let half_open = state.rests_until.is_some();
         let opens = half_open || weight == Weight::Unreachable || state.in_a_row >= PATIENCE;
-        if resting || !opens {
+        if resting || !opens || !may_rest {
             return None;
         }
         if half_open {

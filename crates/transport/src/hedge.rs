@@ -62,7 +62,9 @@ impl HedgedRequest<'_> {
         let second = state
             .second(first.index)
             .unwrap_or_else(|| state.chosen(first.index));
-        self.report(&second, delay);
+        if !delay.is_zero() {
+            self.report(&second, delay);
+        }
         let fresh = second.index == first.index;
         let mut two = std::pin::pin!(self.attempt(&second, fresh));
         tokio::select! {
@@ -75,8 +77,10 @@ impl HedgedRequest<'_> {
             },
             done = &mut two => match settle(state, &second, done) {
                 Ok(document) => {
-                    let reached = first.reached.load(Ordering::Relaxed);
-                    state.outrun(&first, reached);
+                    if !delay.is_zero() {
+                        let reached = first.reached.load(Ordering::Relaxed);
+                        state.outrun(&first, reached);
+                    }
                     Ok(document)
                 }
                 Err(next) if is_open(&next) => {
@@ -106,6 +110,10 @@ impl HedgedRequest<'_> {
         let harmless = matches!(self.call.request.method, Method::GET | Method::HEAD);
         if !self.call.shared.settings.hedge || !harmless || !self.call.payload.is_empty() {
             return None;
+        }
+        let host = self.call.shared.hosts.get(&first.endpoint.authority());
+        if host.is_flaky() {
+            return Some(Duration::ZERO);
         }
         let usual = self.call.shared.health.slowest_usual(&first.endpoint);
         Some(usual.map_or(UNKNOWN, |usual| (usual * 5 / 4).clamp(LEAST, UNKNOWN * 5)))

@@ -2,16 +2,23 @@
 //! locked, whether it speaks plain HTTP, and what was exchanged with it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
+use crate::error::Cause;
 use crate::pace::RateLimit;
 use crate::settings::Limits;
 use crate::width::Width;
 use sealift_failure::Class;
+
+/// A failure within this time came at once.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// How many requests may be under way to a token server.
+const TOKENS: usize = 2;
 
 /// What was exchanged with one host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -35,6 +42,13 @@ pub(crate) struct Host {
     pub(crate) width: Width,
     /// Small requests under way.
     pub(crate) small: Arc<Semaphore>,
+    /// Requests for tokens under way: token servers are the first to ask for fewer.
+    pub(crate) tokens: Arc<Semaphore>,
+    /// Failures at once since the last answer.
+    broken: AtomicU32,
+    answered: AtomicBool,
+    /// Whether any host has answered.
+    link: Arc<AtomicBool>,
     state: Mutex<State>,
 }
 
@@ -50,6 +64,37 @@ struct State {
 impl Host {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records that an answer came.
+    pub(crate) fn set_answered(&self) {
+        self.broken.store(0, Ordering::Relaxed);
+        self.answered.store(true, Ordering::Relaxed);
+        self.link.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether it has answered in this run.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Records how a connection failed; returns whether that came at once on a link that works.
+    pub(crate) fn failed(&self, cause: &Cause, after: Duration) -> bool {
+        let works = match cause.is_unreachable() {
+            true => self.has_answered(),
+            false => self.link.load(Ordering::Relaxed),
+        };
+        let at_once = works && after < AT_ONCE && cause.is_broken_connection();
+        if at_once {
+            self.broken.fetch_add(1, Ordering::Relaxed);
+        }
+        at_once
+    }
+
+    /// Returns whether the host fails at once, again and again, so that two requests side by side
+    /// cost nothing.
+    pub(crate) fn is_flaky(&self) -> bool {
+        self.broken.load(Ordering::Relaxed) >= 2
     }
 
     /// Changes the totals.
@@ -108,6 +153,7 @@ impl Host {
 pub(crate) struct Hosts {
     connections: usize,
     requests: usize,
+    link: Arc<AtomicBool>,
     hosts: Mutex<HashMap<Arc<str>, Arc<Host>>>,
 }
 
@@ -116,6 +162,7 @@ impl Hosts {
         Self {
             connections: limits.connections_per_host.max(1),
             requests: limits.requests_per_host.max(1),
+            link: Arc::default(),
             hosts: Mutex::default(),
         }
     }
@@ -131,6 +178,10 @@ impl Hosts {
             name: Arc::clone(&name),
             width: Width::new(self.connections),
             small: Arc::new(Semaphore::new(self.requests)),
+            tokens: Arc::new(Semaphore::new(TOKENS)),
+            broken: AtomicU32::new(0),
+            answered: AtomicBool::new(false),
+            link: Arc::clone(&self.link),
             state: Mutex::default(),
         });
         hosts.insert(name, Arc::clone(&host));

@@ -79,6 +79,7 @@ pub enum Decision {
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::RetryHere { after_ms: ..100 } => f.write_str("retry at once"),
             Self::RetryHere { after_ms } => {
                 write!(
                     f,

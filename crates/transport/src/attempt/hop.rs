@@ -5,9 +5,10 @@
 //! the proxy that the new host calls for.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::HeaderValue;
+use sealift_failure::Phase;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use url::Url;
@@ -65,7 +66,15 @@ impl Attempt<'_> {
                 permit: permit.clone(),
                 outside_only: elsewhere && !is_local_host(start),
             };
-            let reply = self.hop(hop).await.map_err(failed)?;
+            self.pause(&host).await;
+            let started = Instant::now();
+            let reply = self.hop(hop).await.map_err(|cause| {
+                let at_once = host.failed(&cause, started.elapsed());
+                let mut failure = failed(cause);
+                failure.error = failure.error.at_once(at_once);
+                failure
+            })?;
+            host.set_answered();
             let request = self.call.request;
             let location = location(&request.method, reply.status, &reply.headers);
             let Some(location) = location.filter(|_| !request.verbatim) else {
@@ -88,7 +97,11 @@ impl Attempt<'_> {
         if self.options.bulk || self.options.slot.is_some() {
             return None;
         }
-        let permit = Arc::clone(&host.small).acquire_owned().await.ok();
+        let places = match self.call.request.phase {
+            Phase::Token => &host.tokens,
+            _ => &host.small,
+        };
+        let permit = Arc::clone(places).acquire_owned().await.ok();
         permit.map(Arc::new)
     }
 
@@ -158,7 +171,6 @@ impl Attempt<'_> {
 
     /// Sends the request to one hop; an idle connection that turns out to be dead costs nothing.
     async fn hop(&self, hop: Hop<'_>) -> Result<Reply, Cause> {
-        self.pause(hop.host).await;
         if !self.options.fresh
             && let Some(connection) = self.call.shared.pool.take(&hop.peer).await
         {

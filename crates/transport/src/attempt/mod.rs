@@ -7,7 +7,7 @@ mod send;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::HeaderValue;
 use http::{HeaderMap, StatusCode};
@@ -36,6 +36,14 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// Makes the failure of a body that a response had begun.
+    pub(crate) fn broken_body(&self, cause: Cause, host: &Arc<Host>) -> Failure {
+        let at_once = host.failed(&cause, Duration::ZERO);
+        let mut failure = self.failure(cause, host);
+        failure.error = failure.error.at_once(at_once);
+        failure
+    }
+
     pub(crate) fn failure(&self, cause: Cause, host: &Arc<Host>) -> Failure {
         let request = self.request;
         Failure {

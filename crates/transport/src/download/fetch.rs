@@ -254,7 +254,7 @@ impl Fetch<'_> {
             }
             Err(cause) => Ended::Failed(Failure {
                 bytes,
-                ..self.call.failure(cause, &host)
+                ..self.call.broken_body(cause, &host)
             }),
         };
         (written, ended)

@@ -214,6 +214,26 @@ impl Cause {
         }
     }
 
+    /// Returns whether the connection was never made: nothing can have been carried out.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Lookup { .. } | Self::Connect { .. } | Self::ProxyUnreachable { .. } => true,
+            Self::Timeout { stage, .. } => matches!(stage, Stage::Lookup | Stage::Connect),
+            _ => false,
+        }
+    }
+
+    /// Returns whether a connection was refused or broke, as opposed to all that takes its time or
+    /// says why.
+    pub(crate) fn is_broken_connection(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Io(_) | Self::Short => true,
+            Self::Tls { source, .. } => source.kind() != io::ErrorKind::InvalidData,
+            Self::Http(error) => !error.is_parse() && !error.is_timeout(),
+            _ => false,
+        }
+    }
+
     /// Looks the cause up in the catalogue.
     #[must_use]
     pub fn verdict(&self, phase: Phase) -> Verdict {
@@ -247,7 +267,7 @@ impl Cause {
                 }
                 other => other.verdict(phase),
             },
-            Self::Connect { source, .. } => connect_verdict(source),
+            Self::Connect { address, source } => connect_verdict(*address, source),
             Self::Sink(source) | Self::Source(source) => disk_verdict(source),
             Self::Earlier { text, status } => classify(phase, text, *status),
             Self::Http(error) if error.is_parse() => Verdict::new(Class::Network, Remedy::Few)
@@ -277,9 +297,14 @@ fn refused(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::ConnectionRefused
 }
 
-fn connect_verdict(error: &io::Error) -> Verdict {
+fn connect_verdict(address: SocketAddr, error: &io::Error) -> Verdict {
+    if refused(error) && address.ip().is_loopback() {
+        return Verdict::new(Class::Network, Remedy::Few).hint(
+            "Nothing listens at this port of this machine, and nothing did in this run: start the service, or correct the port.",
+        );
+    }
     if refused(error) {
-        return Verdict::new(Class::Network, Remedy::Few)
+        return Verdict::new(Class::Network, Remedy::Backoff)
             .hint("Nothing listens there: check host and port, or start the service.");
     }
     match error.raw_os_error() {

@@ -25,6 +25,8 @@ pub struct Error {
     label: Arc<str>,
     attempts: u32,
     spent: Option<Box<Spent>>,
+    /// Whether it came at once although the link works: nothing says that a delay would help.
+    at_once: bool,
     elsewhere: Arc<[Error]>,
 }
 
@@ -41,6 +43,7 @@ impl Error {
             label: Arc::from(label),
             attempts: 1,
             spent: None,
+            at_once: false,
             elsewhere: Arc::default(),
         }
     }
@@ -59,6 +62,16 @@ impl Error {
     pub(crate) fn over(mut self, spent: Option<Spent>) -> Self {
         self.spent = spent.map(Box::new);
         self
+    }
+
+    /// Says whether it came at once on a link that works.
+    pub(crate) fn at_once(mut self, at_once: bool) -> Self {
+        self.at_once = at_once;
+        self
+    }
+
+    pub(crate) fn is_at_once(&self) -> bool {
+        self.at_once
     }
 
     /// Says what the other endpoints answered last.

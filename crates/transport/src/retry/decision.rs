@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Pause, RetryState, is_unreachable};
+use super::{Pause, RetryState};
 use crate::attempt::{Choice, Failure};
 use crate::error::{Cause, Error};
 use crate::observe::{Decision, Reason, millis};
@@ -24,9 +24,11 @@ impl RetryState<'_> {
         });
         // A time that is over already, as by a clock that is behind, says nothing.
         let asked = asked.filter(|asked| !asked.is_zero());
-        let spent = remedy
-            .tries()
-            .is_some_and(|tries| self.candidates[choice.index].tries >= tries);
+        let candidate = &self.candidates[choice.index];
+        // Where something listened before in this run, it is being started again.
+        let returns = error.cause().is_unreachable() && failure.host.has_answered();
+        let tries = remedy.tries().filter(|_| !returns);
+        let spent = tries.is_some_and(|tries| candidate.tries >= tries);
         if spent {
             self.candidates[choice.index].excluded = true;
             let last = choice.index + 1 == self.candidates.len();
@@ -50,6 +52,7 @@ impl RetryState<'_> {
         }
         let none = || Pause {
             time: Duration::ZERO,
+            is_short: true,
             reason: Reason::Paced,
             host: Arc::clone(&failure.host),
         };
@@ -84,14 +87,24 @@ impl RetryState<'_> {
 
     /// Whether sending the request again can do harm: a POST that may have been carried out.
     fn repeat_is_safe(&self, cause: &Cause) -> bool {
-        let known = is_unreachable(cause) || cause.status().is_some();
+        let known = cause.is_unreachable() || cause.status().is_some();
         (self.request.repeatable || known) && !self.payload.is_spent()
+    }
+
+    /// Returns the delay after a round: it grows fast after what more requests make worse, and slowly
+    /// after what comes at once and is as likely to be gone at once.
+    fn delay(&mut self, error: &Error) -> Duration {
+        if error.is_at_once() {
+            self.quick_round += 1;
+            return self.shared.backoff.quick_delay(self.quick_round);
+        }
+        self.round += 1;
+        self.shared.backoff.delay(self.round)
     }
 
     /// Ends a round: every endpoint that is left has failed once.
     fn pause(&mut self, failure: &Failure, asked: Option<Duration>) -> Option<Pause> {
         self.start_round();
-        self.round += 1;
         let retry = &self.shared.settings.retry;
         let (time, reason) = match asked {
             Some(asked) => (
@@ -100,12 +113,10 @@ impl RetryState<'_> {
                     asked: asked.as_secs(),
                 },
             ),
-            None => (
-                self.shared.backoff.delay(self.round),
-                Reason::Backoff {
-                    class: failure.error.class(),
-                },
-            ),
+            None => {
+                let class = failure.error.class();
+                (self.delay(&failure.error), Reason::Backoff { class })
+            }
         };
         let time = time.max(Duration::from_millis(1));
         let resumes = Instant::now() + time;
@@ -116,6 +127,7 @@ impl RetryState<'_> {
         }
         Some(Pause {
             time,
+            is_short: asked.is_none() && failure.error.is_at_once(),
             reason,
             host: Arc::clone(&failure.host),
         })

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use crate::attempt::{Call, Choice, Failure};
 use crate::endpoint::Endpoint;
-use crate::error::{Cause, Error, Stage};
+use crate::error::{Cause, Error};
 use crate::health::{Standing, Weight};
 use crate::host::Host;
 use crate::observe::{Event, Reason, millis};
@@ -32,7 +32,10 @@ pub(crate) struct RetryState<'a> {
     payload: &'a Payload,
     route: &'a Route,
     candidates: Vec<Candidate<'a>>,
+    /// Rounds of failures that ask for growing delays.
     round: u32,
+    /// Rounds of failures that came at once on a link that works.
+    quick_round: u32,
     attempts: u32,
     fruitless: u32,
     progress: Instant,
@@ -72,6 +75,8 @@ pub(crate) enum Next {
 /// A pause before the next attempt.
 pub(crate) struct Pause {
     pub(crate) time: Duration,
+    /// Whether it is too short to be worth a word.
+    is_short: bool,
     reason: Reason,
     host: Arc<Host>,
 }
@@ -99,6 +104,7 @@ impl<'a> RetryState<'a> {
             route,
             candidates: candidates.collect(),
             round: 0,
+            quick_round: 0,
             attempts: 0,
             fruitless: 0,
             progress: Instant::now(),
@@ -260,6 +266,7 @@ impl<'a> RetryState<'a> {
         self.progress = Instant::now();
         self.fruitless = 0;
         self.round = 0;
+        self.quick_round = 0;
         self.start_round();
     }
 
@@ -287,11 +294,18 @@ impl<'a> RetryState<'a> {
         let lost = millis(choice.started.elapsed());
         let host = Arc::clone(&self.candidates[choice.index].host);
         host.count(|totals| totals.lost_ms += lost);
-        self.count_failure(&choice.endpoint, weight);
+        self.count_failure(choice, weight);
     }
 
-    fn count_failure(&self, endpoint: &Endpoint, weight: Weight) {
-        if let Some(rest) = self.shared.health.failed(endpoint, weight) {
+    fn count_failure(&self, choice: &Choice, weight: Weight) {
+        let endpoint = &choice.endpoint;
+        // One that is asked again at once is not left alone, and not said to be.
+        let others = (0..self.candidates.len()).filter(|index| *index != choice.index);
+        let may_rest = others.into_iter().any(|index| {
+            let other = self.candidates[index].endpoint;
+            self.is_left(index) && self.shared.health.standing(other) != Standing::Resting
+        });
+        if let Some(rest) = self.shared.health.failed(endpoint, weight, may_rest) {
             self.shared.emit(&Event::BreakerOpened {
                 host: Arc::from(endpoint.authority()),
                 millis: millis(rest),
@@ -359,23 +373,14 @@ impl<'a> RetryState<'a> {
             });
         }
         let weight = match error.class() {
-            Class::Network if is_unreachable(error.cause()) => Weight::Unreachable,
+            Class::Network if error.cause().is_unreachable() => Weight::Unreachable,
             Class::Network | Class::Config => Weight::Failed,
             _ => {
                 self.shared.health.abandoned(&choice.endpoint);
                 return;
             }
         };
-        self.count_failure(&choice.endpoint, weight);
-    }
-}
-
-/// Whether the connection was never made: nothing can have been carried out.
-fn is_unreachable(cause: &Cause) -> bool {
-    match cause {
-        Cause::Lookup { .. } | Cause::Connect { .. } | Cause::ProxyUnreachable { .. } => true,
-        Cause::Timeout { stage, .. } => matches!(stage, Stage::Lookup | Stage::Connect),
-        _ => false,
+        self.count_failure(choice, weight);
     }
 }
 

@@ -45,6 +45,9 @@ impl RetryState<'_> {
         pause
             .host
             .count(|totals| totals.lost_ms += millis(pause.time));
+        if pause.is_short {
+            return;
+        }
         self.shared.emit(&Event::Waiting {
             subject: self.request.subject(&pause.host.name),
             reason: pause.reason.clone(),

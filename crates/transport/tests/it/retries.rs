@@ -59,7 +59,8 @@ async fn failures_of_the_network_are_repeated_until_one_succeeds() {
             }
         )
     });
-    assert_eq!(waits, 4);
+    // What broke at once on a link that works was asked for again at once.
+    assert_eq!(waits, 2);
     let totals = &transport.totals()[&server.authority()];
     assert_eq!((totals.requests, totals.failures[&Class::Network]), (5, 4));
 }
@@ -272,13 +273,81 @@ async fn a_mirror_that_is_down_for_a_moment_is_found_again_by_a_sole_route() {
     let (transport, seen) = transport(hurried());
     let route = Route::direct(plain(&server.authority()));
     assert_eq!(fetch(&transport, &route).await.unwrap().body, "back");
+    let breaker = |event: &Event| {
+        matches!(
+            event,
+            Event::BreakerOpened { .. } | Event::BreakerClosed { .. }
+        )
+    };
+    assert_eq!(seen.count(breaker), 0, "it was asked again at once");
+}
+
+#[tokio::test]
+async fn a_flaky_link_is_asked_again_in_no_time_and_never_by_more_than_two_at_a_token_server() {
+    let under_way = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let (open, peak) = (Arc::clone(&under_way), Arc::clone(&most));
+    let server = Server::start(move |hit| {
+        peak.fetch_max(open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        let done = Act::Count(Arc::clone(&open));
+        let answer = match hit.number {
+            0 => answer(200, &[], b"hello"),
+            1..24 => vec![Act::Reset],
+            _ => answer(200, &[], b"token"),
+        };
+        [vec![Act::Pause(Duration::from_millis(2)), done], answer].concat()
+    })
+    .await;
+    let mut settings = hurried();
+    settings.retry.base = Duration::from_secs(5);
+    settings.retry.cap = Duration::from_secs(60);
+    settings.hedge = true;
+    let (transport, _) = transport(settings);
+    let route = Route::direct(plain(&server.authority()));
+    assert_eq!(fetch(&transport, &route).await.unwrap().body, "hello");
+    let token = get("token").of(Phase::Token, "image");
+    let ask = || transport.document(&route, &token, 100, &Anonymous);
+    // With the growing delays, which begin at seconds, this would take minutes.
+    let (one, two, three) = tokio::time::timeout(Duration::from_secs(60), async {
+        tokio::join!(ask(), ask(), ask())
+    })
+    .await
+    .unwrap();
+    for document in [one, two, three] {
+        assert_eq!(document.unwrap().body, "token");
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn what_has_listened_before_is_waited_for_and_what_never_did_is_not() {
+    let server = Server::start(|_| answer(200, &[("Connection", "close")], b"up")).await;
+    let port = server.port;
+    let mut settings = hurried();
+    settings.retry.base = Duration::from_millis(1);
+    settings.retry.cap = Duration::from_millis(1);
+    let (transport, seen) = transport(settings);
+    let route = Route::direct(plain(&server.authority()));
+    fetch(&transport, &route).await.unwrap();
+    drop(server);
+    let again = async {
+        let failed = |event: &Event| matches!(event, Event::AttemptFailed { .. });
+        while seen.count(failed) < 20 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Server::on(port, |_| answer(200, &[], b"again")).await
+    };
+    let (done, _server) = tokio::join!(fetch(&transport, &route), again);
+    assert_eq!(done.unwrap().body, "again");
+
+    let nobody = Route::direct(plain(&nobody().await));
+    let error = fetch(&transport, &nobody).await.unwrap_err();
+    assert_eq!((error.class(), error.attempts()), (Class::Config, 8));
     assert_eq!(
-        seen.count(|event| matches!(event, Event::BreakerOpened { .. })),
-        1
-    );
-    assert_eq!(
-        seen.count(|event| matches!(event, Event::BreakerClosed { .. })),
-        1
+        error.hint(),
+        Some(
+            "Nothing listens at this port of this machine, and nothing did in this run: start the service, or correct the port."
+        )
     );
 }
 

@@ -74,7 +74,15 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(handler: impl Fn(&Hit) -> Vec<Act> + Send + Sync + 'static) -> Self {
-        Self::listen(None, Arc::new(handler)).await
+        Self::on(0, handler).await
+    }
+
+    /// Listens at a certain port; 0 takes a free one.
+    pub(crate) async fn on(
+        port: u16,
+        handler: impl Fn(&Hit) -> Vec<Act> + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen(port, None, Arc::new(handler)).await
     }
 
     pub(crate) async fn secure(
@@ -82,11 +90,14 @@ impl Server {
         handler: impl Fn(&Hit) -> Vec<Act> + Send + Sync + 'static,
     ) -> Self {
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        Self::listen(Some(acceptor), Arc::new(handler)).await
+        Self::listen(0, Some(acceptor), Arc::new(handler)).await
     }
 
-    async fn listen(acceptor: Option<TlsAcceptor>, handler: Handler) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    async fn listen(port: u16, acceptor: Option<TlsAcceptor>, handler: Handler) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(([127, 0, 0, 1], port).into()).unwrap();
+        let listener = socket.listen(1024).unwrap();
         let port = listener.local_addr().unwrap().port();
         let hits: Arc<Mutex<Vec<Hit>>> = Arc::default();
         let connections = Arc::new(AtomicUsize::new(0));
