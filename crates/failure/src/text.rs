@@ -21,6 +21,8 @@ pub struct Classified {
     pub host: Option<String>,
     /// The status that came.
     pub status: Option<u16>,
+    /// The proxy of a step that let nothing through, as the step was given it.
+    pub proxy: Option<String>,
 }
 
 impl Classified {
@@ -32,6 +34,7 @@ impl Classified {
             phase: None,
             host: None,
             status: None,
+            proxy: None,
         }
     }
 }
@@ -109,6 +112,7 @@ pub fn classify_text(text: &str) -> Classified {
         phase,
         host: host_in(text, &lower),
         status,
+        proxy: None,
     }
 }
 

@@ -8,6 +8,8 @@ mod step;
 use crate::class::Class;
 use crate::phase::Phase;
 use crate::verdict::{Remedy, Verdict};
+pub(crate) use row::contains;
+
 use row::Row;
 
 /// The catalogue, in the order of its look-up.
@@ -38,6 +40,22 @@ pub fn classify(phase: Phase, text: &str, status: Option<u16>) -> Verdict {
         }
         _ => Verdict::new(Class::Network, Remedy::Backoff),
     }
+}
+
+/// Looks a build step's text up among the rows for the machine.
+pub(crate) fn machine(text: &str) -> Option<Verdict> {
+    find(machine::MACHINE, text)
+}
+
+/// Looks what download tools said in a build step up.
+pub(crate) fn download(text: &str) -> Option<Verdict> {
+    find(step::STEPS, text)
+}
+
+fn find(rows: &[Row], text: &str) -> Option<Verdict> {
+    let text = text.to_lowercase();
+    let row = rows.iter().find(|row| row.fits(Phase::Exec, &text, None));
+    row.map(Row::verdict)
 }
 
 /// Looks a failure up in the catalogue; nothing where no row fits.

@@ -61,7 +61,7 @@ impl Row {
 }
 
 /// Returns whether `text` has the parts of `pattern`, split at `…`, in their order.
-fn contains(text: &str, pattern: &str) -> bool {
+pub(crate) fn contains(text: &str, pattern: &str) -> bool {
     let mut rest = text;
     pattern.split('…').all(|part| match rest.find(part) {
         Some(at) => {

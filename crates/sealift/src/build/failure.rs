@@ -141,6 +141,7 @@ fn classified(failure: &buildkit::Failure, log: &str, emulated: bool) -> Classif
             exit_code: *exit_code,
             log,
             emulated,
+            proxies: &[],
         }),
         // What git says goes to the log of the step that fetches.
         buildkit::Kind::Step => classify_text(&format!("{}\n{log}", failure.message)),

@@ -200,6 +200,7 @@ async fn check(program: &str, faults: &[(&'static str, Class)], call: Call) {
             exit_code: u32::try_from(code).unwrap(),
             log: &log,
             emulated: false,
+            proxies: &[],
         });
         let verdict = found.verdict;
         // A name that does not exist, a closed port and the like: the program says of whom it was.
@@ -497,6 +498,7 @@ async fn a_step_without_a_network_fault_stays_the_users() {
             exit_code: 2,
             log: &log,
             emulated: false,
+            proxies: &[],
         })
     });
     let found = tokio::time::timeout(Duration::from_secs(20), checks)
