@@ -34,8 +34,8 @@ use crate::file;
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long it may take to end by itself.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
-/// `sun_path` holds 108 bytes, the last one a zero; buildkitd appends `.lock` to none of ours.
-const SOCKET_PATH_MAX: usize = 107;
+/// Longer paths of sockets are refused by buildkitd on every system, as the shortest limit is 104.
+const SOCKET_PATH_MAX: usize = 104;
 /// How much of the log an error shows.
 const LOG_TAIL: u64 = 2048;
 

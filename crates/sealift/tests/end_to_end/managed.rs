@@ -1,5 +1,6 @@
 //! The builder that sealift runs: what it is started with, and what happens when it dies.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -34,6 +35,38 @@ fn wait_for(file: &Path) -> String {
         std::thread::sleep(Duration::from_millis(50));
     }
     panic!("{} never came", file.display());
+}
+
+/// A path that Linux allows for a socket and buildkitd does not (moby/buildkit issue 4036).
+#[test]
+fn a_home_whose_path_is_nearly_too_long_for_a_socket_has_it_elsewhere() {
+    let scene = Scene::new();
+    let project = Project::dockerfile("FROM scratch\nCOPY Dockerfile /\n");
+    let folder = tempfile::tempdir().unwrap();
+    let pad = 105 - "/builder/buildkitd.sock".len() - folder.path().as_os_str().len() - 1;
+    let home = folder.path().join("h".repeat(pad));
+    let runtime = folder.path().join("run");
+    std::fs::create_dir(&runtime).unwrap();
+    let with_home = |mut command: Command| {
+        command
+            .env("SEALIFT_HOME", &home)
+            .env("XDG_RUNTIME_DIR", &runtime);
+        command.output().unwrap()
+    };
+    let output = with_home(build(&scene, &project));
+    let stopped = with_home(scene.sealift.command(project.path(), &["builder", "stop"]));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{errors}");
+    assert_eq!(String::from_utf8(stopped.stdout).unwrap(), "stopped\n");
+    let kept = std::fs::read_to_string(home.join("builder/socket-folder")).unwrap();
+    let kept = Path::new(&kept);
+    assert!(kept.starts_with(&runtime), "{}", kept.display());
+    let mode = std::fs::metadata(kept).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    assert!(
+        errors.contains(&format!("unix://{}/buildkitd.sock", kept.display())),
+        "{errors}"
+    );
 }
 
 /// Stops the builder, whatever becomes of the test.
