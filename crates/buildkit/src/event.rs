@@ -122,10 +122,10 @@ pub enum Stream {
     Stderr,
 }
 
-/// A warning of the frontend or of a step.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A warning of the frontend or of a step, or of ours about what is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Warning {
-    /// Digest of the step that it is about.
+    /// Digest of the step that it is about; empty where it is about none.
     pub vertex: String,
     /// Severity; 1 is usual.
     pub level: i64,

@@ -18,6 +18,7 @@ mod event;
 mod excerpt;
 mod failure;
 mod job;
+mod name;
 mod output;
 mod policy;
 mod proto;

@@ -2,12 +2,12 @@
 //! what it points to (fsutil, `FollowLinks`).
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::Path;
 
 use super::{Trouble, glob, path};
+use crate::name;
 
 /// Resolves paths, wildcards in them included, to all links on the way and all targets; `None`
 /// where the root itself is one, so that everything is wanted.
@@ -18,8 +18,10 @@ pub(super) fn resolve(root: &Path, paths: &[String]) -> Result<Option<Vec<String
         root,
         resolved: BTreeSet::new(),
     };
-    for wanted in paths {
-        resolver.add(wanted)?;
+    // A list on the heap: a chain of links may be as long as a repository makes it.
+    let mut waiting = paths.to_vec();
+    while let Some(wanted) = waiting.pop() {
+        resolver.add(&wanted, &mut waiting)?;
     }
     Ok(dedupe(resolver.resolved.into_iter().collect()))
 }
@@ -47,7 +49,8 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn add(&mut self, wanted: &str) -> Result<(), Trouble> {
+    /// Resolves a path up to the first links on it, whose targets have yet to be resolved.
+    fn add(&mut self, wanted: &str, waiting: &mut Vec<String>) -> Result<(), Trouble> {
         // Joined to `.`, a rooted path is one of the context.
         let mut rest = path::join(".", wanted);
         let mut current = ".".to_owned();
@@ -64,7 +67,7 @@ impl Resolver<'_> {
                 return Ok(());
             }
             for target in targets.iter().flatten() {
-                self.add(&path::join(target, &rest))?;
+                waiting.push(path::join(target, &rest));
             }
             if ends {
                 return Ok(());
@@ -75,12 +78,12 @@ impl Resolver<'_> {
     /// Returns where a link, or the links that a wildcard matches, point to; `None` where there is
     /// no link.
     fn targets(&self, wanted: &str) -> Result<Option<Vec<String>>, Trouble> {
-        let name = path::base(wanted);
-        if !has_wildcard(name) {
+        let last = path::base(wanted);
+        if !has_wildcard(last) {
             return Ok(self.link(wanted)?.map(|target| vec![target]));
         }
         let folder = path::parent(wanted);
-        let at = self.root.join(&folder);
+        let at = self.root.join(name::to_system(&folder));
         let entries = match fs::read_dir(&at) {
             Ok(entries) => entries,
             Err(error) if is_absent(&error) => return Ok(None),
@@ -89,11 +92,9 @@ impl Resolver<'_> {
         let mut targets = Vec::new();
         for entry in entries {
             let entry = entry.map_err(Trouble::io(&at))?.file_name();
-            let Some(entry) = OsStr::to_str(&entry) else {
-                continue;
-            };
-            if glob::matches(name, entry).unwrap_or(false) {
-                targets.extend(self.link(&path::join(&folder, entry))?);
+            let entry = name::of_system(&entry);
+            if glob::matches(last, &entry).unwrap_or(false) {
+                targets.extend(self.link(&path::join(&folder, &entry))?);
             }
         }
         targets.sort_unstable();
@@ -105,7 +106,7 @@ impl Resolver<'_> {
         if wanted == "." || wanted == "/" {
             return Ok(None);
         }
-        let at = self.root.join(wanted);
+        let at = self.root.join(name::to_system(wanted));
         match fs::symlink_metadata(&at) {
             Ok(metadata) if metadata.is_symlink() => {}
             Ok(_) => return Ok(None),
@@ -113,8 +114,7 @@ impl Resolver<'_> {
             Err(error) => return Err(Trouble::io(&at)(error)),
         }
         let target = fs::read_link(&at).map_err(Trouble::io(&at))?;
-        let target = target.to_str().ok_or(Trouble::Name { path: at })?;
-        let target = path::clean(target);
+        let target = path::clean(&name::of_system(target.as_os_str()));
         if target.starts_with('/') {
             return Ok(Some(target));
         }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use pattern::BadPattern;
 pub(crate) use stat::{is_regular, is_symlink};
-pub(crate) use walk::walk;
+pub(crate) use walk::{has_gone, walk};
 
 use pattern::Matcher;
 
@@ -40,6 +40,9 @@ pub(crate) struct Selection {
     exclude: Option<Matcher>,
 }
 
+/// The length of a path, in bytes, from which an error shows only its start.
+const LONG: usize = 1000;
+
 /// Why a context cannot be walked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
@@ -54,12 +57,6 @@ pub(crate) enum Trouble {
         /// Why.
         source: io::Error,
     },
-    /// A name is not UTF-8, which the protocol cannot say.
-    #[error("{}: its name is not UTF-8", path.display())]
-    Name {
-        /// Which.
-        path: PathBuf,
-    },
     /// The receiver has gone.
     #[error("the receiver has gone")]
     Gone,
@@ -67,7 +64,12 @@ pub(crate) enum Trouble {
 
 impl Trouble {
     fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
+        let mut path = path.to_owned();
+        if path.as_os_str().len() > LONG {
+            let (depth, text) = (path.components().count(), path.to_string_lossy());
+            let start: String = text.chars().take(LONG / 10).collect();
+            path = format!("{start}… ({depth} folders deep)").into();
+        }
         move |source| Self::Io { path, source }
     }
 }

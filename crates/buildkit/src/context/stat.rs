@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use rustix::fs::{lgetxattr, llistxattr};
 use rustix::io::Errno;
 
 use super::Trouble;
+use crate::name;
 use crate::proto::fsutil::Stat;
 
 const DIR: u32 = 1 << 31;
@@ -48,7 +50,7 @@ impl Links {
     ) -> Result<Stat, Trouble> {
         let kind = metadata.file_type();
         let mut stat = Stat {
-            path: relative.to_owned(),
+            path: name::bytes(relative),
             mode: mode(metadata),
             mod_time: metadata
                 .mtime()
@@ -63,10 +65,7 @@ impl Links {
         stat.size = i64::try_from(metadata.len()).unwrap_or(i64::MAX);
         if kind.is_symlink() {
             let target = fs::read_link(path).map_err(Trouble::io(path))?;
-            let target = target.to_str().ok_or_else(|| Trouble::Name {
-                path: path.to_owned(),
-            })?;
-            target.clone_into(&mut stat.linkname);
+            stat.linkname = target.into_os_string().into_vec();
             return Ok(stat);
         }
         if kind.is_block_device() || kind.is_char_device() {
@@ -77,7 +76,7 @@ impl Links {
         if metadata.nlink() > 1 {
             let inode = (metadata.dev(), metadata.ino());
             match self.0.get(&inode) {
-                Some(first) => stat.linkname.clone_from(first),
+                Some(first) => stat.linkname = name::bytes(first),
                 None => {
                     self.0.insert(inode, relative.to_owned());
                 }

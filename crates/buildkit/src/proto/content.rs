@@ -1,11 +1,7 @@
 //! Messages of containerd's content service (`containerd.services.content.v1`), which BuildKit's
-//! generated types lack.
-
-use std::collections::HashMap;
+//! generated types lack: those that a daemon sends, with the fields that are read.
 
 use prost::{Enumeration, Message};
-
-use super::Timestamp;
 
 /// What is known of a blob.
 #[derive(Clone, PartialEq, Message)]
@@ -14,12 +10,6 @@ pub(crate) struct Info {
     pub(crate) digest: String,
     #[prost(int64, tag = "2")]
     pub(crate) size: i64,
-    #[prost(message, optional, tag = "3")]
-    pub(crate) created_at: Option<Timestamp>,
-    #[prost(message, optional, tag = "4")]
-    pub(crate) updated_at: Option<Timestamp>,
-    #[prost(map = "string, string", tag = "5")]
-    pub(crate) labels: HashMap<String, String>,
 }
 
 /// Asks for the size of a blob.
@@ -63,51 +53,6 @@ pub(crate) struct ReadResponse {
     pub(crate) data: Vec<u8>,
 }
 
-/// A write that is under way.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Status {
-    #[prost(message, optional, tag = "1")]
-    pub(crate) started_at: Option<Timestamp>,
-    #[prost(message, optional, tag = "2")]
-    pub(crate) updated_at: Option<Timestamp>,
-    #[prost(string, tag = "3")]
-    pub(crate) reference: String,
-    #[prost(int64, tag = "4")]
-    pub(crate) offset: i64,
-    #[prost(int64, tag = "5")]
-    pub(crate) total: i64,
-    #[prost(string, tag = "6")]
-    pub(crate) expected: String,
-}
-
-/// Asks for, or gives up, one write by its name.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct ReferenceRequest {
-    #[prost(string, tag = "1")]
-    pub(crate) reference: String,
-}
-
-/// Answers a request for one write.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct StatusResponse {
-    #[prost(message, optional, tag = "1")]
-    pub(crate) status: Option<Status>,
-}
-
-/// Asks for all writes.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct ListStatusesRequest {
-    #[prost(string, repeated, tag = "1")]
-    pub(crate) filters: Vec<String>,
-}
-
-/// Answers [`ListStatusesRequest`].
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct ListStatusesResponse {
-    #[prost(message, repeated, tag = "1")]
-    pub(crate) statuses: Vec<Status>,
-}
-
 /// What a message of a write asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enumeration)]
 #[repr(i32)]
@@ -132,8 +77,6 @@ pub(crate) struct WriteRequest {
     pub(crate) offset: i64,
     #[prost(bytes = "vec", tag = "6")]
     pub(crate) data: Vec<u8>,
-    #[prost(map = "string, string", tag = "7")]
-    pub(crate) labels: HashMap<String, String>,
 }
 
 /// The answer to each message of a write.
@@ -141,10 +84,6 @@ pub(crate) struct WriteRequest {
 pub(crate) struct WriteResponse {
     #[prost(enumeration = "WriteAction", tag = "1")]
     pub(crate) action: i32,
-    #[prost(message, optional, tag = "2")]
-    pub(crate) started_at: Option<Timestamp>,
-    #[prost(message, optional, tag = "3")]
-    pub(crate) updated_at: Option<Timestamp>,
     #[prost(int64, tag = "4")]
     pub(crate) offset: i64,
     #[prost(int64, tag = "5")]
@@ -152,7 +91,3 @@ pub(crate) struct WriteResponse {
     #[prost(string, tag = "6")]
     pub(crate) digest: String,
 }
-
-/// The answer to what has none.
-#[derive(Clone, Copy, PartialEq, Message)]
-pub(crate) struct Empty {}

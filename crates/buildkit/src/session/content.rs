@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::owned::{Owned, Sender, blocking};
 use super::record::{Count, Record};
 use super::service::service;
-use super::write::{Write, Writes, digest};
+use super::write::{Write, digest};
 use crate::proto::content as proto;
 
 /// Stores by the name that the daemon asks by.
@@ -31,7 +31,6 @@ const CHUNK: usize = 1 << 20;
 pub(crate) struct Service {
     stores: Arc<Stores>,
     record: Record,
-    writes: Writes,
 }
 
 impl Service {
@@ -39,7 +38,6 @@ impl Service {
         Self {
             stores: Arc::new(stores),
             record,
-            writes: Writes::default(),
         }
     }
 
@@ -63,7 +61,6 @@ impl Service {
         let info = proto::Info {
             digest: digest.to_string(),
             size: i64::try_from(size).unwrap_or(i64::MAX),
-            ..proto::Info::default()
         };
         Ok(Response::new(proto::InfoResponse { info: Some(info) }))
     }
@@ -153,51 +150,12 @@ impl Service {
         let messages = request.into_inner();
         let (mut stream, sender) = Owned::channel(1);
         stream.spawn(async move {
-            let write = Write::new(store, self.record, self.writes);
+            let write = Write::new(store, self.record);
             if let Err(status) = write.run(messages, &sender).await {
                 let _ = sender.send(Err(status)).await;
             }
         });
         Ok(Response::new(stream))
-    }
-
-    async fn status(
-        self,
-        request: Request<proto::ReferenceRequest>,
-    ) -> Result<Response<proto::StatusResponse>, Status> {
-        let reference = request.into_inner().reference;
-        let status = self.writes.get(&reference);
-        let status = status.ok_or_else(|| Status::not_found(format!("no write of {reference}")))?;
-        Ok(Response::new(proto::StatusResponse {
-            status: Some(status),
-        }))
-    }
-
-    async fn list_statuses(
-        self,
-        _: Request<proto::ListStatusesRequest>,
-    ) -> Result<Response<proto::ListStatusesResponse>, Status> {
-        let statuses = self.writes.all();
-        Ok(Response::new(proto::ListStatusesResponse { statuses }))
-    }
-
-    /// Forgets a write that is given up. What was written stays, for the next one to go on with.
-    async fn abort(
-        self,
-        request: Request<proto::ReferenceRequest>,
-    ) -> Result<Response<proto::Empty>, Status> {
-        self.writes.remove(&request.into_inner().reference);
-        Ok(Response::new(proto::Empty {}))
-    }
-
-    /// Refuses: a daemon removes nothing from a store of ours.
-    async fn delete(
-        self,
-        _: Request<proto::InfoRequest>,
-    ) -> Result<Response<proto::Empty>, Status> {
-        Err(Status::permission_denied(
-            "blobs of this store are not the daemon's to delete",
-        ))
     }
 }
 
@@ -222,9 +180,5 @@ service! {
     "Info" unary info,
     "Update" unary update,
     "Read" server_streaming read,
-    "Status" unary status,
-    "ListStatuses" unary list_statuses,
     "Write" streaming write,
-    "Abort" unary abort,
-    "Delete" unary delete,
 }

@@ -9,12 +9,11 @@ use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::owned::{Owned, Sender};
-use super::packet::packet;
 use super::record::{Count, Record};
+use super::service::service;
 use crate::context::{is_regular, is_symlink};
-use crate::proto::bytesend::file_send_server::FileSend;
-use crate::proto::fsutil::packet::PacketType;
-use crate::proto::fsutil::{Packet, Stat};
+use crate::name;
+use crate::proto::fsutil::{Packet, PacketType, Stat};
 use crate::tree::{Attributes, Draft, Node, Tree};
 use crate::{Error, Result};
 
@@ -24,6 +23,7 @@ const IN_FLIGHT: usize = 32;
 const QUEUE: usize = 16;
 
 /// Writes files to the solve's folder.
+#[derive(Clone)]
 pub(crate) struct Folder {
     path: PathBuf,
     record: Record,
@@ -33,18 +33,13 @@ impl Folder {
     pub(crate) const fn new(path: PathBuf, record: Record) -> Self {
         Self { path, record }
     }
-}
-
-#[tonic::async_trait]
-impl FileSend for Folder {
-    type DiffCopyStream = Owned<Packet>;
 
     async fn diff_copy(
-        &self,
+        self,
         request: Request<Streaming<Packet>>,
-    ) -> std::result::Result<Response<Self::DiffCopyStream>, Status> {
+    ) -> std::result::Result<Response<Owned<Packet>>, Status> {
         let (mut stream, answers) = Owned::channel(IN_FLIGHT);
-        let (path, record) = (self.path.clone(), self.record.clone());
+        let Self { path, record } = self;
         let (messages, queue) = mpsc::channel::<Packet>(QUEUE);
         forward(&mut stream, request.into_inner(), messages, answers.clone());
         stream.spawn_blocking(move || {
@@ -66,12 +61,17 @@ impl FileSend for Folder {
                 record.fail(error);
                 let data = text.clone().into_bytes();
                 // A daemon that has gone needs no answer.
-                let _ = answers.blocking_send(Ok(packet(PacketType::PacketErr, 0, data)));
+                let _ = answers.blocking_send(Ok(Packet::new(PacketType::PacketErr, 0, data)));
                 let _ = answers.blocking_send(Err(Status::aborted(text)));
             }
         });
         Ok(Response::new(stream))
     }
+}
+
+service! {
+    Folder, "moby.filesync.v1.FileSend",
+    "DiffCopy" streaming diff_copy,
 }
 
 /// Passes messages on to blocking code.
@@ -142,12 +142,14 @@ impl Receiver {
     fn entry(&mut self, stat: Stat) -> Result<()> {
         let id = self.listed;
         self.listed += 1;
-        let (path, attributes) = (stat.path.as_str(), attributes(&stat));
+        let (path, attributes) = (&name::text(&stat.path), attributes(&stat));
         if stat.mode & (1 << 31) != 0 {
             return self.tree.folder(path, attributes);
         }
         if is_symlink(stat.mode) {
-            return self.tree.symlink(path, &stat.linkname, stat.mod_time);
+            return self
+                .tree
+                .symlink(path, &name::text(&stat.linkname), stat.mod_time);
         }
         if !is_regular(stat.mode) {
             return self.tree.special(path, special(&stat), &attributes);
@@ -155,7 +157,7 @@ impl Receiver {
         if stat.linkname.is_empty() {
             self.waiting.push_back((id, stat));
         } else {
-            self.links.push((stat.path, stat.linkname));
+            self.links.push((path.clone(), name::text(&stat.linkname)));
         }
         Ok(())
     }
@@ -166,9 +168,12 @@ impl Receiver {
             let Some((id, stat)) = self.waiting.pop_front() else {
                 break;
             };
-            let draft = self.tree.file(&stat.path, attributes(&stat))?;
+            let draft = self.tree.file(&name::text(&stat.path), attributes(&stat))?;
             self.drafts.insert(id, draft);
-            self.put(packet(PacketType::PacketReq, id, Vec::new()))?;
+            put(
+                &self.answers,
+                Packet::new(PacketType::PacketReq, id, Vec::new()),
+            )?;
         }
         Ok(())
     }
@@ -191,18 +196,22 @@ impl Receiver {
         for (path, target) in std::mem::take(&mut self.links) {
             self.tree.link(&path, &target)?;
         }
-        self.put(packet(PacketType::PacketFin, 0, Vec::new()))?;
         self.tree.finish()?;
         self.record.folder_written();
+        // Last: the daemon reports success as soon as it has read it.
+        put(
+            &self.answers,
+            Packet::new(PacketType::PacketFin, 0, Vec::new()),
+        )?;
         // The daemon ends the stream when it has read that we are done.
         while queue.blocking_recv().is_some() {}
         Ok(())
     }
+}
 
-    fn put(&self, packet: Packet) -> Result<()> {
-        let sent = self.answers.blocking_send(Ok(packet));
-        sent.map_err(|_| wrong("the daemon has gone"))
-    }
+fn put(answers: &Sender<Packet>, packet: Packet) -> Result<()> {
+    let sent = answers.blocking_send(Ok(packet));
+    sent.map_err(|_| wrong("the daemon has gone"))
 }
 
 fn attributes(stat: &Stat) -> Attributes {

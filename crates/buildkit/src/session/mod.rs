@@ -8,7 +8,6 @@ mod filesync;
 mod health;
 mod offer;
 mod owned;
-mod packet;
 mod record;
 mod secrets;
 mod service;
@@ -28,6 +27,8 @@ use tonic::metadata::AsciiMetadataValue;
 
 pub(crate) use record::Record;
 pub use record::Traffic;
+#[cfg(test)]
+pub(crate) use service::service;
 
 use crate::client::Client;
 use crate::connect::{DIAL, HEADER_LIMIT};

@@ -11,9 +11,8 @@ use tonic::service::Routes;
 
 use super::{Record, auth, content, filereceive, filesync, health, secrets, ssh};
 use crate::authority::Authority;
-use crate::client::MESSAGE_LIMIT;
 use crate::output::Output;
-use crate::proto::{bytesend, filesync as filesync_proto, health as health_proto};
+use crate::proto::{filesync as filesync_proto, health as health_proto};
 use crate::proto::{secrets as secrets_proto, ssh as ssh_proto};
 use crate::solve::{Secret, Solve};
 use crate::{Error, Result};
@@ -72,23 +71,22 @@ impl Offer {
             hidden: self.hidden.clone(),
             record: record.clone(),
         };
-        let files = filesync_proto::file_sync_server::FileSyncServer::new(files);
         let auth = auth::Service::new(self.authority.clone(), record.clone());
         let health = health::Service {
             record: record.clone(),
         };
         let mut routes = Routes::new(health_proto::health_server::HealthServer::new(health))
-            .add_service(files.max_decoding_message_size(MESSAGE_LIMIT))
+            .add_service(files)
             .add_service(filesync_proto::auth_server::AuthServer::new(auth));
         let mut methods = vec![
             "/grpc.health.v1.Health/Check",
             "/grpc.health.v1.Health/Watch",
-            "/moby.filesync.v1.FileSync/DiffCopy",
             "/moby.filesync.v1.Auth/Credentials",
             "/moby.filesync.v1.Auth/FetchToken",
             "/moby.filesync.v1.Auth/GetTokenAuthority",
             "/moby.filesync.v1.Auth/VerifyTokenAuthority",
         ];
+        methods.extend(filesync::Service::METHODS);
         if !self.secrets.is_empty() {
             let (secrets, record) = (self.secrets.clone(), record.clone());
             let service = secrets::Service { secrets, record };
@@ -108,9 +106,8 @@ impl Offer {
         }
         if let Output::Folder(folder) = &self.output {
             let service = filereceive::Folder::new(folder.clone(), record.clone());
-            let service = bytesend::file_send_server::FileSendServer::new(service);
-            routes = routes.add_service(service.max_decoding_message_size(MESSAGE_LIMIT));
-            methods.push("/moby.filesync.v1.FileSend/DiffCopy");
+            routes = routes.add_service(service);
+            methods.extend(filereceive::Folder::METHODS);
         }
         (routes, methods)
     }

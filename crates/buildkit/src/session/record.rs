@@ -1,7 +1,8 @@
 //! What happened on a session: counts, and the first thing that went wrong on our side.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -53,6 +54,7 @@ struct Inner {
     problem: Mutex<Option<Error>>,
     heard: Mutex<Option<Instant>>,
     folder_written: AtomicBool,
+    vanished: Mutex<Vec<PathBuf>>,
 }
 
 impl Record {
@@ -108,6 +110,23 @@ impl Record {
     /// Returns whether all files of a result have been written.
     pub(crate) fn is_folder_written(&self) -> bool {
         self.0.folder_written.load(Ordering::Acquire)
+    }
+
+    /// Notes that a file of a context vanished after it was listed.
+    pub(super) fn file_vanished(&self, path: &Path) {
+        self.vanished().push(path.to_owned());
+    }
+
+    /// Takes the files that vanished.
+    pub(crate) fn take_vanished(&self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.vanished())
+    }
+
+    fn vanished(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.0
+            .vanished
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the counts.

@@ -10,6 +10,7 @@ macro_rules! service {
 
         impl $type {
             /// The paths of the methods that are served.
+            #[allow(dead_code, reason = "a daemon that tests play lists none")]
             pub(crate) const METHODS: &'static [&'static str] =
                 &[$(concat!("/", $name, "/", $method)),+];
         }
@@ -59,4 +60,4 @@ macro_rules! service {
     };
 }
 
-pub(super) use service;
+pub(crate) use service;

@@ -1,8 +1,7 @@
 //! One write of a blob into a store, as the daemon's exporter does it: each message is answered
 //! before the next one comes.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sealift_content::{Ingest, Ingestion, Store};
@@ -17,45 +16,19 @@ use crate::proto::content::WriteAction;
 /// How long to wait until a blob that somebody else brings in is asked for again.
 const BUSY: Duration = Duration::from_millis(25);
 
-/// The writes that are under way, by the daemon's names for them; clones share them.
-#[derive(Clone, Default)]
-pub(super) struct Writes(Arc<Mutex<HashMap<String, proto::Status>>>);
-
-impl Writes {
-    pub(super) fn get(&self, reference: &str) -> Option<proto::Status> {
-        self.lock().get(reference).cloned()
-    }
-
-    pub(super) fn all(&self) -> Vec<proto::Status> {
-        self.lock().values().cloned().collect()
-    }
-
-    pub(super) fn remove(&self, reference: &str) {
-        self.lock().remove(reference);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, proto::Status>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// One write of a blob: a first message with its digest, then bytes, then the commit.
 pub(super) struct Write {
     store: Store,
     record: Record,
-    writes: Writes,
     ingest: Option<(Digest, Arc<Ingest>)>,
-    status: proto::Status,
 }
 
 impl Write {
-    pub(super) fn new(store: Store, record: Record, writes: Writes) -> Self {
+    pub(super) fn new(store: Store, record: Record) -> Self {
         Self {
             store,
             record,
-            writes,
             ingest: None,
-            status: proto::Status::default(),
         }
     }
 
@@ -91,37 +64,9 @@ impl Write {
             let committed = blocking(move || ingest.commit().map(|()| ingest)).await?;
             let ingest = committed.map_err(|error| self.record.store_failed(error))?;
             self.record.add(Count::BlobsReceived, 1);
-            return Ok(self.response(action, &digest, &ingest, total));
+            return Ok(response(action, &digest, &ingest));
         }
-        let position = ingest.position();
-        Ok(self.response(action, &digest, &ingest, position))
-    }
-
-    fn response(
-        &mut self,
-        action: WriteAction,
-        digest: &Digest,
-        ingest: &Ingest,
-        offset: u64,
-    ) -> proto::WriteResponse {
-        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        self.status.offset = number(offset);
-        self.status.total = number(ingest.size().unwrap_or_default());
-        self.status.expected = digest.to_string();
-        let (reference, status) = (self.status.reference.clone(), self.status.clone());
-        self.writes.lock().insert(reference, status);
-        let committed = action == WriteAction::Commit;
-        proto::WriteResponse {
-            action: action.into(),
-            offset: number(offset),
-            total: self.status.total,
-            digest: if committed {
-                digest.to_string()
-            } else {
-                String::new()
-            },
-            ..proto::WriteResponse::default()
-        }
+        Ok(response(action, &digest, &ingest))
     }
 
     /// Opens the blob at the first message that names its digest; a blob that is there already is
@@ -134,7 +79,6 @@ impl Write {
             return Ok(ingest.clone());
         }
         let digest = digest(&message.expected)?;
-        self.status.reference.clone_from(&message.reference);
         let size = u64::try_from(message.total).ok().filter(|size| *size > 0);
         loop {
             let (store, wanted) = (self.store.clone(), digest.clone());
@@ -176,9 +120,19 @@ impl Write {
     }
 }
 
-impl Drop for Write {
-    fn drop(&mut self) {
-        self.writes.remove(&self.status.reference);
+/// Answers a message of a write.
+fn response(action: WriteAction, digest: &Digest, ingest: &Ingest) -> proto::WriteResponse {
+    let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let committed = action == WriteAction::Commit;
+    proto::WriteResponse {
+        action: action.into(),
+        offset: number(ingest.position()),
+        total: number(ingest.size().unwrap_or_default()),
+        digest: if committed {
+            digest.to_string()
+        } else {
+            String::new()
+        },
     }
 }
 

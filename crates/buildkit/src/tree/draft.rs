@@ -1,5 +1,6 @@
 //! A file of a tree that is being written: it shows up whole or not at all.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
@@ -15,7 +16,7 @@ pub(crate) struct Draft {
     pub(super) file: File,
     pub(super) folder: OwnedFd,
     pub(super) temporary: String,
-    pub(super) name: String,
+    pub(super) name: OsString,
     pub(super) path: String,
     pub(super) attributes: Attributes,
     pub(super) published: bool,

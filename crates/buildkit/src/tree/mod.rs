@@ -4,6 +4,7 @@
 mod attributes;
 mod draft;
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ pub(crate) use attributes::Attributes;
 use attributes::{set_xattrs, times};
 pub(crate) use draft::Draft;
 
+use crate::name;
 use crate::{Error, Result};
 
 /// A named pipe or a device.
@@ -64,11 +66,11 @@ impl Tree {
     /// Makes a folder; one that is there stays, with what is in it.
     pub(crate) fn folder(&mut self, path: &str, attributes: Attributes) -> Result<()> {
         let (folder, name) = self.parent(path)?;
-        let made = match kind(&folder, name) {
+        let made = match kind(&folder, &name) {
             Ok(FileType::Directory) => Ok(()),
-            Ok(_) => unlinkat(&folder, name, AtFlags::empty())
-                .and_then(|()| mkdirat(&folder, name, Mode::RWXU)),
-            Err(Errno::NOENT) => mkdirat(&folder, name, Mode::RWXU),
+            Ok(_) => unlinkat(&folder, &name, AtFlags::empty())
+                .and_then(|()| mkdirat(&folder, &name, Mode::RWXU)),
+            Err(Errno::NOENT) => mkdirat(&folder, &name, Mode::RWXU),
             Err(error) => Err(error),
         };
         made.map_err(|error| self.failed(path, error))?;
@@ -92,7 +94,7 @@ impl Tree {
             file: file.into(),
             folder,
             temporary,
-            name: name.to_owned(),
+            name,
             path: path.to_owned(),
             attributes,
             published: false,
@@ -108,7 +110,7 @@ impl Tree {
     /// Makes a symbolic link. Where it points to is its reader's business: we never follow it.
     pub(crate) fn symlink(&mut self, path: &str, target: &str, modified: i64) -> Result<()> {
         self.replace(path, |folder, temporary| {
-            symlinkat(target, folder, temporary)?;
+            symlinkat(name::to_system(target), folder, temporary)?;
             utimensat(
                 folder,
                 temporary,
@@ -121,12 +123,11 @@ impl Tree {
     /// Makes a second name for a file that was written before.
     pub(crate) fn link(&mut self, path: &str, target: &str) -> Result<()> {
         let (target_folder, target_name) = self.parent(target)?;
-        let target_name = target_name.to_owned();
         self.replace(path, |folder, temporary| {
             // Without AT_SYMLINK_FOLLOW, a link to a symbolic link is to that one itself.
             linkat(
                 &target_folder,
-                &*target_name,
+                &target_name,
                 folder,
                 temporary,
                 AtFlags::empty(),
@@ -156,7 +157,7 @@ impl Tree {
         for (path, attributes) in folders.iter().rev() {
             let (folder, name) = self.parent(path)?;
             let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let set = openat(&folder, name, flags, Mode::empty()).and_then(|folder| {
+            let set = openat(&folder, &name, flags, Mode::empty()).and_then(|folder| {
                 fchmod(&folder, Mode::from_raw_mode(attributes.mode))?;
                 set_xattrs(&folder, &attributes.xattrs);
                 futimens(&folder, &times(attributes.modified))
@@ -174,7 +175,7 @@ impl Tree {
     ) -> Result<()> {
         let temporary = self.temporary();
         let (folder, name) = self.parent(path)?;
-        let done = make(&folder, &temporary).and_then(|()| rename(&folder, &temporary, name));
+        let done = make(&folder, &temporary).and_then(|()| rename(&folder, &temporary, &name));
         done.map_err(|error| {
             // It may not have been made at all.
             let _ = unlinkat(&folder, &*temporary, AtFlags::empty());
@@ -183,17 +184,18 @@ impl Tree {
     }
 
     /// Opens the folder that a path is in, step by step, and returns it with the path's last part.
-    fn parent<'a>(&mut self, path: &'a str) -> Result<(OwnedFd, &'a str)> {
+    fn parent(&mut self, path: &str) -> Result<(OwnedFd, OsString)> {
         let unsafe_path = |reason| Error::UnsafePath {
             path: path.to_owned(),
             reason,
         };
         check(path).map_err(unsafe_path)?;
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let (folder, last) = path.rsplit_once('/').unwrap_or(("", path));
+        let name = name::to_system(last);
         let copied = |folder: &OwnedFd| {
             let copy = folder.try_clone();
             copy.map_err(|source| Error::Output {
-                path: self.path.join(path),
+                path: self.path.join(name::to_system(path)),
                 source,
             })
         };
@@ -204,7 +206,7 @@ impl Tree {
         let mut opened = copied(&self.root)?;
         for part in folder.split('/').filter(|part| !part.is_empty()) {
             let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            opened = openat(&opened, part, flags, Mode::empty())
+            opened = openat(&opened, name::to_system(part), flags, Mode::empty())
                 .map_err(|error| self.failed(path, error))?;
         }
         self.last = Some((folder.to_owned(), copied(&opened)?));
@@ -219,7 +221,7 @@ impl Tree {
 
     fn failed(&self, path: &str, error: Errno) -> Error {
         Error::Output {
-            path: self.path.join(path),
+            path: self.path.join(name::to_system(path)),
             source: error.into(),
         }
     }
@@ -243,13 +245,13 @@ pub(crate) fn check(path: &str) -> std::result::Result<(), &'static str> {
     Ok(())
 }
 
-fn kind(folder: &OwnedFd, name: &str) -> rustix::io::Result<FileType> {
+fn kind(folder: &OwnedFd, name: &OsStr) -> rustix::io::Result<FileType> {
     let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
     Ok(FileType::from_raw_mode(stat.st_mode))
 }
 
 /// Moves a file over what is there; an empty folder makes room, a full one does not.
-fn rename(folder: &OwnedFd, from: &str, to: &str) -> rustix::io::Result<()> {
+fn rename(folder: &OwnedFd, from: &str, to: &OsStr) -> rustix::io::Result<()> {
     match renameat(folder, from, folder, to) {
         Err(Errno::ISDIR) => {
             unlinkat(folder, to, AtFlags::REMOVEDIR)?;

@@ -3,9 +3,9 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 
-use sealift_buildkit::Error;
+use sealift_buildkit::{Error, Output};
 
-use crate::site::Site;
+use crate::site::{Site, listing};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_the_dockerfile_copies_travels() {
@@ -108,17 +108,73 @@ async fn links_bring_their_targets() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_name_that_is_no_text_is_refused_with_its_path() {
+async fn a_name_that_is_no_text_is_copied_as_it_is() {
     use std::os::unix::ffi::OsStrExt as _;
     let site = Site::new().await;
     let name = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    std::fs::create_dir(site.context().join("in")).unwrap();
+    std::fs::write(site.context().join("in").join(name), "coffee").unwrap();
+    symlink(name, site.context().join("in/link")).unwrap();
+    // What is not copied breaks nothing.
     std::fs::write(site.context().join(name), "x").unwrap();
-    let solve = site.busybox_solve("FROM busybox:1.36\nCOPY . /c\n");
-    let ran = site.run(solve).await;
-    match ran.error() {
-        Error::Source { path, .. } => assert!(path.ends_with(name), "{path:?}"),
-        other => panic!("{other:?}"),
-    }
+    let out = site.path("out");
+    let solve = site
+        .solve("FROM scratch\nCOPY in /\n")
+        .output(Output::Folder(out.clone()));
+    site.run(solve).await.solved();
+    assert_eq!(std::fs::read(out.join(name)).unwrap(), b"coffee");
+    assert_eq!(std::fs::read(out.join("link")).unwrap(), b"coffee");
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_is_copied_as_a_device() {
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+    let site = Site::new().await;
+    // Of a block device, buildkitd's own COPY makes a character device.
+    let (kind, device) = (
+        rustix::fs::FileType::CharacterDevice,
+        rustix::fs::makedev(1, 7),
+    );
+    let path = site.context().join("full");
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, rustix::fs::Mode::RUSR, device).unwrap();
+    let out = site.path("out");
+    let solve = site
+        .solve("FROM scratch\nCOPY full /\n")
+        .output(Output::Folder(out.clone()));
+    site.run(solve).await.solved();
+    let metadata = out.join("full").symlink_metadata().unwrap();
+    assert!(metadata.file_type().is_char_device());
+    assert_eq!(metadata.rdev(), device);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_context_is_as_deep_as_it_likes() {
+    let site = Site::new().await;
+    site.write(&format!("in/{}file", "d/".repeat(400)), "deep");
+    let out = site.path("o");
+    let solve = site
+        .solve("FROM scratch\nCOPY in /\n")
+        .output(Output::Folder(out.clone()));
+    site.run(solve).await.solved();
+    let file = out.join("d/".repeat(400)).join("file");
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "deep");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ignore_file_is_as_long_as_it_likes() {
+    let site = Site::new().await;
+    // The daemon sends its lines back as headers.
+    let lines = (0..20_000).map(|number| format!("ignored/{number}\n"));
+    site.write(".dockerignore", lines.collect::<String>() + "drop\n")
+        .write("drop", "")
+        .write("keep", "");
+    let out = site.path("out");
+    let solve = site
+        .solve("FROM scratch\nCOPY . /\n")
+        .output(Output::Folder(out.clone()));
+    site.run(solve).await.solved();
+    assert_eq!(listing(&out), [".dockerignore", "Dockerfile", "keep"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

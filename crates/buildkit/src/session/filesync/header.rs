@@ -2,6 +2,8 @@
 
 use tonic::metadata::MetadataMap;
 
+use crate::name;
+
 /// Reads all values of a header, which are query-escaped where a second header says so.
 pub(super) fn values(metadata: &MetadataMap, key: &str) -> Option<Vec<String>> {
     metadata.get(key)?;
@@ -10,12 +12,8 @@ pub(super) fn values(metadata: &MetadataMap, key: &str) -> Option<Vec<String>> {
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"));
     let values = metadata.get_all(key).iter().map(|value| {
-        let text = String::from_utf8_lossy(value.as_encoded_bytes());
-        if escaped {
-            unescape(&text)
-        } else {
-            text.into_owned()
-        }
+        let text = name::text(value.as_encoded_bytes());
+        if escaped { unescape(&text) } else { text }
     });
     Some(values.collect())
 }
@@ -37,7 +35,7 @@ fn unescape(text: &str) -> String {
             _ => bytes.push(byte),
         }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    name::text(&bytes)
 }
 
 #[cfg(test)]
@@ -55,6 +53,7 @@ mod tests {
         let escaped = values(&metadata, "include-patterns").unwrap();
         assert_eq!(escaped, ["a b", "c d"]);
         assert_eq!(unescape("gr%C3%BCn"), "grün");
+        assert_eq!(name::bytes(&unescape("caf%E9")), b"caf\xe9");
         assert_eq!(unescape("%zz"), "");
         assert_eq!(values(&metadata, "followpaths"), None);
     }

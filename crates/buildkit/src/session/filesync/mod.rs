@@ -11,8 +11,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::owned::Owned;
 use super::record::Record;
+use super::service::service;
 use crate::context::Wanted;
-use crate::proto::filesync::file_sync_server::FileSync;
 use crate::proto::fsutil::Packet;
 use header::values;
 use transfer::Transfer;
@@ -22,6 +22,7 @@ use transfer::Transfer;
 const QUEUE: usize = 32;
 
 /// Sends the folders that the solve names.
+#[derive(Clone)]
 pub(crate) struct Service {
     pub(crate) folders: BTreeMap<String, PathBuf>,
     /// Patterns of what is never sent.
@@ -29,14 +30,11 @@ pub(crate) struct Service {
     pub(crate) record: Record,
 }
 
-#[tonic::async_trait]
-impl FileSync for Service {
-    type DiffCopyStream = Owned<Packet>;
-
+impl Service {
     async fn diff_copy(
-        &self,
+        self,
         request: Request<Streaming<Packet>>,
-    ) -> Result<Response<Self::DiffCopyStream>, Status> {
+    ) -> Result<Response<Owned<Packet>>, Status> {
         let metadata = request.metadata();
         let name = values(metadata, "dir-name").unwrap_or_default();
         let name = name.first().map_or("", String::as_str);
@@ -59,15 +57,11 @@ impl FileSync for Service {
             request.into_inner(),
         )))
     }
+}
 
-    type TarStreamStream = Owned<Packet>;
-
-    async fn tar_stream(
-        &self,
-        _: Request<Streaming<Packet>>,
-    ) -> Result<Response<Self::TarStreamStream>, Status> {
-        Err(Status::unimplemented("tar streams are not served"))
-    }
+service! {
+    Service, "moby.filesync.v1.FileSync",
+    "DiffCopy" streaming diff_copy,
 }
 
 #[cfg(test)]

@@ -7,15 +7,13 @@ use std::path::Path;
 use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint, Server};
 
 use super::transfer::CHUNK;
 use super::*;
 use crate::Error;
-use crate::proto::filesync::file_sync_client::FileSyncClient;
-use crate::proto::filesync::file_sync_server::FileSyncServer;
-use crate::proto::fsutil::packet::PacketType;
-use crate::session::packet::packet;
+use crate::proto::fsutil::PacketType;
 
 /// The daemon's side of a transfer.
 struct Daemon {
@@ -28,7 +26,7 @@ struct Daemon {
 async fn channel(service: Service, server: &mut tokio::task::JoinSet<()>) -> Channel {
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     let incoming = tokio_stream::once(Ok::<_, io::Error>(theirs));
-    let serving = Server::builder().add_service(FileSyncServer::new(service));
+    let serving = Server::builder().add_service(service);
     server.spawn(async move {
         serving.serve_with_incoming(incoming).await.unwrap();
     });
@@ -55,7 +53,11 @@ async fn daemon(folder: &Path, name: &str) -> Result<Daemon, Status> {
     let mut request = Request::new(ReceiverStream::new(queue));
     let metadata = request.metadata_mut();
     metadata.insert("dir-name", name.parse().unwrap());
-    let answer = FileSyncClient::new(channel).diff_copy(request).await?;
+    let mut client = tonic::client::Grpc::new(channel);
+    client.ready().await.unwrap();
+    let path = PathAndQuery::from_static(Service::METHODS[0]);
+    let codec = tonic_prost::ProstCodec::<Packet, Packet>::default();
+    let answer = client.streaming(request, path, codec).await?;
     Ok(Daemon {
         requests,
         packets: answer.into_inner(),
@@ -69,13 +71,13 @@ impl Daemon {
     async fn list(&mut self) -> Vec<String> {
         let mut paths = Vec::new();
         while let Some(stat) = self.packets.message().await.unwrap().unwrap().stat {
-            paths.push(stat.path);
+            paths.push(String::from_utf8(stat.path).unwrap());
         }
         paths
     }
 
     async fn send(&self, kind: PacketType, id: u32) {
-        let packet = packet(kind, id, b"why".to_vec());
+        let packet = Packet::new(kind, id, b"why".to_vec());
         self.requests.send(packet).await.unwrap();
     }
 }
@@ -114,11 +116,29 @@ async fn sends_what_is_asked_for_and_ends_on_request() {
 }
 
 #[tokio::test]
+async fn a_file_that_has_gone_is_empty() {
+    let folder = folder(&[("a", 3), ("gone", 3)]);
+    let mut daemon = daemon(folder.path(), "context").await.unwrap();
+    daemon.list().await;
+    let path = folder.path().canonicalize().unwrap().join("gone");
+    std::fs::remove_file(&path).unwrap();
+    for (id, sizes) in [(1, vec![0]), (0, vec![3, 0])] {
+        daemon.send(PacketType::PacketReq, id).await;
+        for size in sizes {
+            let packet = daemon.packets.message().await.unwrap().unwrap();
+            assert_eq!((packet.id, packet.data.len()), (id, size));
+        }
+    }
+    assert_eq!(daemon.record.take_vanished(), [path]);
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_read_fails_with_its_path() {
     let folder = folder(&[("a", 3), ("gone", 3)]);
     let mut daemon = daemon(folder.path(), "context").await.unwrap();
     daemon.list().await;
     std::fs::remove_file(folder.path().join("gone")).unwrap();
+    std::fs::create_dir(folder.path().join("gone")).unwrap();
     daemon.send(PacketType::PacketReq, 1).await;
     let packet = daemon.packets.message().await.unwrap().unwrap();
     assert_eq!(packet.r#type(), PacketType::PacketErr);

@@ -12,10 +12,8 @@ use tonic::{Status, Streaming};
 
 use crate::Error;
 use crate::context::{self, Selection, Trouble, Wanted};
-use crate::proto::fsutil::packet::PacketType;
-use crate::proto::fsutil::{Packet, Stat};
+use crate::proto::fsutil::{Packet, PacketType, Stat};
 use crate::session::owned::{Owned, Sender};
-use crate::session::packet::packet;
 use crate::session::record::{Count, Record};
 
 /// How many files travel at a time.
@@ -110,7 +108,7 @@ impl Transfer {
                     let _ = ids.send((id, path.ok_or_else(unknown)?));
                 }
                 PacketType::PacketFin => {
-                    let end = packet(PacketType::PacketFin, 0, Vec::new());
+                    let end = Packet::new(PacketType::PacketFin, 0, Vec::new());
                     let _ = self.packets.send(Ok(end)).await;
                     break;
                 }
@@ -145,10 +143,18 @@ impl Transfer {
 
     /// Sends a file's content, then an empty packet; false where nobody takes it.
     ///
-    /// A file that cannot be read fails the transfer: an empty one in its place, as other clients
-    /// send it, would silently make a wrong image.
+    /// A file that cannot be read fails the transfer: an empty one in its place would silently make
+    /// a wrong image. One that has gone since it was listed is empty, as other clients send it: the
+    /// protocol cannot take it back.
     fn send_file(&self, id: u32, path: &Path) -> io::Result<bool> {
-        if let Some(mut file) = open(path)? {
+        let file = match open(path) {
+            Err(error) if context::has_gone(&error) => {
+                self.record.file_vanished(path);
+                None
+            }
+            opened => opened?,
+        };
+        if let Some(mut file) = file {
             loop {
                 let mut data = Vec::with_capacity(CHUNK);
                 let count = (&mut file).take(CHUNK as u64).read_to_end(&mut data)?;
@@ -156,13 +162,13 @@ impl Transfer {
                     break;
                 }
                 self.record.add(Count::FileBytesSent, count as u64);
-                if !self.put(packet(PacketType::PacketData, id, data)) {
+                if !self.put(Packet::new(PacketType::PacketData, id, data)) {
                     return Ok(false);
                 }
             }
         }
         self.record.add(Count::FilesSent, 1);
-        Ok(self.put(packet(PacketType::PacketData, id, Vec::new())))
+        Ok(self.put(Packet::new(PacketType::PacketData, id, Vec::new())))
     }
 
     /// Ends the transfer with an error, which is kept as data too.
@@ -171,17 +177,17 @@ impl Transfer {
         let (path, source) = match trouble {
             Trouble::Gone => return,
             Trouble::Io { path, source } => (path, source),
-            Trouble::Name { path } => (
-                path,
-                io::Error::new(io::ErrorKind::InvalidData, text.clone()),
-            ),
             Trouble::Pattern(error) => {
                 let source = io::Error::new(io::ErrorKind::InvalidInput, error);
                 (folder.to_owned(), source)
             }
         };
         self.record.fail(Error::Source { path, source });
-        self.put(packet(PacketType::PacketErr, 0, text.clone().into_bytes()));
+        self.put(Packet::new(
+            PacketType::PacketErr,
+            0,
+            text.clone().into_bytes(),
+        ));
         // A daemon that has gone needs no answer.
         let _ = self.packets.blocking_send(Err(Status::aborted(text)));
     }
@@ -189,7 +195,7 @@ impl Transfer {
     fn put_stat(&self, stat: Option<Stat>) -> bool {
         self.put(Packet {
             stat,
-            ..packet(PacketType::PacketStat, 0, Vec::new())
+            ..Packet::new(PacketType::PacketStat, 0, Vec::new())
         })
     }
 

@@ -10,7 +10,7 @@ use tonic::transport::Channel;
 
 use crate::client::Client;
 use crate::connect;
-use crate::event::{self, Event};
+use crate::event::{self, Event, Warning};
 use crate::failure::{self, Failure};
 use crate::proto::control::control_client::ControlClient;
 use crate::proto::control::{SolveRequest, SolveResponse, StatusRequest};
@@ -95,6 +95,16 @@ impl Client {
         tokio::select! {
             _ = following.join_next() => {}
             () = cancel.cancelled() => {}
+        }
+        for path in record.take_vanished() {
+            let warning = Warning {
+                short: format!(
+                    "{} vanished after it was listed: it is empty",
+                    path.display()
+                ),
+                ..Warning::default()
+            };
+            let _ = reports.events.send(Event::Warning(warning)).await;
         }
         match answer {
             Ok(response) => {
@@ -221,3 +231,6 @@ impl Reports {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
