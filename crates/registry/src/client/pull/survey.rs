@@ -53,7 +53,7 @@ impl Client {
             for entry in others.filter(|_| want.platforms.is_empty()) {
                 if entry.media_type.is_manifest() {
                     let manifest = self.load(&transfer.store, reference, entry).await?;
-                    survey.add_blobs(&parse_manifest(reference, &manifest)?);
+                    survey.add_blobs(&parse_image(want, &manifest)?);
                 }
             }
             return Ok(survey);
