@@ -1,13 +1,22 @@
 //! What a failed solve means: a class, whether it is worth another try, and the error for people.
 
+use std::time::Duration;
+
 use sealift_buildkit as buildkit;
 use sealift_failure::{
     Class, Classified, Phase, Remedy, Step, Verdict, classify_step, classify_text,
 };
 
+use super::order::{Order, StepProxy};
 use super::progress::outcome;
+use crate::builder::Builder;
 use crate::error::{Error, Kind};
 use crate::unit::UnitId;
+
+/// How often a solve is repeated whose engine went away, or whose failure may pass.
+const REPEATS: u32 = 4;
+/// How often a solve is repeated whose step could not download something.
+const STEP_REPEATS: u32 = 2;
 
 /// A solve that failed.
 #[derive(Debug)]
@@ -20,19 +29,22 @@ pub struct Failure {
     pub verdict: Verdict,
     /// An image that the policy denied: discovery had missed it.
     pub denied: Option<String>,
+    /// Whether a step of the build failed, while the builder answered.
+    pub in_step: bool,
     /// The error for people.
     pub error: Error,
 }
 
 impl Failure {
-    /// Returns how often the same solve may be repeated, of at most `most` times: often where the
-    /// engine went away or the network failed, once where the catalogue says once. Finished steps
-    /// are cached.
+    /// Returns how often the same solve may be repeated: often where the engine went away, twice
+    /// where a step's own download failed, once where the catalogue says once. Finished steps are
+    /// cached.
     #[must_use]
-    pub const fn repeats(&self, most: u32) -> u32 {
+    pub const fn repeats(&self) -> u32 {
         match self.verdict.remedy {
-            Remedy::Backoff | Remedy::Few => most,
-            Remedy::Once if most > 0 => 1,
+            Remedy::Backoff | Remedy::Few if self.in_step => STEP_REPEATS,
+            Remedy::Backoff | Remedy::Few => REPEATS,
+            Remedy::Once => 1,
             _ => 0,
         }
     }
@@ -50,9 +62,10 @@ impl Failure {
 
     /// Reads a failure.
     #[must_use]
-    pub fn read(error: buildkit::Error, unit: &UnitId, shown: &str) -> Self {
+    pub fn read(error: buildkit::Error, order: &Order, builder: &Builder) -> Self {
+        let unit = &order.unit;
         match error {
-            buildkit::Error::Failed(failure) => Self::of_solve(*failure, unit, shown),
+            buildkit::Error::Failed(failure) => Self::of_solve(*failure, order, builder),
             buildkit::Error::Canceled => Self::plain(
                 Class::Build,
                 Error::new(
@@ -90,15 +103,31 @@ impl Failure {
             host: None,
             verdict: Verdict::new(class, remedy),
             denied: None,
+            in_step: false,
             error,
         }
     }
 
-    fn of_solve(failure: buildkit::Failure, unit: &UnitId, shown: &str) -> Self {
+    /// Words a step that was stopped because it wrote nothing for as long as `--step-timeout` says.
+    #[must_use]
+    pub fn stalled(order: &Order, step: &str, limit: Duration) -> Self {
+        let limit = crate::size::seconds(limit.as_secs_f64());
+        let text = format!("{}: {step} wrote nothing for {limit}", failed(&order.unit));
+        let error = Error::new(Kind::Build, text).hint("give it more time: --step-timeout TIME");
+        Self::plain(Class::Build, error)
+    }
+
+    fn of_solve(failure: buildkit::Failure, order: &Order, builder: &Builder) -> Self {
+        let (unit, shown) = (&order.unit, &order.input.component.dockerfile.shown);
         let step = failure.step.as_ref();
         let log = step.map(|step| step.output.clone()).unwrap_or_default();
         let emulated = step.is_some_and(|step| step.emulated);
-        let found = classified(&failure, &log, emulated);
+        let mut found = classified(&failure, &log, emulated);
+        let proxy = refusing_proxy(&order.options.proxies, &log);
+        let proxy = proxy.filter(|_| found.verdict.class != Class::Build);
+        if proxy.is_some() {
+            found.verdict = Verdict::new(Class::Config, Remedy::Never);
+        }
         let class = found.verdict.class;
         let denied = failure.denied_image().map(str::to_owned);
         let what = match step.filter(|step| !step.name.is_empty()) {
@@ -114,15 +143,44 @@ impl Failure {
         if let Some(lines) = excerpt(&failure, shown, &log) {
             error = error.excerpt(lines);
         }
-        error = hinted(error, found.verdict, &failure, unit);
+        error = match proxy {
+            Some(proxy) => error.hint(format!(
+                "steps use the proxy {} ({}), which refuses connections: start it, or take it out \
+                 there",
+                proxy.url, proxy.from
+            )),
+            None => hinted(error, found.verdict, &failure, unit),
+        };
+        if class == Class::Emulation && !builder.runs(&unit.platform) {
+            error = error.hint(
+                "register an emulator on the builder's machine: apt-get install qemu-user-static; \
+                 where binfmt_misc is not mounted: mount -t binfmt_misc binfmt_misc \
+                 /proc/sys/fs/binfmt_misc, then systemctl restart systemd-binfmt",
+            );
+        }
         Self {
             phase: found.phase.unwrap_or(Phase::Exec),
             host: found.host,
             verdict: found.verdict,
             denied,
+            in_step: failure.step.is_some(),
             error: error.because(outcome(&failure.message).to_owned()),
         }
     }
+}
+
+/// Finds the proxy that a step's programs say refused them. Some name its port, some do not.
+fn refusing_proxy<'a>(proxies: &'a [StepProxy], log: &str) -> Option<&'a StepProxy> {
+    let lines = log
+        .lines()
+        .filter(|line| line.to_ascii_lowercase().contains("refused"));
+    proxies.iter().find(|StepProxy { host, port, .. }| {
+        let mut lines = lines.clone().filter(|line| line.contains(host));
+        lines.any(|line| {
+            let names_port = line.contains(" port ") || line.contains(&format!("{host}:"));
+            port.is_none_or(|port| !names_port || line.contains(&port.to_string()))
+        })
+    })
 }
 
 /// Looks a failed solve up in the catalogue.
@@ -223,5 +281,54 @@ fn hinted(error: Error, verdict: Verdict, failure: &buildkit::Failure, unit: &Un
             error.hint("--seal=images lets the build fetch URLs and git repositories")
         }
         _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_name_the_proxy_that_refused_them_in_their_own_ways() {
+        let proxy = StepProxy {
+            url: "http://127.0.0.1:7890".to_owned(),
+            host: "127.0.0.1".to_owned(),
+            port: Some(7890),
+            from: "HTTPS_PROXY".to_owned(),
+        };
+        let proxies = [proxy];
+        for (log, refused) in [
+            (
+                "wget: can't connect to remote host (127.0.0.1): Connection refused",
+                true,
+            ),
+            (
+                "Connecting to 127.0.0.1:7890... failed: Connection refused.",
+                true,
+            ),
+            (
+                "Could not connect to 127.0.0.1:7890 (127.0.0.1). - connect (111: Connection refused)",
+                true,
+            ),
+            (
+                "curl: (7) Failed to connect to 127.0.0.1 port 7890 after 0 ms: Connection refused",
+                true,
+            ),
+            ("npm error connect ECONNREFUSED 127.0.0.1:7890", true),
+            (
+                "connect to 127.0.0.1:5432 failed: Connection refused",
+                false,
+            ),
+            (
+                "curl: (7) Failed to connect to 10.0.0.9 port 7890: Connection refused",
+                false,
+            ),
+            (
+                "curl: (56) Recv failure: Connection reset by peer 127.0.0.1:7890",
+                false,
+            ),
+        ] {
+            assert_eq!(refusing_proxy(&proxies, log).is_some(), refused, "{log}");
+        }
     }
 }

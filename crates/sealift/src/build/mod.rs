@@ -7,6 +7,7 @@ pub mod orders;
 pub mod progress;
 pub mod queue;
 pub mod run;
+pub mod silence;
 
 pub use order::{Order, Product, Seal, StepNetwork, StepOptions};
 pub use orders::{Orders, Products};

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sealift_buildkit::{Authority, Context, Entitlement, Output, Policy, Secret, Solve};
 use sealift_content::Store;
@@ -55,6 +56,23 @@ pub struct StepOptions {
     pub pull: bool,
     /// What the build is sealed off from.
     pub seal: Seal,
+    /// The proxies that steps were given, for what is said where one refuses.
+    pub proxies: Vec<StepProxy>,
+    /// After how much silence a step is stopped.
+    pub timeout: Option<Duration>,
+}
+
+/// A proxy that steps use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepProxy {
+    /// Its address, without a password.
+    pub url: String,
+    /// Its host.
+    pub host: String,
+    /// Its port, where it names one.
+    pub port: Option<u16>,
+    /// Where it was set.
+    pub from: String,
 }
 
 /// The network of RUN steps.

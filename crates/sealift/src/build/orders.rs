@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::authority::Lender;
-use super::order::{DockerfileOnDisk, Order, Product, StepOptions, folder_of, named_images};
+use super::order::{
+    DockerfileOnDisk, Order, Product, StepOptions, StepProxy, folder_of, named_images,
+};
 use crate::builder::Builder;
 use crate::context::Context;
 use crate::error::{Error, Kind, Result};
@@ -91,6 +93,19 @@ impl StepOptions {
             .inputs
             .iter()
             .flat_map(|input| input.build_args.clone());
+        for scheme in ["http", "https"] {
+            let Some(proxy) = registries.network.step_proxies.of_scheme(scheme) else {
+                continue;
+            };
+            if let Some(host) = proxy.value.host() {
+                self.proxies.push(StepProxy {
+                    url: proxy.value.to_string(),
+                    host: host.name().to_owned(),
+                    port: host.port(),
+                    from: proxy.from.to_string(),
+                });
+            }
+        }
         let made = build_args::of(&registries.network, sight, &given.collect());
         for caveat in &made.caveats {
             context

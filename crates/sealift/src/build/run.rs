@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::order::{NamedImage, Order, Product};
 use super::progress::Progress;
 use super::queue::{self, Bounds, Outcome};
+use super::silence::{Finding, Silence};
 use crate::builder::Builder;
 use crate::context::Context;
 use crate::error::{Error, Kind};
@@ -22,10 +23,10 @@ use crate::prefetch::{self, Freshness, Pins, Wanted};
 use crate::project::Place;
 use crate::unit::UnitId;
 
-/// How often a solve whose failure may pass is repeated.
-const REPEATS: u32 = 4;
 /// How many reports of a solve may wait for us.
 const EVENTS_WAITING: usize = 256;
+/// How often the silence of steps is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 /// The first delay before a repetition; each further one is twice as long.
 const DELAY: Duration = Duration::from_secs(1);
 
@@ -216,17 +217,25 @@ impl SolveRunner {
                 continue;
             }
             let in_time = start.elapsed() + delay(repeats) <= self.context.registries.budget;
-            if repeats >= failure.repeats(REPEATS) || !in_time {
+            if repeats >= failure.repeats() || !in_time {
                 let failure = failure.stayed();
                 self.log(order, &failure, repeats + 1, "give up");
                 return Err(failure);
             }
             let reason = self.log(order, &failure, repeats + 1, "build again");
+            let reason = format!(
+                "{reason} (repetition {} of {})",
+                repeats + 1,
+                failure.repeats()
+            );
             let unit = order.unit.clone();
             self.context
                 .events
                 .tell(&Event::BuildRepeated { unit, reason });
             tokio::time::sleep(delay(repeats)).await;
+            if failure.verdict.class == Kind::Builder {
+                self.builder.revive(&self.context.events).await;
+            }
             self.builder.revive(&self.context.events).await;
             repeats += 1;
         }
@@ -257,8 +266,7 @@ impl SolveRunner {
         product: &Product,
         session: Option<Arc<Session>>,
     ) -> Result<Solved, Failure> {
-        let mut progress = Progress::new(&order.unit, &self.context.events);
-        let (sender, mut receiver) = mpsc::channel(EVENTS_WAITING);
+        let (sender, receiver) = mpsc::channel(EVENTS_WAITING);
         let solve = order.solve(product, &self.context.store);
         let client = &self.builder.client;
         // Dropping this future drops the solve, which cancels it; the token is for those who stay.
@@ -269,14 +277,54 @@ impl SolveRunner {
                 None => client.solve(solve, sender, cancel).await,
             }
         };
-        let follow = async {
-            while let Some(event) = receiver.recv().await {
-                progress.take(event);
-            }
+        let follow = self.follow(order, receiver);
+        tokio::pin!(run, follow);
+        let (solved, stalled) = tokio::select! {
+            solved = &mut run => (solved, follow.await),
+            stalled = &mut follow => match stalled {
+                Some(stalled) => return Err(stalled),
+                None => (run.await, None),
+            },
         };
-        let (solved, ()) = tokio::join!(run, follow);
-        let shown = &order.input.component.dockerfile.shown;
-        solved.map_err(|error| Failure::read(error, &order.unit, shown))
+        match (solved, stalled) {
+            (Ok(solved), _) => Ok(solved),
+            (Err(_), Some(stalled)) => Err(stalled),
+            (Err(error), None) => Err(Failure::read(error, order, &self.builder)),
+        }
+    }
+
+    /// Passes a solve's reports on until they end. Returns a failure where a step wrote nothing for
+    /// as long as the user allows.
+    async fn follow(
+        &self,
+        order: &Order,
+        mut reports: mpsc::Receiver<sealift_buildkit::Event>,
+    ) -> Option<Failure> {
+        let mut progress = Progress::new(&order.unit, &self.context.events);
+        let limit = order.options.timeout;
+        let mut silence = Silence::new(limit);
+        let mut looks = tokio::time::interval(LOOK);
+        loop {
+            let finding = tokio::select! {
+                report = reports.recv() => {
+                    let report = report?;
+                    silence.take(&report, Instant::now());
+                    progress.take(report);
+                    continue;
+                }
+                _ = looks.tick() => silence.look(Instant::now()),
+            };
+            match (finding, limit) {
+                (Some(Finding::Stalled(step)), Some(limit)) => {
+                    return Some(Failure::stalled(order, &step, limit));
+                }
+                (Some(Finding::Mention(step)), _) => self.context.events.note(format!(
+                    "{}: {step} has written nothing for some minutes; --step-timeout would stop it",
+                    order.unit
+                )),
+                _ => {}
+            }
+        }
     }
 }
 

@@ -164,29 +164,10 @@ impl Builder {
         self.address.is_local() && host
     }
 
-    /// Makes sure that a platform's programs can run.
-    ///
-    /// # Errors
-    /// [`Kind::Emulation`] where no worker lists it or a newer variant of it.
-    pub fn require(&self, platform: &Platform) -> Result<()> {
-        if self
-            .platforms
-            .iter()
-            .any(|offered| offered.rank(platform).is_some())
-        {
-            return Ok(());
-        }
-        let listed: Vec<String> = self.platforms.iter().map(ToString::to_string).collect();
-        let text = format!(
-            "the builder at {} cannot run {platform}; it lists {}",
-            self.address,
-            listed.join(", ")
-        );
-        Err(Error::new(Kind::Emulation, text)
-            .hint("register an emulator on the builder's machine: apt-get install qemu-user-static")
-            .hint(
-                "where binfmt_misc is not mounted: mount -t binfmt_misc binfmt_misc \
-                   /proc/sys/fs/binfmt_misc, then systemctl restart systemd-binfmt",
-            ))
+    /// Returns whether a platform's programs can run: some worker lists it, or a newer variant.
+    #[must_use]
+    pub fn runs(&self, platform: &Platform) -> bool {
+        let mut offered = self.platforms.iter();
+        offered.any(|offered| offered.rank(platform).is_some())
     }
 }

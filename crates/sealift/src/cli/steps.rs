@@ -2,11 +2,13 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use sealift_buildkit::{Entitlement, Secret};
 use sealift_content::read_bounded;
 
+use super::parse_duration;
 use crate::build::{StepNetwork, StepOptions};
 use crate::error::{Error, Kind, Result};
 use crate::settings::Settings;
@@ -32,6 +34,9 @@ pub struct StepArgs {
     /// Runs every step again
     #[arg(long)]
     no_cache: bool,
+    /// Stops a RUN step that writes nothing for this long [default: none is stopped]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    step_timeout: Option<Duration>,
 }
 
 /// Reads them.
@@ -68,6 +73,7 @@ pub fn read(args: &StepArgs, settings: &Settings) -> Result<StepOptions> {
         network,
         entitlements,
         no_cache: args.no_cache,
+        timeout: args.step_timeout,
         ..StepOptions::default()
     })
 }

@@ -32,14 +32,6 @@ pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
     if let Some(native) = builder.platforms.first() {
         line.suit(native);
     }
-    for platform in line
-        .request
-        .inputs
-        .iter()
-        .flat_map(|input| &input.platforms)
-    {
-        builder.require(platform)?;
-    }
     let mut options = line.options.clone();
     options.add_network(&context, &builder, &line.request);
     let (plan, mut pins) = match options.seal {

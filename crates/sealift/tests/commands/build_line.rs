@@ -27,6 +27,7 @@ const LINE: [&str; 32] = [
     "--network=host",
     "--allow=security.insecure",
     "--no-cache",
+    "--step-timeout=1h",
     "--tag=localhost/line:1",
     "--label=made=here",
     "--push",

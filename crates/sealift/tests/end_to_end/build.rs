@@ -213,6 +213,36 @@ fn images_are_listed_as_documented() {
 }
 
 #[test]
+fn platforms_without_an_emulator_are_built_as_long_as_nothing_runs() {
+    let scene = Scene::new();
+    let project = Project::dockerfile(
+        "FROM --platform=$BUILDPLATFORM busybox:1.36 AS tool\nARG TARGETARCH\n\
+         RUN echo $TARGETARCH > /arch\nFROM scratch\nCOPY --from=tool /arch /\n",
+    );
+    let all = "linux/riscv64,linux/s390x,windows/amd64";
+    let line = ["--platform", all, "-t", "localhost/cross:1"];
+    scene.build(project.path(), &line).success();
+    let image = format!("oci:{}:localhost/cross:1", scene.store().display());
+    assert_eq!(
+        platforms(&image),
+        ["linux/riscv64", "linux/s390x", "windows/amd64"]
+    );
+}
+
+#[test]
+fn a_step_of_a_platform_that_cannot_run_says_what_helps() {
+    let scene = Scene::new();
+    let project =
+        Project::dockerfile("FROM scratch\nCOPY --chmod=755 Dockerfile /bin/sh\nRUN true\n");
+    let outcome = scene
+        .build(project.path(), &["--platform", "linux/riscv64"])
+        .failure();
+    assert_eq!(outcome.code, Some(18), "{}", outcome.stderr);
+    let cure = "\n  try: register an emulator on the builder's machine: apt-get install ";
+    assert!(outcome.stderr.contains(cure), "{}", outcome.stderr);
+}
+
+#[test]
 fn contexts_are_found_by_every_form_of_their_name() {
     let scene = Scene::new();
     let project = Project::dockerfile(

@@ -149,6 +149,82 @@ fn both_platforms_failures_are_reported() {
 }
 
 #[test]
+fn a_download_that_breaks_is_tried_three_times_and_each_time_is_said() {
+    let scene = Scene::new();
+    let broken = "echo MARK; echo 'curl: (56) Recv failure: Connection reset by peer'; exit 56";
+    let project = Project::dockerfile(&format!("FROM busybox:1.36\nRUN {broken}\n"));
+    let outcome = scene
+        .build(project.path(), &["--platform", "linux/amd64"])
+        .failure();
+    let marks = outcome.stderr.matches(" MARK\n").count();
+    assert_eq!(
+        marks - outcome.stderr.matches("| MARK\n").count(),
+        3,
+        "{}",
+        outcome.stderr
+    );
+    for repetition in ["(repetition 1 of 2)", "(repetition 2 of 2)"] {
+        assert!(outcome.stderr.contains(repetition), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_proxy_that_refuses_a_step_is_named_with_its_place_and_the_step_run_once() {
+    let mut scene = Scene::new();
+    let proxy = "http://127.0.0.1:9";
+    scene.sealift = scene.sealift.env("HTTP_PROXY", proxy);
+    let project = Project::dockerfile(
+        "FROM busybox:1.36\nRUN echo MARK; wget -q http://mirror.example/packages\n",
+    );
+    let outcome = scene
+        .build(project.path(), &["--platform", "linux/amd64"])
+        .failure();
+    assert_eq!(outcome.code, Some(10), "{}", outcome.stderr);
+    let marks = outcome.stderr.matches(" MARK\n").count();
+    assert_eq!(
+        marks - outcome.stderr.matches("| MARK\n").count(),
+        1,
+        "{}",
+        outcome.stderr
+    );
+    let hint = format!("\n  try: steps use the proxy {proxy} (variable HTTP_PROXY), which refuses");
+    assert!(outcome.stderr.contains(&hint), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_step_that_stalls_is_stopped_where_the_line_says_so() {
+    let scene = Scene::new();
+    let project = Project::dockerfile("FROM busybox:1.36\nRUN echo begun; sleep 600\n");
+    let line = ["--platform", "linux/amd64", "--step-timeout=2s"];
+    let outcome = scene.build(project.path(), &line).failure();
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    let name = project.path().file_name().unwrap().to_str().unwrap();
+    let error = format!(
+        "error: {name} [default] does not build for linux/amd64: [1/2] RUN echo begun; sleep 600 \
+         wrote nothing for 2.0s\n  try: give it more time: --step-timeout TIME\n"
+    );
+    assert!(outcome.stderr.contains(&error), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_secret_that_is_missing_is_asked_for() {
+    let scene = Scene::new();
+    let project = Project::dockerfile(
+        "FROM busybox:1.36 AS a\nRUN --mount=type=secret,id=token,required true\n\
+         FROM scratch AS b\nCOPY --from=a /gone /\n",
+    );
+    let build = |target: &str| {
+        let line = ["--platform", "linux/amd64", "--target", target];
+        let outcome = scene.build(project.path(), &line).failure();
+        assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+        outcome.stderr
+    };
+    let said = build("a");
+    let hint = "\n  try: give it: --secret id=token,src=FILE or --secret id=token,env=VARIABLE\n";
+    assert!(said.contains(hint), "{said}");
+}
+
+#[test]
 fn every_absent_image_is_named_with_its_place() {
     let scene = Scene::new();
     let host = scene.registry.host();
