@@ -6,7 +6,7 @@ use sealift_test_support::{Project, SshAgent};
 use super::{expect, sealift};
 
 /// A build line with every option that build has.
-const LINE: [&str; 32] = [
+const LINE: [&str; 33] = [
     "--file=Dockerfile",
     "--platform=linux/arm64,linux/amd64",
     "--target=last",
