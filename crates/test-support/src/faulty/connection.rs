@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use super::plan::{Fate, Fault, Kind};
-use super::registry::{Seen, Shared};
+use super::shared::{Seen, Shared};
 use super::spoiler::Pace;
 use crate::wire::{BodyReader, Head};
 

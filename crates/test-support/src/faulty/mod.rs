@@ -5,10 +5,12 @@ mod connection;
 mod plan;
 mod registry;
 mod relay;
+mod shared;
 mod spoiler;
 mod tokens;
 
 pub use plan::{Fault, FaultPlan, Kind, Ranges};
-pub use registry::{FaultyRegistry, Seen};
+pub use registry::FaultyRegistry;
+pub use shared::Seen;
 pub use tokens::TokenRules;
 pub(crate) use tokens::basic_account;

@@ -1,33 +1,13 @@
 //! The faulty registry as tests hold it.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::Arc;
 
 use super::connection::{Connection, Place};
-use super::plan::{Course, Fate, FaultPlan, Kind};
-use super::tokens::{TokenRules, Tokens};
+use super::plan::{Course, FaultPlan, Kind};
+use super::shared::{Seen, Shared};
+use super::tokens::TokenRules;
 use crate::server::Server;
-
-/// A request as the proxy saw it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    /// What it was for.
-    pub kind: Kind,
-    /// Method.
-    pub method: String,
-    /// Path and query.
-    pub target: String,
-    /// The `Range` header.
-    pub range: Option<String>,
-    /// The scheme of the `Authorization` header (`Basic`, `Bearer`).
-    pub authorization: Option<String>,
-    /// The `User-Agent` header.
-    pub agent: Option<String>,
-    /// Status code of the answer; zero while there is none, and where none was given.
-    pub status: u16,
-    /// Bytes of the answer's body that were sent.
-    pub sent: u64,
-}
 
 /// A docker-registry behind a proxy with faults. Dropping it closes all connections.
 #[derive(Debug)]
@@ -35,25 +15,6 @@ pub struct FaultyRegistry {
     shared: Arc<Shared>,
     registry: Server,
     side: Server,
-}
-
-/// What all connections of one faulty registry share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    /// The real registry.
-    pub(super) upstream: SocketAddr,
-    /// The listener of the token endpoint and of the storage that blobs are redirected to.
-    side: OnceLock<SocketAddr>,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    course: Course,
-    tokens: Option<Tokens>,
-    redirects: bool,
-    seen: Vec<Seen>,
-    begun: usize,
 }
 
 impl FaultyRegistry {
@@ -91,17 +52,7 @@ impl FaultyRegistry {
         rules: Option<TokenRules>,
         plan: FaultPlan,
     ) -> Self {
-        let shared = Arc::new(Shared {
-            upstream,
-            side: OnceLock::new(),
-            state: Mutex::new(State {
-                course: Course::new(plan),
-                tokens: rules.map(Tokens::new),
-                redirects: false,
-                seen: Vec::new(),
-                begun: 0,
-            }),
-        });
+        let shared = Arc::new(Shared::new(upstream, rules, plan));
         let start = |address, place| {
             let shared = Arc::clone(&shared);
             Server::start(address, move |stream| {
@@ -109,7 +60,7 @@ impl FaultyRegistry {
             })
         };
         let side = start(SocketAddr::from(([127, 0, 0, 1], 0)), Place::Side);
-        let _only_once = shared.side.set(side.address());
+        shared.set_side(side.address());
         let registry = start(address, Place::Registry);
         Self {
             shared,
@@ -186,55 +137,5 @@ impl FaultyRegistry {
         let state = self.shared.state();
         let of_kind = state.seen.iter().filter(|seen| seen.kind == kind);
         of_kind.map(|seen| seen.sent).sum()
-    }
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no holder panics")
-    }
-
-    /// Notes a request and decides about it. The number is for [`Shared::answered`].
-    pub(super) fn begin(&self, seen: Seen) -> (usize, Fate) {
-        let mut state = self.state();
-        let fate = state.course.decide(seen.kind, &seen.target);
-        let number = state.begun + state.seen.len();
-        state.seen.push(seen);
-        (number, fate)
-    }
-
-    /// Notes the status of an answer.
-    pub(super) fn answered(&self, number: usize, status: u16) {
-        self.change(number, |seen| seen.status = status);
-    }
-
-    /// Notes bytes of an answer's body.
-    pub(super) fn sent(&self, number: usize, bytes: usize) {
-        self.change(number, |seen| seen.sent += bytes as u64);
-    }
-
-    fn change(&self, number: usize, change: impl FnOnce(&mut Seen)) {
-        let mut state = self.state();
-        let place = number.checked_sub(state.begun);
-        if let Some(seen) = place.and_then(|place| state.seen.get_mut(place)) {
-            change(seen);
-        }
-    }
-
-    /// Works with the issued tokens; none where the registry demands none.
-    pub(super) fn tokens<T>(&self, work: impl FnOnce(&mut Tokens) -> T) -> Option<T> {
-        self.state().tokens.as_mut().map(work)
-    }
-
-    /// Returns whether blobs are redirected.
-    pub(super) fn redirects(&self) -> bool {
-        self.state().redirects
-    }
-
-    /// Returns the URL of the side listener.
-    pub(super) fn side_url(&self) -> String {
-        let side = self.side.get();
-        let side = side.expect("the side listener starts before the registry's");
-        format!("http://{side}")
     }
 }
