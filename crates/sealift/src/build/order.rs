@@ -58,6 +58,8 @@ pub struct StepOptions {
     pub seal: Seal,
     /// The proxies that steps were given, for what is said where one refuses.
     pub proxies: Vec<StepProxy>,
+    /// The folder of sealift's own state, which is hidden from builds whose context holds it.
+    pub state: PathBuf,
     /// After how much silence a step is stopped.
     pub timeout: Option<Duration>,
 }
@@ -157,9 +159,11 @@ impl Order {
     #[must_use]
     pub fn solve(&self, product: &Product, store: &Store) -> Solve {
         let options = &self.options;
+        let hidden = self.hidden();
         let mut solve = Solve::new(&self.input.component.context)
             .dockerfile(&self.dockerfile)
             .hide(&OWN_FILES)
+            .hide(&hidden.iter().map(String::as_str).collect::<Vec<_>>())
             .platform(&self.unit.platform)
             .output(match product {
                 Product::Image => Output::Store(store.clone()),
@@ -201,6 +205,27 @@ impl Order {
             solve = solve.context(&context.name, None, source);
         }
         self.seal(solve, store)
+    }
+
+    /// Returns patterns for the state's folder, as seen from each folder that holds it: it has tokens
+    /// of registries, and all of the store.
+    fn hidden(&self) -> Vec<String> {
+        let contexts = self.input.contexts.iter();
+        let folders = contexts.filter_map(|context| match &context.source {
+            ContextSource::Folder(folder) => Some(folder),
+            _ => None,
+        });
+        let state = self.options.state.canonicalize();
+        let state = state.as_ref().unwrap_or(&self.options.state);
+        let all = folders.chain([&self.input.component.context]);
+        let inside = all.filter_map(|folder| {
+            let folder = folder.canonicalize().ok()?;
+            let inner = state.strip_prefix(folder).ok()?.to_str()?;
+            let special = |c: char| matches!(c, '*' | '?' | '[' | ']' | '\\' | '!');
+            let escape = |c: char| special(c).then_some('\\').into_iter().chain([c]);
+            (!inner.is_empty()).then(|| inner.chars().flat_map(escape).collect())
+        });
+        inside.collect()
     }
 
     fn seal(&self, mut solve: Solve, store: &Store) -> Solve {

@@ -86,6 +86,7 @@ impl BuildLine {
         options.labels = argument::pairs("--label", &args.result.label)?;
         options.pull = args.pull;
         options.seal = args.seal;
+        options.state.clone_from(&settings.home);
         if args.seal != Seal::Off {
             images::check(&input.component.dockerfile)?;
         }

@@ -243,6 +243,29 @@ fn a_step_of_a_platform_that_cannot_run_says_what_helps() {
 }
 
 #[test]
+fn state_that_lies_in_the_context_is_not_in_the_image() {
+    let mut scene = Scene::new();
+    let project = Project::dockerfile("FROM busybox:1.36\nCOPY . /all\nRUN ls -RA /all\n");
+    let home = project.path().join(".cache/[odd]*/sealift");
+    std::fs::create_dir_all(&home).unwrap();
+    scene.sealift = scene.sealift.env("SEALIFT_HOME", home.to_str().unwrap());
+    let line = [
+        "--platform",
+        "linux/amd64",
+        "--build-context",
+        "more=.cache",
+    ];
+    let outcome = scene.build(project.path(), &line).success();
+    assert!(home.join("store/blobs/sha256").is_dir());
+    assert!(outcome.stderr.contains(" [odd]*\n"), "{}", outcome.stderr);
+    let (_, below) = outcome.stderr.split_once("/all/.cache/[odd]*:\n").unwrap();
+    assert!(
+        below.split(' ').nth(1).unwrap().starts_with("DONE"),
+        "{below}"
+    );
+}
+
+#[test]
 fn contexts_are_found_by_every_form_of_their_name() {
     let scene = Scene::new();
     let project = Project::dockerfile(

@@ -207,11 +207,11 @@ fn a_step_that_stalls_is_stopped_where_the_line_says_so() {
 }
 
 #[test]
-fn a_secret_that_is_missing_is_asked_for() {
+fn what_is_missing_of_secrets_and_stages_is_named() {
     let scene = Scene::new();
     let project = Project::dockerfile(
         "FROM busybox:1.36 AS a\nRUN --mount=type=secret,id=token,required true\n\
-         FROM scratch AS b\nCOPY --from=a /gone /\n",
+         FROM busybox:1.36 AS c\nFROM scratch AS b\nCOPY --from=c /gone /\n",
     );
     let build = |target: &str| {
         let line = ["--platform", "linux/amd64", "--target", target];
@@ -222,6 +222,11 @@ fn a_secret_that_is_missing_is_asked_for() {
     let said = build("a");
     let hint = "\n  try: give it: --secret id=token,src=FILE or --secret id=token,env=VARIABLE\n";
     assert!(said.contains(hint), "{said}");
+    let said = build("b");
+    let hint =
+        "\n  try: c has no /gone: see which step should make it there, and for linux/amd64 too\n";
+    assert!(said.contains(hint), "{said}");
+    assert!(!said.contains("may exclude it"), "{said}");
 }
 
 #[test]
