@@ -5,7 +5,8 @@ use std::fmt;
 use std::path::Path;
 
 use sealift_config::{Place, Reader, Sourced};
-use serde::{Serialize, Serializer};
+use sealift_registry::Secret;
+use serde::Serialize;
 
 use super::host::{HUB, HUB_SERVER, Host};
 use super::pem::Pem;
@@ -90,7 +91,7 @@ impl KeyPair {
 
 /// How one host is trusted and spoken to. Sources fill it host by host, and the token service on
 /// a host gets the same as the registry there.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostRule {
     /// How it is spoken to, where that is configured.
     pub scheme: Option<Sourced<Scheme>>,
@@ -119,45 +120,15 @@ impl HostRule {
         places
     }
 
-    /// Tells whether something here only makes sense over TLS.
+    /// Returns whether something here only makes sense over TLS.
     #[must_use]
     pub const fn wants_tls(&self) -> bool {
         !self.ca.is_empty() || !self.client.is_empty()
     }
 }
 
-/// The value of an HTTP header that a configuration adds. It prints masked: it may be a password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct HeaderValue(String);
-
-impl HeaderValue {
-    /// Takes a value.
-    #[must_use]
-    pub const fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// Returns the value itself, for the request that carries it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for HeaderValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl Serialize for HeaderValue {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("***")
-    }
-}
-
 /// One place that serves a registry's content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// The host that is dialled.
     pub host: Host,
@@ -172,7 +143,7 @@ pub struct Endpoint {
     /// What it may be asked for.
     pub serves: Serves,
     /// Headers that every request to it carries.
-    pub headers: Vec<(String, HeaderValue)>,
+    pub headers: Vec<(String, Secret)>,
     /// Where it was found.
     pub from: Place,
 }
@@ -193,38 +164,13 @@ impl Endpoint {
         }
     }
 
-    /// Returns a repository's name as this endpoint knows it.
-    #[must_use]
-    pub fn repository(&self, path: &str) -> String {
-        let rest = path
-            .strip_prefix(self.strip.as_str())
-            .unwrap_or(path)
-            .trim_start_matches('/');
-        match (self.prefix.as_str(), rest) {
-            ("", rest) => rest.to_owned(),
-            (prefix, "") => prefix.to_owned(),
-            (prefix, rest) => format!("{prefix}/{rest}"),
-        }
-    }
-
-    /// Returns the URL of the API's root, with the scheme that is tried first.
-    #[must_use]
-    pub fn base(&self) -> String {
-        let scheme = if self.scheme == Scheme::Http {
-            "http"
-        } else {
-            "https"
-        };
-        format!("{scheme}://{}{}", self.host, self.api)
-    }
-
-    /// Tells whether this is the registry itself that an image names, and no mirror of it.
+    /// Returns whether this is the registry itself that an image names, and no mirror of it.
     #[must_use]
     pub fn is_for(&self, registry: &str) -> bool {
         self.host.as_str() == registry || (registry == HUB && self.host.as_str() == HUB_SERVER)
     }
 
-    /// Tells whether two endpoints lead to the same content under the same names.
+    /// Returns whether two endpoints lead to the same content under the same names.
     #[must_use]
     pub fn same_place(&self, other: &Self) -> bool {
         self.host == other.host
@@ -306,37 +252,9 @@ impl fmt::Display for Scope {
     }
 }
 
-impl Serialize for Scope {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn repositories_are_renamed() {
-        let mut endpoint = Endpoint::new(
-            Host::parse("m:5000").unwrap(),
-            Scheme::Https,
-            Place::Rule("test".to_owned()),
-        );
-        assert_eq!(endpoint.repository("library/busybox"), "library/busybox");
-        assert_eq!(endpoint.to_string(), "https://m:5000");
-        endpoint.prefix = "hub".to_owned();
-        assert_eq!(
-            endpoint.repository("library/busybox"),
-            "hub/library/busybox"
-        );
-        endpoint.strip = "library".to_owned();
-        assert_eq!(endpoint.repository("library/busybox"), "hub/busybox");
-        endpoint.strip = "library/busybox".to_owned();
-        assert_eq!(endpoint.repository("library/busybox"), "hub");
-        endpoint.api = "/r/v2".to_owned();
-        assert_eq!(endpoint.to_string(), "https://m:5000/r/v2/hub");
-    }
 
     #[test]
     fn the_longest_scope_fits_best() {

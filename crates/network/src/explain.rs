@@ -7,15 +7,15 @@ use serde::Serialize;
 
 use super::Network;
 use super::endpoint::Endpoint;
-use super::error::Error;
 use super::overview::View;
+use super::sink::client;
 
 /// One request.
 #[derive(Debug, Serialize)]
 pub struct Step {
     /// The method.
     pub method: &'static str,
-    /// The URL; `<…>` stands for what earlier answers will tell.
+    /// The URL; `DIGEST` and `<…>` stand for what earlier answers say.
     pub url: String,
     /// When the request is made.
     pub when: String,
@@ -33,107 +33,92 @@ pub struct Explanation {
 }
 
 impl Network {
-    /// Lists the requests that a pull of an image makes.
+    /// Lists the requests that a pull of an image makes, of the endpoints that the registry client
+    /// gets.
     ///
     /// # Errors
-    /// [`Error::Blocked`] where registries.conf forbids the image.
-    pub fn explain(&self, reference: &Reference) -> Result<Explanation, Error> {
+    /// [`client::Error`] where the client would not pull the image either.
+    pub fn explain(&self, reference: &Reference) -> Result<Explanation, client::Error> {
         let hops = self.hops(reference)?;
         let mut requests = Vec::new();
         let mut number = 0;
         let mut before = None;
-        for endpoint in &hops.mirrors {
-            let (resolves, serves) = (
-                hops.resolves(endpoint.serves),
-                hops.has_content(endpoint.serves),
-            );
-            if resolves || serves {
-                let ask = Ask {
-                    reference,
-                    endpoint,
-                    origin: false,
-                    resolves,
-                    serves,
-                };
-                self.ask(&ask, before, &mut requests);
+        for endpoint in hops.mirrors.iter().chain([&hops.origin]) {
+            let origin = std::ptr::eq(endpoint, &hops.origin);
+            let ask = Ask {
+                reference,
+                endpoint,
+                asked: client::endpoint(self, endpoint, reference.registry())?,
+                resolves: origin || hops.resolves(endpoint.serves),
+                serves: origin || hops.has_content(endpoint.serves),
+                origin,
+            };
+            if ask.resolves || ask.serves {
+                self.ask(&ask, before, &mut requests)?;
                 number += 1;
-                before = resolves.then_some(number).or(before);
+                before = ask.resolves.then_some(number).or(before);
             }
         }
-        let endpoint = &hops.origin;
-        let ask = Ask {
-            reference,
-            endpoint,
-            origin: true,
-            resolves: true,
-            serves: true,
-        };
-        self.ask(&ask, before, &mut requests);
         Ok(Explanation {
             image: reference.to_string(),
             requests,
         })
     }
 
-    fn ask(&self, ask: &Ask<'_>, before: Option<usize>, requests: &mut Vec<Step>) {
-        let Ask {
-            reference,
-            endpoint,
-            ..
-        } = *ask;
-        let name = endpoint.repository(reference.repository().path());
-        let base = endpoint.base();
-        // A mirror may serve several registries; like containerd, we tell it which one is meant.
-        let query = if endpoint.is_for(reference.registry()) {
-            String::new()
-        } else {
-            format!("?ns={}", reference.registry())
-        };
+    fn ask(
+        &self,
+        ask: &Ask<'_>,
+        before: Option<usize>,
+        requests: &mut Vec<Step>,
+    ) -> Result<(), client::Error> {
+        let path = ask.reference.repository().path();
+        let name = ask.asked.name(path);
+        let authority = ask.asked.authority();
         let mut step = |url: String, when: String| {
-            let endpoint = self.view(endpoint, ask.origin, &name);
             requests.push(Step {
                 method: "GET",
                 url,
                 when,
-                endpoint,
+                endpoint: self.view(ask.endpoint, ask.origin, &authority, &name),
             });
+        };
+        let url = |kind: &str, identifier: &str| {
+            let url = ask.asked.url(&format!("{path}/{kind}/{identifier}"));
+            let url = url.map_err(|source| client::Error::of(ask.endpoint, source))?;
+            Ok::<_, client::Error>(url.to_string())
         };
         if ask.resolves {
             let when = match before {
                 None => "first".to_owned(),
                 Some(before) => format!("if endpoint {before} fails or does not have it"),
             };
-            step(
-                format!("{base}/{name}/manifests/{}{query}", reference.identifier()),
-                when,
-            );
+            step(url("manifests", &ask.reference.identifier())?, when);
         }
         step(
-            format!(
-                "<realm of {}>?service=<service>&scope=repository:{name}:pull",
-                endpoint.host
-            ),
+            format!("<realm of {authority}>?service=<service>&scope=repository:{name}:pull"),
             "where a request was answered 401 with a Bearer challenge; then it is sent again"
                 .to_owned(),
         );
         if ask.serves {
             step(
-                format!("{base}/{name}/manifests/<digest of the platform's manifest>{query}"),
+                url("manifests", "DIGEST")?,
                 "for each platform wanted, where the first answer is an index".to_owned(),
             );
             step(
-                format!("{base}/{name}/blobs/<digest>{query}"),
+                url("blobs", "DIGEST")?,
                 "for the configuration and every layer that the store does not have".to_owned(),
             );
         }
+        Ok(())
     }
 }
 
 /// What one endpoint is asked for.
-#[derive(Clone, Copy)]
 struct Ask<'a> {
     reference: &'a Reference,
     endpoint: &'a Endpoint,
+    /// The same endpoint as the client has it.
+    asked: sealift_transport::Endpoint,
     origin: bool,
     resolves: bool,
     serves: bool,

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
+use ipnet::IpNet;
 use sealift_config::{Place, Reader, Sourced};
 use sealift_registry::CredentialFile;
 use serde::Serialize;
 
 use super::endpoint::{Endpoint, HostRule, KeyPair, Scheme, Scope};
-use super::host::{Block, Host};
+use super::host::Host;
 use super::pem::Pem;
 use super::proxy::Proxies;
 
@@ -124,7 +125,7 @@ pub struct Findings {
     /// Hosts.
     pub hosts: BTreeMap<Host, HostRule>,
     /// Networks whose hosts are insecure.
-    pub insecure: Vec<Sourced<Block>>,
+    pub insecure: Vec<Sourced<IpNet>>,
     /// Proxies for those who dial: sealift and buildkitd.
     pub proxies: Proxies,
     /// The value that forbids all proxies of lower precedence.

@@ -1,5 +1,4 @@
-//! A registry's or proxy's host as configurations write it: a name or an address, and maybe a
-//! port. Also the networks by which daemon.json marks many hosts at once.
+//! A registry's or proxy's host as configurations write it: a name or an address, and maybe a port.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -73,7 +72,7 @@ impl Host {
         self.name().parse().ok()
     }
 
-    /// Tells whether this is the machine itself: `localhost`, `127.0.0.0/8`, `::1`.
+    /// Returns whether this is the machine itself: `localhost`, `127.0.0.0/8`, `::1`.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         let name = self.name();
@@ -82,7 +81,7 @@ impl Host {
             || self.address().is_some_and(|address| address.is_loopback())
     }
 
-    /// Tells whether a proxy to the outside can hardly reach this: loopback, private and
+    /// Returns whether a proxy to the outside can hardly reach this: loopback, private and
     /// link-local addresses, names of one label, and the domains that are never public.
     #[must_use]
     pub fn is_private(&self) -> bool {
@@ -162,53 +161,6 @@ fn is_label(label: &str) -> bool {
     !label.is_empty() && label.bytes().all(valid)
 }
 
-/// A network in CIDR form: `10.0.0.0/8`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Block {
-    address: IpAddr,
-    bits: u8,
-}
-
-impl Block {
-    /// Parses `address/bits`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = text.split_once('/')?;
-        let address: IpAddr = address.parse().ok()?;
-        let bits: u8 = bits.parse().ok()?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        (bits <= most).then_some(Self { address, bits })
-    }
-
-    /// Tells whether an address lies in it. An IPv4 address written as IPv6 counts as IPv4.
-    #[must_use]
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => {
-                let shift = 32 - u32::from(self.bits);
-                own.to_bits().checked_shr(shift) == other.to_bits().checked_shr(shift)
-            }
-            (IpAddr::V6(own), IpAddr::V6(other)) => {
-                let shift = 128 - u32::from(self.bits);
-                own.to_bits().checked_shr(shift) == other.to_bits().checked_shr(shift)
-            }
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Display for Block {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.bits)
-    }
-}
-
-impl Serialize for Block {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,32 +207,5 @@ mod tests {
             Host::parse("docker.io").unwrap().server().as_str(),
             HUB_SERVER
         );
-    }
-
-    #[test]
-    fn blocks() {
-        for (block, address, inside) in [
-            ("10.0.0.0/8", "10.255.0.1", true),
-            ("10.0.0.0/8", "11.0.0.1", false),
-            ("0.0.0.0/0", "8.8.8.8", true),
-            ("192.168.1.7/32", "192.168.1.7", true),
-            ("192.168.1.7/32", "192.168.1.8", false),
-            ("fd00::/8", "fd12::1", true),
-            ("fd00::/8", "fe80::1", false),
-            ("::/0", "::1", true),
-            ("10.0.0.0/8", "::ffff:10.0.0.1", true),
-            ("10.0.0.0/8", "fd00::1", false),
-        ] {
-            let parsed = Block::parse(block).unwrap();
-            assert_eq!(
-                parsed.contains(address.parse().unwrap()),
-                inside,
-                "{block} {address}"
-            );
-            assert_eq!(parsed.to_string(), block);
-        }
-        for text in ["10.0.0.0", "10.0.0.0/33", "::/129", "x/8", "10.0.0.0/-1"] {
-            assert_eq!(Block::parse(text), None, "{text}");
-        }
     }
 }

@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use sealift_config::{Conflict, Ignored, Reader};
 use sealift_registry::CredentialFile;
 use serde::Serialize;
@@ -45,7 +46,6 @@ pub use source::flags::Flags;
 pub use trust::Trust;
 
 use findings::{Family, Findings};
-use host::Block;
 use machine::Machine;
 use source::sealift::Options;
 
@@ -87,7 +87,7 @@ impl Places {
 }
 
 /// The images of one scope: where they are looked for, in order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registry {
     /// The images.
     pub scope: Scope,
@@ -103,11 +103,13 @@ pub struct Registry {
 #[derive(Debug, Clone, Serialize)]
 pub struct Network {
     /// The registries that something is configured for.
+    #[serde(skip)]
     pub registries: Vec<Registry>,
     /// Hosts with their transport security, by the name that a configuration uses.
+    #[serde(skip)]
     pub hosts: BTreeMap<Host, HostRule>,
     /// Networks whose hosts are insecure registries.
-    pub insecure: Vec<Sourced<Block>>,
+    pub insecure: Vec<Sourced<IpNet>>,
     /// The proxies for those who dial registries: sealift and buildkitd.
     pub proxies: Proxies,
     /// Mirrors that are reached without a proxy, although one is set.
@@ -191,7 +193,10 @@ impl Network {
                 let literal = host.address().map(|address| vec![address]);
                 let addresses = literal.unwrap_or_else(|| lookup(host.name()));
                 let found = addresses.iter().find_map(|address| {
-                    let block = self.insecure.iter().find(|b| b.value.contains(*address))?;
+                    let block = self
+                        .insecure
+                        .iter()
+                        .find(|b| b.value.contains(&address.to_canonical()))?;
                     Some((address, block))
                 });
                 if let Some((address, block)) = found {

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use sealift_transport::proxy::NoProxy;
 
+use ipnet::IpNet;
 use sealift_config::{Conflict, Ignored, Place, Sourced};
 
 use super::endpoint::{Endpoint, HostRule, Scheme, Scope, Serves};
 use super::findings::{Candidate, Findings, Rule};
-use super::host::{Block, HUB, HUB_SERVER, Host};
+use super::host::{HUB, HUB_SERVER, Host};
 use super::proxy::{Proxies, ProxyUrl};
 use super::source::sealift::DirectMirrors;
 use super::weakness;
@@ -66,7 +67,7 @@ pub(super) fn merge(gathered: Gathered) -> Network {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known<'a> {
     pub(super) hosts: &'a BTreeMap<Host, HostRule>,
-    pub(super) insecure: &'a [Sourced<Block>],
+    pub(super) insecure: &'a [Sourced<IpNet>],
 }
 
 impl Known<'_> {
@@ -97,11 +98,11 @@ impl Known<'_> {
         rule
     }
 
-    fn block(&self, host: &Host) -> Option<&Sourced<Block>> {
+    fn block(&self, host: &Host) -> Option<&Sourced<IpNet>> {
         let address = host.address()?;
         self.insecure
             .iter()
-            .find(|block| block.value.contains(address))
+            .find(|block| block.value.contains(&address))
     }
 
     /// Returns how a host is spoken to where its URL does not say: as configured, else plain HTTP

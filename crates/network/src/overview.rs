@@ -2,18 +2,16 @@
 //! its transport security, account and proxy, and everything with its place.
 
 use std::io::{self, Write};
-use std::net::IpAddr;
-use std::path::PathBuf;
 
 use sealift_registry::credentials::{Candidate, Holder};
 use serde::Serialize;
 
-use sealift_config::{Conflict, Ignored, Place, Sourced};
+use sealift_config::{Place, Sourced};
 
 use super::Network;
 use super::endpoint::{Endpoint, KeyPair, Scheme, Scope, Serves};
 use super::findings::{Account, Keeping};
-use super::host::{Block, HUB, Host};
+use super::host::{HUB, Host};
 use super::pem::Pem;
 use super::proxy::Proxies;
 
@@ -22,18 +20,8 @@ use super::proxy::Proxies;
 pub struct Overview<'a> {
     registries: Vec<Registry>,
     hosts: Vec<HostView>,
-    insecure: &'a [Sourced<Block>],
-    proxies: &'a Proxies,
-    direct: &'a [Sourced<String>],
-    step_proxies: &'a Proxies,
-    build_proxy: Option<&'a Sourced<bool>>,
-    dns: &'a [Sourced<IpAddr>],
-    accounts: &'a [Account],
-    withheld: &'a [Sourced<Host>],
-    docker_host: Option<&'a Sourced<String>>,
-    conflicts: &'a [Conflict],
-    ignored: &'a [Ignored],
-    files: &'a [PathBuf],
+    #[serde(flatten)]
+    model: &'a Network,
 }
 
 #[derive(Debug, Serialize)]
@@ -102,7 +90,9 @@ impl Network {
                     .iter()
                     .map(|mirror| (mirror, false))
                     .chain(registry.origin.iter().map(|origin| (origin, true)))
-                    .map(|(endpoint, origin)| self.view(endpoint, origin, ""))
+                    .map(|(endpoint, origin)| {
+                        self.view(endpoint, origin, endpoint.host.as_str(), "")
+                    })
                     .collect(),
             })
             .collect();
@@ -113,7 +103,7 @@ impl Network {
                 .any(|r| r.scope == Scope::Host(hub.clone()))
         {
             let origin = self.default_origin(&hub);
-            let endpoints = vec![self.view(&origin, true, "")];
+            let endpoints = vec![self.view(&origin, true, origin.host.as_str(), "")];
             registries.push(Registry {
                 scope: HUB.to_owned(),
                 blocked: None,
@@ -129,24 +119,21 @@ impl Network {
         Overview {
             registries,
             hosts: hosts.collect(),
-            insecure: &self.insecure,
-            proxies: &self.proxies,
-            direct: &self.direct,
-            step_proxies: &self.step_proxies,
-            build_proxy: self.build_proxy.as_ref(),
-            dns: &self.dns,
-            accounts: &self.accounts,
-            withheld: &self.withheld,
-            docker_host: self.docker_host.as_ref(),
-            conflicts: &self.conflicts,
-            ignored: &self.ignored,
-            files: &self.files,
+            model: self,
         }
     }
 
-    /// Works out one endpoint; `repository` is its name there, for accounts that depend on it.
-    #[must_use]
-    pub fn view(&self, endpoint: &Endpoint, origin: bool, repository: &str) -> View {
+    /// Works out one endpoint, which is contacted as `authority`; `repository` is its name there, for
+    /// accounts that depend on it.
+    pub(crate) fn view(
+        &self,
+        endpoint: &Endpoint,
+        origin: bool,
+        authority: &str,
+        repository: &str,
+    ) -> View {
+        let account = self.account(authority, repository).map(candidate);
+        let withheld = self.withheld.iter().any(|host| host.value == endpoint.host);
         let (proxy, proxy_reason) = self.proxy_for(endpoint);
         View {
             url: endpoint.to_string(),
@@ -159,9 +146,7 @@ impl Network {
                 .iter()
                 .map(|(name, _)| name.clone())
                 .collect(),
-            account: self
-                .account(endpoint.host.as_str(), repository)
-                .map(candidate),
+            account: account.filter(|_| !withheld),
             proxy: proxy.map(|proxy| proxy.value.to_string()),
             proxy_reason,
             from: endpoint.from.clone(),
@@ -265,73 +250,77 @@ impl Overview<'_> {
                 writeln!(out, "  {}  {security}  ({})", view.host, places.join("; "))?;
             }
         }
-        if !self.insecure.is_empty() {
+        if !self.model.insecure.is_empty() {
             writeln!(out, "\nInsecure networks")?;
-            for block in self.insecure {
+            for block in &self.model.insecure {
                 writeln!(out, "  {}  ({})", block.value, block.from)?;
             }
         }
         write_proxies(
             out,
             "Proxies for sealift and buildkitd",
-            self.proxies,
-            self.direct,
+            &self.model.proxies,
+            &self.model.direct,
         )?;
-        let off = self.build_proxy.filter(|wanted| !wanted.value);
+        let off = self
+            .model
+            .build_proxy
+            .as_ref()
+            .filter(|wanted| !wanted.value);
         match off {
             Some(off) => writeln!(out, "\nProxies for build steps\n  none ({})", off.from)?,
             None => write_proxies(
                 out,
                 "Proxies for build steps",
-                self.step_proxies,
-                self.direct,
+                &self.model.step_proxies,
+                &self.model.direct,
             )?,
         }
         self.write_rest(out)
     }
 
     fn write_rest(&self, out: &mut impl Write) -> io::Result<()> {
-        if !self.dns.is_empty() {
+        if !self.model.dns.is_empty() {
             writeln!(out, "\nName servers")?;
-            for server in self.dns {
+            for server in &self.model.dns {
                 writeln!(out, "  {}  ({})", server.value, server.from)?;
             }
         }
-        if !self.accounts.is_empty() {
+        if !self.model.accounts.is_empty() {
             writeln!(out, "\nAccounts")?;
-            for account in self.accounts {
+            for account in &self.model.accounts {
                 writeln!(out, "  {}  {}", account.key, describe(account))?;
             }
         }
-        if !self.withheld.is_empty() {
+        if !self.model.withheld.is_empty() {
             writeln!(
                 out,
                 "\nNot shown stored accounts, on a project's word alone"
             )?;
-            for host in self.withheld {
+            for host in &self.model.withheld {
                 writeln!(out, "  {}  ({})", host.value, host.from)?;
             }
         }
-        if let Some(host) = self.docker_host {
+        if let Some(host) = &self.model.docker_host {
             writeln!(out, "\nDocker's daemon\n  {}  ({})", host.value, host.from)?;
         }
-        if !self.conflicts.is_empty() {
+        if !self.model.conflicts.is_empty() {
             writeln!(out, "\nConflicts")?;
-            for conflict in self.conflicts {
+            for conflict in &self.model.conflicts {
                 writeln!(out, "  {conflict}")?;
             }
         }
-        if !self.ignored.is_empty() {
+        if !self.model.ignored.is_empty() {
             writeln!(out, "\nNot used")?;
-            for ignored in self.ignored {
+            for ignored in &self.model.ignored {
                 writeln!(out, "  {ignored}")?;
             }
         }
         writeln!(out, "\nFiles read")?;
-        if self.files.is_empty() {
+        if self.model.files.is_empty() {
             writeln!(out, "  none")?;
         }
-        for file in self.files {
+        for file in &self.model.files {
             writeln!(out, "  {}", file.display())?;
         }
         Ok(())

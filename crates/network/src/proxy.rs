@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use sealift_transport::proxy::Proxy;
 use serde::{Serialize, Serializer};
 use url::Url;
 
@@ -12,7 +13,10 @@ use super::host::Host;
 /// The address of a proxy. Its password prints as `***`, and so does a name that stands alone: it
 /// may be a token.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ProxyUrl(Url);
+pub struct ProxyUrl {
+    url: Url,
+    proxy: Proxy,
+}
 
 /// Why a text is no proxy's address. It never repeats the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +56,8 @@ impl ProxyUrl {
         if !bare || url.fragment().is_some() {
             return Err(ProxyUrlError::Path);
         }
-        Ok(Self(url))
+        let proxy = Proxy::parse(url.as_str()).map_err(|_| ProxyUrlError::NotAUrl)?;
+        Ok(Self { url, proxy })
     }
 
     /// Parses the address of a key or variable, noting a mistake where it is none. Empty means none.
@@ -76,23 +81,29 @@ impl ProxyUrl {
     /// Returns the address with its password, for the process or the socket that needs it.
     #[must_use]
     pub fn expose(&self) -> &str {
-        let text = self.0.as_str();
+        let text = self.url.as_str();
         text.strip_suffix('/').unwrap_or(text)
+    }
+
+    /// Returns the proxy as the transport dials it.
+    #[must_use]
+    pub const fn proxy(&self) -> &Proxy {
+        &self.proxy
     }
 
     /// Returns the proxy's host and port.
     #[must_use]
     pub fn host(&self) -> Option<Host> {
-        let host = self.0.host_str()?;
+        let host = self.url.host_str()?;
         Host::parse(
             &self
-                .0
+                .url
                 .port()
                 .map_or(host.to_owned(), |port| format!("{host}:{port}")),
         )
     }
 
-    /// Tells whether it listens on this machine alone, where an isolated build step cannot go.
+    /// Returns whether it listens on this machine alone, where an isolated build step cannot go.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.host().is_some_and(|host| host.is_loopback())
@@ -105,7 +116,7 @@ impl fmt::Display for ProxyUrl {
             return f.write_str("***");
         };
         let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-        match (self.0.username(), self.0.password()) {
+        match (self.url.username(), self.url.password()) {
             ("", None) => write!(f, "{scheme}://{place}"),
             (_, None) => write!(f, "{scheme}://***@{place}"),
             (name, Some(_)) => write!(f, "{scheme}://{name}:***@{place}"),
@@ -141,7 +152,7 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    /// Tells whether there is any proxy at all.
+    /// Returns whether there is any proxy at all.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.http.is_none() && self.https.is_none() && self.ftp.is_none() && self.all.is_none()

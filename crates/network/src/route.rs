@@ -2,13 +2,13 @@
 
 use sealift_oci::Reference;
 use sealift_registry::credentials::Candidate;
-use sealift_transport::proxy::NoProxy;
 
 use super::endpoint::{Endpoint, HostRule, Scheme, Serves};
 use super::error::Error;
 use super::host::Host;
 use super::merge::Known;
 use super::proxy::ProxyUrl;
+use super::sink::client;
 use super::{Network, Registry};
 use sealift_config::Sourced;
 
@@ -118,28 +118,23 @@ impl Network {
         Ok(self.known().origin(&host_of(registry)?))
     }
 
-    /// Returns the proxy for an endpoint, where it takes one, and the reason in words.
+    /// Returns the proxy that the registry client takes for an endpoint, and the reason in words.
     #[must_use]
     pub fn proxy_for(&self, endpoint: &Endpoint) -> (Option<&Sourced<ProxyUrl>>, String) {
         let https = endpoint.scheme != Scheme::Http;
-        let scheme = if https { "https" } else { "http" };
         let host = &endpoint.host;
-        let Some(proxy) = self.proxies.of_scheme(scheme) else {
-            return (None, format!("no proxy is set for {scheme}"));
-        };
         let port = host.port().unwrap_or(if https { 443 } else { 80 });
-        if let Some(entry) = self.direct.iter().find(|entry| entry.value == host.name()) {
-            return (
-                None,
-                format!("a mirror that is reached directly ({})", entry.from),
-            );
-        }
-        match NoProxy::parse(&self.proxies.no_proxy_text()).exempts(host.name(), port) {
-            Some(reason) => (None, reason),
-            None => (
-                Some(proxy),
-                format!("the proxy for {scheme}, {}", proxy.from),
-            ),
+        let proxies = client::proxies(self);
+        let (chosen, reason) = proxies.choose(https, host.name(), port);
+        let proxy = self.proxies.of_scheme(if https { "https" } else { "http" });
+        let direct = self.direct.iter().find(|entry| entry.value == host.name());
+        match (proxy, chosen, direct) {
+            (Some(proxy), Some(_), _) => (Some(proxy), format!("{reason}, {}", proxy.from)),
+            (Some(_), None, Some(entry)) => {
+                let from = &entry.from;
+                (None, format!("a mirror that is reached directly ({from})"))
+            }
+            _ => (None, reason),
         }
     }
 

@@ -16,7 +16,7 @@ pub(crate) fn by_project(findings: &[Findings]) -> Vec<Sourced<Host>> {
     let blocks: Vec<_> = others.flat_map(|findings| &findings.insecure).collect();
     let accepted = |host: &Host| {
         let address = host.address();
-        let inside = |address| blocks.iter().any(|block| block.value.contains(address));
+        let inside = |address| blocks.iter().any(|block| block.value.contains(&address));
         host.is_loopback() || otherwise.contains_key(host) || address.is_some_and(inside)
     };
     let weak = weak(findings.iter()).into_iter();

@@ -274,10 +274,15 @@ impl Endpoint {
     pub fn name(&self, name: &str) -> String {
         let Inner { strip, prefix, .. } = &*self.inner;
         let rest = name.strip_prefix(strip).filter(|_| !strip.is_empty());
-        let rest = rest.and_then(|rest| rest.strip_prefix('/')).unwrap_or(name);
-        match prefix.as_str() {
-            "" => rest.to_owned(),
-            prefix => format!("{prefix}/{rest}"),
+        let rest = match rest {
+            Some("") => "",
+            Some(rest) => rest.strip_prefix('/').unwrap_or(name),
+            None => name,
+        };
+        match (prefix.as_str(), rest) {
+            ("", rest) => rest.to_owned(),
+            (prefix, "") => prefix.to_owned(),
+            (prefix, rest) => format!("{prefix}/{rest}"),
         }
     }
 
@@ -376,6 +381,10 @@ mod tests {
             url("librarybusybox/manifests/1"),
             "https://m/v2/hub/librarybusybox/manifests/1"
         );
+        // A rule for one repository leaves the mirror's own name alone, in scopes of tokens too.
+        let one = endpoint.with_strip("library/busybox");
+        assert_eq!(one.name("library/busybox"), "hub");
+        assert_eq!(one.name("library/busybox/manifests/1"), "hub/manifests/1");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::Network;
 
-use super::{Caveat, Sight, Variable, proxy_variables, unreachable};
+use super::{Caveat, NetworkView, Variable, proxy_variables, unreachable};
 
 /// Why a proxy on loopback is not handed over.
 const UNREACHABLE: &str = "it listens on this machine's loopback, which a step on a network of its \
@@ -21,10 +21,10 @@ pub struct BuildArgs {
     pub caveats: Vec<Caveat>,
 }
 
-/// Makes the arguments for steps that see the network as `sight` says. What the user has set by
+/// Makes the arguments for steps that see the network as `view` says. What the user has set by
 /// hand, in either case and even to nothing, is left alone.
 #[must_use]
-pub fn of(network: &Network, sight: Sight, given: &BTreeMap<String, String>) -> BuildArgs {
+pub fn of(network: &Network, view: NetworkView, given: &BTreeMap<String, String>) -> BuildArgs {
     let mut caveats = Vec::new();
     if network
         .build_proxy
@@ -41,7 +41,7 @@ pub fn of(network: &Network, sight: Sight, given: &BTreeMap<String, String>) -> 
         if by_hand(name) {
             return false;
         }
-        let reachable = sight == Sight::Host || !proxy.value.is_loopback();
+        let reachable = view == NetworkView::Host || !proxy.value.is_loopback();
         if !reachable {
             unreachable(&mut caveats, name, proxy, UNREACHABLE);
         }

@@ -11,7 +11,7 @@ use crate::host::{HUB, HUB_SERVER, Host};
 use crate::{Network, Registry};
 use sealift_config::{Place, Sourced};
 
-use super::{Caveat, Sight};
+use super::{Caveat, NetworkView};
 
 /// Where buildkitd will find authorities and keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,13 +33,13 @@ pub struct Configuration {
     pub files: Vec<(PathBuf, PathBuf)>,
 }
 
-/// Makes the file of a buildkitd that sees the network as `sight` says.
+/// Makes the file of a buildkitd that sees the network as `view` says.
 #[must_use]
-pub fn of(network: &Network, files: &Files, sight: Sight) -> Configuration {
+pub fn of(network: &Network, files: &Files, view: NetworkView) -> Configuration {
     let mut writer = Writer {
         network,
         layout: files,
-        sight,
+        view,
         text: String::from("# Made by sealift from the network configuration of this machine.\n"),
         caveats: Vec::new(),
         files: Vec::new(),
@@ -85,7 +85,7 @@ fn canonical(host: &Host) -> Host {
 struct Writer<'a> {
     network: &'a Network,
     layout: &'a Files,
-    sight: Sight,
+    view: NetworkView,
     text: String,
     caveats: Vec<Caveat>,
     files: Vec<(PathBuf, PathBuf)>,
@@ -164,7 +164,7 @@ impl Writer<'_> {
     /// Returns a mirror as BuildKit writes it: the host, and the path that it puts after `/v2`.
     fn mirror(&mut self, host: &Host, mirror: &Endpoint) -> Option<String> {
         let what = format!("the mirror {mirror} of {host}");
-        if self.sight == Sight::Isolated && mirror.host.is_loopback() {
+        if self.view == NetworkView::Isolated && mirror.host.is_loopback() {
             let why = "it is on this machine's loopback, which a builder on a network of its own \
                        cannot reach: put the builder on the host's network; sealed builds use it";
             self.caveat(what, why, &mirror.from);

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue};
 use sealift_config::{Place, Sourced};
 use sealift_oci::{Reference, Repository};
 use sealift_registry::{RouteAnswer, Routes};
-use sealift_transport::proxy::{NoProxy, Proxies, Proxy};
+use sealift_transport::proxy::{NoProxy, Proxies};
 use sealift_transport::settings::{HostSettings, Identity};
 use sealift_transport::{self as transport, Route, Tls};
 
@@ -31,16 +31,6 @@ pub enum Error {
         /// What the transport says.
         source: transport::Cause,
     },
-    /// A proxy that the transport does not take.
-    #[error("{from}: the proxy {proxy} cannot be used")]
-    Proxy {
-        /// The proxy, masked.
-        proxy: String,
-        /// Where it was found.
-        from: Place,
-        /// What the transport says.
-        source: transport::Cause,
-    },
     /// A header that HTTP does not know.
     #[error("{from}: the header {name} is malformed")]
     Header {
@@ -54,37 +44,37 @@ pub enum Error {
     Network(#[from] NetworkError),
 }
 
-/// Puts proxies and transport security into the transport's settings.
-///
-/// # Errors
-/// [`Error::Proxy`].
-pub fn apply(network: &Network, settings: &mut transport::Settings) -> Result<(), Error> {
-    settings.proxies = proxies(network)?;
-    settings.hosts = hosts(network);
-    Ok(())
+impl Error {
+    pub(crate) fn of(endpoint: &Endpoint, source: transport::Cause) -> Self {
+        Self::Endpoint {
+            endpoint: endpoint.to_string(),
+            from: endpoint.from.clone(),
+            source,
+        }
+    }
 }
 
-fn proxies(network: &Network) -> Result<Proxies, Error> {
+/// Puts proxies and transport security into the transport's settings.
+pub fn apply(network: &Network, settings: &mut transport::Settings) {
+    settings.proxies = proxies(network);
+    settings.hosts = hosts(network);
+}
+
+/// Returns the proxies of the registry client.
+pub(crate) fn proxies(network: &Network) -> Proxies {
     let one = |scheme: &str| {
-        let Some(proxy) = network.proxies.of_scheme(scheme) else {
-            return Ok(None);
-        };
-        let parsed = Proxy::parse(proxy.value.expose());
-        parsed.map(Some).map_err(|source| Error::Proxy {
-            proxy: proxy.value.to_string(),
-            from: proxy.from.clone(),
-            source,
-        })
+        let proxy = network.proxies.of_scheme(scheme)?;
+        Some(proxy.value.proxy().clone().set_by(proxy.from.to_string()))
     };
     let mut no_proxy = NoProxy::parse(&network.proxies.no_proxy_text());
     for entry in &network.direct {
         no_proxy.extend(&NoProxy::parse(&entry.value));
     }
-    Ok(Proxies {
-        http: one("http")?,
-        https: one("https")?,
+    Proxies {
+        http: one("http"),
+        https: one("https"),
         no_proxy,
-    })
+    }
 }
 
 /// The settings of every host that has rules, token services on it included. A name without a port
@@ -190,7 +180,7 @@ fn route<'a>(
     origin: &'a Endpoint,
     reference: &Reference,
 ) -> Result<Route, Error> {
-    let convert = |endpoint| convert(network, endpoint, reference.registry());
+    let convert = |one| endpoint(network, one, reference.registry());
     let mirrors = mirrors.map(convert).collect::<Result<Vec<_>, _>>()?;
     Ok(Route::new(mirrors, convert(origin)?))
 }
@@ -208,7 +198,7 @@ impl Routes for Router {
         let registry = repository.registry();
         let network = self.network(registry);
         let origin = network.push_endpoint(registry).map_err(Error::from);
-        let made = origin.and_then(|origin| convert(&network, &origin, registry));
+        let made = origin.and_then(|origin| endpoint(&network, &origin, registry));
         answer(made.map(Route::direct))
     }
 }
@@ -220,7 +210,8 @@ fn answer(made: Result<Route, Error>) -> RouteAnswer {
     }
 }
 
-fn convert(
+/// Makes the endpoint that the client asks.
+pub(crate) fn endpoint(
     network: &Network,
     endpoint: &Endpoint,
     registry: &str,
@@ -231,11 +222,7 @@ fn convert(
         Scheme::HttpsElseHttp => transport::Scheme::HttpsElseHttp,
     };
     let made = transport::Endpoint::new(scheme, endpoint.host.as_str());
-    let mut made = made.map_err(|source| Error::Endpoint {
-        endpoint: endpoint.to_string(),
-        from: endpoint.from.clone(),
-        source,
-    })?;
+    let mut made = made.map_err(|source| Error::of(endpoint, source))?;
     made = made.with_base(&endpoint.api).with_prefix(&endpoint.prefix);
     made = made.with_strip(&endpoint.strip);
     // As containerd does: one mirror may serve several registries and tells them apart by this.

@@ -2,7 +2,7 @@
 
 use crate::Network;
 
-use super::{Caveat, NAMES, Sight, Variable, proxy_variables, unreachable};
+use super::{Caveat, NAMES, NetworkView, Variable, proxy_variables, unreachable};
 
 /// Why a proxy on loopback is not handed over.
 const UNREACHABLE: &str = "it listens on this machine's loopback, which a builder on a network of \
@@ -36,12 +36,12 @@ impl Environment {
     }
 }
 
-/// Makes the environment of a buildkitd that sees the network as `sight` says.
+/// Makes the environment of a buildkitd that sees the network as `view` says.
 #[must_use]
-pub fn of(network: &Network, sight: Sight) -> Environment {
+pub fn of(network: &Network, view: NetworkView) -> Environment {
     let mut caveats = Vec::new();
     let variables = proxy_variables(&network.proxies, &network.direct, |name, proxy| {
-        let reachable = sight == Sight::Host || !proxy.value.is_loopback();
+        let reachable = view == NetworkView::Host || !proxy.value.is_loopback();
         if !reachable {
             unreachable(&mut caveats, name, proxy, UNREACHABLE);
         }

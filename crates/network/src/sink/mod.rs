@@ -8,8 +8,6 @@ pub mod environment;
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
-
 use super::proxy::{Proxies, ProxyUrl};
 use sealift_config::{Place, Sourced};
 
@@ -28,7 +26,7 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// Which network a buildkitd or a build step sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sight {
+pub enum NetworkView {
     /// This machine's own, loopback included: a local process, a container on the host's network.
     Host,
     /// One of its own: this machine's loopback is another one there.
@@ -70,14 +68,8 @@ impl fmt::Debug for Value {
     }
 }
 
-impl Serialize for Value {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 /// A variable of the environment, or a build argument, with where its value came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variable {
     /// The name.
     pub name: String,
@@ -88,7 +80,7 @@ pub struct Variable {
 }
 
 /// A thing that a sink cannot express, or that cannot work where it goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caveat {
     /// The thing.
     pub what: String,

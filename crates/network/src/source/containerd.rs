@@ -5,8 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use sealift_config::{Entry, Node, Place, Reader, Sourced, Value, toml};
+use sealift_registry::Secret;
 
-use crate::endpoint::{Endpoint, HeaderValue, KeyPair, Scheme, Scope, Serves};
+use crate::endpoint::{Endpoint, KeyPair, Scheme, Scope, Serves};
 use crate::findings::{Candidate, Findings, Rule};
 use crate::host::Host;
 use crate::location::Location;
@@ -179,7 +180,7 @@ fn headers(entry: &Entry, endpoint: &mut Endpoint, reader: &mut Reader<'_>) {
         for value in reader.string_or_strings(entry) {
             endpoint
                 .headers
-                .push((entry.key.clone(), HeaderValue::new(value.value)));
+                .push((entry.key.clone(), Secret::new(value.value)));
         }
     }
 }

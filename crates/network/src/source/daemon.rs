@@ -6,10 +6,11 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use sealift_config::{Conflict, Entry, Node, Place, Reader, Sourced, json, nearest};
 
 use crate::findings::Findings;
-use crate::host::{Block, HUB, Host};
+use crate::host::{HUB, Host};
 use crate::location;
 use crate::proxy::no_proxy_entries;
 use crate::proxy::{Proxies, ProxyUrl};
@@ -53,9 +54,9 @@ fn collect(document: &Node, reader: &mut Reader<'_>) -> Findings {
     let mut nested = Proxies::default();
     for entry in document.entries() {
         match entry.key.as_str() {
-            "registry-mirrors" => mirrors(entry, reader, &mut findings),
-            "insecure-registries" => insecure(entry, reader, &mut findings),
-            "dns" => name_servers(entry, reader, &mut findings),
+            "registry-mirrors" => add_each(entry, reader, &mut findings, add_mirror),
+            "insecure-registries" => add_each(entry, reader, &mut findings, add_insecure),
+            "dns" => add_each(entry, reader, &mut findings, add_name_server),
             "proxies" => {
                 for entry in reader.table(entry) {
                     // Docker's config.json has the same keys one level deeper, under "default",
@@ -95,21 +96,15 @@ const KEYS: [&str; 7] = [
     "dns",
 ];
 
-fn mirrors(entry: &Entry, reader: &mut Reader<'_>, findings: &mut Findings) {
+/// Adds each string of a list.
+pub(super) fn add_each(
+    entry: &Entry,
+    reader: &mut Reader<'_>,
+    findings: &mut Findings,
+    add: fn(Sourced<String>, &mut Reader<'_>, &mut Findings),
+) {
     for text in reader.strings(entry) {
-        add_mirror(text, reader, findings);
-    }
-}
-
-fn insecure(entry: &Entry, reader: &mut Reader<'_>, findings: &mut Findings) {
-    for text in reader.strings(entry) {
-        add_insecure(text, reader, findings);
-    }
-}
-
-fn name_servers(entry: &Entry, reader: &mut Reader<'_>, findings: &mut Findings) {
-    for text in reader.strings(entry) {
-        add_name_server(text, reader, findings);
+        add(text, reader, findings);
     }
 }
 
@@ -132,7 +127,7 @@ pub(super) fn add_insecure(
     reader: &mut Reader<'_>,
     findings: &mut Findings,
 ) {
-    if let Some(block) = Block::parse(&text.value) {
+    if let Ok(block) = text.value.parse::<IpNet>() {
         findings.insecure.push(Sourced::new(block, text.from));
         return;
     }
@@ -159,7 +154,7 @@ pub(super) fn add_name_server(
     }
 }
 
-/// Takes an entry that sets a proxy, in any of the spellings; tells whether it was one.
+/// Takes an entry that sets a proxy, in any of the spellings; returns whether it was one.
 fn proxy(entry: &Entry, reader: &mut Reader<'_>, proxies: &mut Proxies) -> bool {
     let slot = match entry.key.as_str() {
         "http-proxy" | "httpProxy" => &mut proxies.http,

@@ -143,11 +143,7 @@ fn finding(entry: &Entry, findings: &mut Findings, reader: &mut Reader<'_>) {
                 .flat_map(no_proxy_entries)
                 .collect();
         }
-        "dns" => {
-            for text in reader.strings(entry) {
-                daemon::add_name_server(text, reader, findings);
-            }
-        }
+        "dns" => daemon::add_each(entry, reader, findings, daemon::add_name_server),
         _ => reader.unknown("[network]", entry, &KEYS),
     }
 }

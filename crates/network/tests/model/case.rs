@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sealift_network::sink::buildkitd::{Configuration, Files};
-use sealift_network::sink::{Caveat, Sight, Variable, build_args, buildkitd, client, environment};
+use sealift_network::sink::{
+    Caveat, NetworkView, Variable, build_args, buildkitd, client, environment,
+};
 use sealift_network::{Flags, Host, Network, Places, Trust};
 use sealift_oci::Reference;
 use sealift_transport::Endpoint;
@@ -120,19 +122,22 @@ impl Case {
             text.push_str(&explained(&network, image, &mut shown));
             text.push_str(&routed(&network, image));
         }
-        let file = buildkitd::of(&network, &Files::InPlace, Sight::Host);
+        let file = buildkitd::of(&network, &Files::InPlace, NetworkView::Host);
         let _ = write!(text, "\n== buildkitd.toml\n{}", file.text);
         caveats(&mut text, &file.caveats);
         let _ = write!(shown, "{file:?}");
         text.push_str(&elsewhere(&network, &file));
         let mut before = String::new();
-        for (name, sight) in [("host", Sight::Host), ("isolated", Sight::Isolated)] {
+        for (name, view) in [
+            ("host", NetworkView::Host),
+            ("isolated", NetworkView::Isolated),
+        ] {
             let mut part = String::new();
-            let made = environment::of(&network, sight);
+            let made = environment::of(&network, view);
             variables(&mut part, &made.variables);
             caveats(&mut part, &made.caveats);
             part.push_str("-- build arguments\n");
-            let made = build_args::of(&network, sight, &self.description.build_args);
+            let made = build_args::of(&network, view, &self.description.build_args);
             variables(&mut part, &made.arguments);
             caveats(&mut part, &made.caveats);
             let _ = write!(shown, "{made:?}");
@@ -161,9 +166,7 @@ fn explained(network: &Network, image: &Reference, shown: &mut String) -> String
 fn routed(network: &Network, image: &Reference) -> String {
     let mut text = String::from("\n== client\n");
     let mut settings = sealift_transport::Settings::default();
-    if let Err(error) = client::apply(network, &mut settings) {
-        let _ = writeln!(text, "{error}");
-    }
+    client::apply(network, &mut settings);
     let mut hosts: Vec<_> = settings.hosts.iter().collect();
     hosts.sort_by_key(|(name, _)| *name);
     let router = client::Router::new(Arc::new(network.clone()));
@@ -268,14 +271,14 @@ fn caveats(text: &mut String, caveats: &[Caveat]) {
 /// Where files are copied to a builder's own folder, the text is the same but for their paths.
 fn elsewhere(network: &Network, here: &Configuration) -> String {
     let there = Files::Folder(PathBuf::from("/etc/buildkit/certs"));
-    let there = buildkitd::of(network, &there, Sight::Host);
+    let there = buildkitd::of(network, &there, NetworkView::Host);
     let mut text = String::new();
     for (from, to) in &there.files {
         let _ = writeln!(text, "copy {} to {}", from.display(), to.display());
     }
     assert_eq!(here.caveats, there.caveats);
     assert_eq!(here.text.lines().count(), there.text.lines().count());
-    let isolated = buildkitd::of(network, &Files::InPlace, Sight::Isolated);
+    let isolated = buildkitd::of(network, &Files::InPlace, NetworkView::Isolated);
     if isolated.text != here.text {
         let _ = writeln!(
             text,

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Plan, Request};
 use crate::prefetch::Pins;
-use sealift_network::sink::{Sight, build_args};
+use sealift_network::sink::{NetworkView, build_args};
 
 /// Orders, with the Dockerfiles that they read.
 #[derive(Debug)]
@@ -84,10 +84,10 @@ impl StepOptions {
         let (client, credentials) = (registries.client.clone(), registries.credentials.clone());
         self.authority = Some(Arc::new(Lender::new(client, credentials)));
         let network = self.network.map(super::StepNetwork::as_str);
-        let sight = if builder.shares_loopback(network) {
-            Sight::Host
+        let view = if builder.shares_loopback(network) {
+            NetworkView::Host
         } else {
-            Sight::Isolated
+            NetworkView::Isolated
         };
         let given = request
             .inputs
@@ -106,7 +106,7 @@ impl StepOptions {
                 });
             }
         }
-        let made = build_args::of(&registries.network, sight, &given.collect());
+        let made = build_args::of(&registries.network, view, &given.collect());
         for caveat in &made.caveats {
             context
                 .events

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use sealift_network::Network;
 use sealift_network::sink::buildkitd::{self, Files};
-use sealift_network::sink::{Sight, environment};
+use sealift_network::sink::{NetworkView, environment};
 use sealift_oci::Platform;
 
 use super::address::{Builder, Choice};
@@ -73,12 +73,12 @@ impl Search {
                     .hint("or name a container of it: --builder docker-container://NAME"),
             );
         };
-        let registries = buildkitd::of(network, &Files::InPlace, Sight::Host);
+        let registries = buildkitd::of(network, &Files::InPlace, NetworkView::Host);
         Ok(Launch {
             programs,
             configuration: format!("{CONFIGURATION}\n{}", registries.text),
             mirrors: (network.registries.iter()).any(|registry| !registry.mirrors.is_empty()),
-            environment: environment::of(network, Sight::Host).to_set(),
+            environment: environment::of(network, NetworkView::Host).to_set(),
         })
     }
 

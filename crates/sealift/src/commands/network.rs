@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::settings::Settings;
 use sealift_network::Host;
 use sealift_network::sink::buildkitd::{self, Files};
-use sealift_network::sink::{Caveat, Sight, client, environment};
+use sealift_network::sink::{Caveat, NetworkView, client, environment};
 
 /// Options of `sealift network`.
 #[derive(Debug, Args)]
@@ -104,12 +104,12 @@ pub fn configuration(args: &ConfigArgs, settings: &Settings) -> Result<String> {
         hosts.push(Host::parse(text).ok_or_else(wrong)?);
     }
     let network = read(&args.sources, settings, Path::new(""))?.settle(&hosts, client::lookup);
-    let sight = match args.network {
-        BuilderNetwork::Host => Sight::Host,
-        BuilderNetwork::Isolated => Sight::Isolated,
+    let view = match args.network {
+        BuilderNetwork::Host => NetworkView::Host,
+        BuilderNetwork::Isolated => NetworkView::Isolated,
     };
-    let file = buildkitd::of(&network, &Files::InPlace, sight);
-    let environment = environment::of(&network, sight);
+    let file = buildkitd::of(&network, &Files::InPlace, view);
+    let environment = environment::of(&network, view);
     let mut text = file.text;
     if !environment.variables.is_empty() {
         text.push_str("\n# The environment of buildkitd; passwords are masked here.\n");

@@ -84,7 +84,7 @@ impl Session {
             path: self.settings.variable("PATH").map(str::to_owned),
             folder: self.settings.network(),
         };
-        let registries = Registries::open(setup, &self.events)?;
+        let registries = Registries::open(setup, &self.events);
         let kept = Some(registries.clone());
         *self
             .registries

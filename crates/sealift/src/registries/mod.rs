@@ -15,7 +15,7 @@ use sealift_registry::{Client, Config, Credentials, Watcher};
 use sealift_transport::settings::Retry;
 use sealift_transport::{Snapshot, Transport};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::Error;
 use crate::event::{Ending, Event, Events};
 use crate::file;
 use observer::Observer;
@@ -52,11 +52,8 @@ pub struct Registries {
 
 impl Registries {
     /// Makes ready to reach registries; nothing is sent yet.
-    ///
-    /// # Errors
-    /// [`Kind::Config`] for a network model that cannot be used: an unreadable certificate, a
-    /// malformed address.
-    pub fn open(setup: Setup, events: &Events) -> Result<Self> {
+    #[must_use]
+    pub fn open(setup: Setup, events: &Events) -> Self {
         sealift_transport::install_crypto();
         let network = Arc::new(setup.network);
         for ignored in network.warnings() {
@@ -68,7 +65,7 @@ impl Registries {
             retry: setup.retry,
             ..Default::default()
         };
-        client::apply(&network, &mut settings).map_err(unusable)?;
+        client::apply(&network, &mut settings);
         let transport = Transport::new(settings, Arc::clone(&observer) as _);
         let folder = file::private_folder(&setup.folder).map(|()| setup.folder);
         let warn = |error: Error| {
@@ -99,7 +96,7 @@ impl Registries {
             image_budget: setup.image_budget,
             ..Config::default()
         };
-        Ok(Self {
+        Self {
             client: Client::new(transport.clone(), config),
             network,
             credentials,
@@ -107,7 +104,7 @@ impl Registries {
             transport,
             observer,
             health,
-        })
+        }
     }
 
     /// Returns who translates what pulls and pushes report.
@@ -141,8 +138,4 @@ impl Registries {
             fetched,
         });
     }
-}
-
-fn unusable(error: client::Error) -> Error {
-    Error::new(Kind::Config, "the network configuration cannot be used").because(error)
 }

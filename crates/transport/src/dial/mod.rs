@@ -111,7 +111,7 @@ async fn through(
     configurations: &Configurations,
 ) -> Result<Stream, Cause> {
     let unreachable = |source: Cause| Cause::ProxyUnreachable {
-        proxy: proxy.to_string(),
+        proxy: proxy.described(),
         source: Box::new(source),
     };
     let host = proxy.host.trim_start_matches('[').trim_end_matches(']');

@@ -89,7 +89,7 @@ async fn greet(stream: &mut Stream, proxy: &Proxy) -> Result<(), Cause> {
 
 fn refused(proxy: &Proxy, reason: &str) -> Cause {
     Cause::ProxyRefused {
-        proxy: proxy.to_string(),
+        proxy: proxy.described(),
         reason: reason.to_owned(),
         status: None,
     }

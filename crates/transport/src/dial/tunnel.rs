@@ -41,7 +41,7 @@ pub(super) async fn open(
     stream.flush().await.map_err(Cause::Io)?;
     let response = read_head(stream).await.map_err(Cause::Io)?;
     let refused = |reason: String, status| Cause::ProxyRefused {
-        proxy: proxy.to_string(),
+        proxy: proxy.described(),
         reason,
         status,
     };

@@ -33,6 +33,8 @@ pub struct Proxy {
     pub port: u16,
     /// User and password.
     pub login: Option<Login>,
+    /// Where it was set, for messages; empty where nobody says.
+    pub set_by: String,
 }
 
 /// A user and a password. It prints masked.
@@ -82,11 +84,28 @@ impl Proxy {
             scheme,
             host: host.ok_or_else(wrong)?.to_owned(),
             port: url.port().unwrap_or(port),
+            set_by: String::new(),
             login: (!url.username().is_empty() || url.password().is_some()).then(|| Login {
                 user: decode(url.username()),
                 password: decode(url.password().unwrap_or_default()),
             }),
         })
+    }
+}
+
+impl Proxy {
+    /// Says where the proxy was set, so that errors can name the place.
+    #[must_use]
+    pub fn set_by(self, set_by: String) -> Self {
+        Self { set_by, ..self }
+    }
+
+    /// Names the proxy in an error, with the place where it was set.
+    pub(crate) fn described(&self) -> String {
+        match self.set_by.as_str() {
+            "" => self.to_string(),
+            place => format!("{self} (set by {place})"),
+        }
     }
 }
 
