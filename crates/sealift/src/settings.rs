@@ -106,13 +106,6 @@ impl Settings {
         self.variable("HOME").map(Path::new)
     }
 
-    /// Returns Docker's configuration folder.
-    #[must_use]
-    pub fn docker_config(&self) -> Option<PathBuf> {
-        let explicit = self.variable("DOCKER_CONFIG").map(PathBuf::from);
-        explicit.or_else(|| self.user_home().map(|home| home.join(".docker")))
-    }
-
     /// Returns what the user's terminal can do, and whether colour is wanted (no-color.org).
     #[must_use]
     pub fn screen(&self) -> Screen {

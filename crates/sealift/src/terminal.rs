@@ -10,7 +10,7 @@ use crate::cli::Progress;
 use crate::error::{Error, Kind};
 use crate::event::{Event, Listener, now};
 use crate::report::failure_log::FailureLog;
-use crate::report::line::{Line, Style, escape, strip};
+use crate::report::line::{Style, escape, strip};
 use crate::report::live::Live;
 use crate::report::painter::{Painter, Size};
 use crate::report::plain::Plain;
@@ -118,12 +118,11 @@ impl Terminal {
             }));
         }
         let text = strip(&error.render());
-        let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
-        let head = match self.colour {
-            true => Line::new(String::new(), Style::Error).paint(head),
-            false => head.to_owned(),
-        };
-        write_err(&format!("{head}\n{rest}"));
+        let coloured = text.lines().map(|line| match line.starts_with("error: ") {
+            true if self.colour => Style::Error.paint(line) + "\n",
+            _ => format!("{line}\n"),
+        });
+        write_err(&coloured.collect::<String>());
     }
 
     fn log_failure(&self, event: &Event) -> Option<String> {

@@ -18,6 +18,20 @@ pub enum Style {
     Error,
 }
 
+impl Style {
+    /// Returns a text in this colour.
+    #[must_use]
+    pub fn paint(self, text: &str) -> String {
+        let colour = match self {
+            Self::Plain => return text.to_owned(),
+            Self::Done => 34,
+            Self::Warning => 33,
+            Self::Error => 31,
+        };
+        format!("\x1b[{colour}m{text}\x1b[0m")
+    }
+}
+
 /// One line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
@@ -65,18 +79,6 @@ impl Line {
         let text = cut(&text, room);
         let blanks = room.saturating_sub(width(&text)) + 1;
         format!("{text}{}{time}", " ".repeat(blanks))
-    }
-
-    /// Returns a text in the colour of this line.
-    #[must_use]
-    pub fn paint(&self, text: &str) -> String {
-        let colour = match self.style {
-            Style::Plain => return text.to_owned(),
-            Style::Done => 34,
-            Style::Warning => 33,
-            Style::Error => 31,
-        };
-        format!("\x1b[{colour}m{text}\x1b[0m")
     }
 }
 
@@ -183,6 +185,6 @@ mod tests {
         let timed = line.at(1.0);
         assert_eq!(timed.fit(20), "漢字 and more   1.0s");
         assert_eq!(timed.fit(10), "漢字… 1.0s");
-        assert_eq!(timed.paint("x"), "\x1b[34mx\x1b[0m");
+        assert_eq!(Style::Done.paint("x"), "\x1b[34mx\x1b[0m");
     }
 }

@@ -54,7 +54,7 @@ impl Painter {
                 self.drawn.push(width(&fitted));
             }
             let coloured = if self.colour {
-                line.paint(&fitted)
+                line.style.paint(&fitted)
             } else {
                 fitted
             };

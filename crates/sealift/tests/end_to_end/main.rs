@@ -21,3 +21,4 @@ mod missed;
 mod mounts;
 mod network;
 mod scene;
+mod screen;
