@@ -9,7 +9,7 @@ pub mod path;
 mod secret;
 
 pub use client::{
-    Client, Config, Event, GrantedToken, Pulled, PushRequest, RouteAnswer, Routes, Silent,
+    Client, Config, Done, Event, GrantedToken, Pulled, PushRequest, RouteAnswer, Routes, Silent,
     TokenRequest, Want, Watcher, origin,
 };
 pub use credentials::{Credential, CredentialFile, Credentials};

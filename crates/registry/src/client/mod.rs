@@ -18,7 +18,7 @@ use sealift_transport::{Endpoint, Phase, Request, Route, Scheme, Term, Transport
 
 use self::auth::{Access, Action, Auth, Scope};
 pub use self::event::{Event, Silent, Watcher};
-pub use self::pull::{Pulled, Want};
+pub use self::pull::{Done, Pulled, Want};
 pub use self::push::PushRequest;
 pub use self::token::{GrantedToken, TokenRequest};
 use crate::credentials::Credentials;

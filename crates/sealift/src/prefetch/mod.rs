@@ -3,6 +3,7 @@
 pub mod inventory;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sealift_content::Store;
 use sealift_dockerfile::Via;
@@ -64,29 +65,45 @@ pub async fn fetch(context: &Context, wanted: Vec<Wanted>, freshness: Freshness)
         reference: want.reference.clone(),
         platforms: want.platforms.clone(),
     });
+    // Each is named as soon as it is whole: a run that is stopped keeps it.
+    let kept: Arc<Mutex<Vec<Result<Pins>>>> = Arc::default();
+    let done = {
+        let (context, wanted, kept) = (context.clone(), missing.clone(), Arc::clone(&kept));
+        Arc::new(move |number: usize, pulled: &Pulled| {
+            let pins = keep(&context, &wanted[number], pulled);
+            kept.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(pins);
+        })
+    };
     let (client, watcher) = (&context.registries.client, context.registries.watcher());
-    let results = client.pull_all(&context.store, wants.collect(), watcher);
+    let results = client.pull_each(&context.store, wants.collect(), watcher, done);
     let mut failures = Vec::new();
     for (want, result) in missing.iter().zip(results.await) {
-        let fetched = match result {
-            Ok(pulled) => keep(context, want, pulled),
-            Err(error) => {
-                let (place, reference) = (&want.place, &want.reference);
-                let text = format!("{place} needs {reference}, which cannot be fetched");
-                let meant = want.meant.iter();
-                let hints = meant.map(|stage| {
-                    let name = reference.familiar();
-                    format!("no stage is called {name}: did you mean {stage}?")
-                });
-                Err(hints.fold(error_for(text, error), Error::hint))
-            }
-        };
-        match fetched {
+        if let Err(error) = result {
+            failures.push(cannot_fetch(want, error));
+        }
+    }
+    for named in std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner)) {
+        match named {
             Ok(found) => pins.extend(found),
             Err(error) => failures.push(error),
         }
     }
     Error::all(failures).map_or(Ok(pins), Err)
+}
+
+fn cannot_fetch(want: &Wanted, error: sealift_registry::Error) -> Error {
+    let (place, reference) = (&want.place, &want.reference);
+    let text = format!("{place} needs {reference}, which cannot be fetched");
+    let error = error_for(text, error);
+    match &want.meant {
+        Some(stage) => {
+            let name = reference.familiar();
+            error.hint(format!("no stage is called {name}: did you mean {stage}?"))
+        }
+        None => error,
+    }
 }
 
 /// Looks an image up in the store; nothing where a platform is missing, or a tag is to be asked for
@@ -131,15 +148,15 @@ fn endpoints(context: &Context, name: &Reference) -> Vec<String> {
     endpoints.map(Endpoint::key).collect()
 }
 
-fn keep(context: &Context, want: &Wanted, pulled: Pulled) -> Result<Pins> {
+fn keep(context: &Context, want: &Wanted, pulled: &Pulled) -> Result<Pins> {
     let (store, name) = (&context.store, &want.reference);
-    inventory::record(store, name, &pulled, endpoints(context, name))?;
+    inventory::record(store, name, pulled, endpoints(context, name))?;
     let mut pins = Pins::new();
-    for (platform, manifest) in pulled.manifests {
-        if pulled.origin == manifest {
-            warn_of_platform(context, name, &platform, &manifest)?;
+    for (platform, manifest) in &pulled.manifests {
+        if pulled.origin == *manifest {
+            warn_of_platform(context, name, platform, manifest)?;
         }
-        pins.insert((name.clone(), platform), manifest);
+        pins.insert((name.clone(), platform.clone()), manifest.clone());
     }
     Ok(pins)
 }

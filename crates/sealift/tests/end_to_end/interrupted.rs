@@ -119,3 +119,25 @@ fn a_stopped_run_says_how_to_go_on() {
         "{errors}"
     );
 }
+
+#[test]
+fn a_stopped_fetch_keeps_the_names_of_the_images_that_are_whole() {
+    let scene = Scene::new();
+    let image = random_image(4, &["linux/amd64"], &[30_000_000]);
+    scene.registry.push(&image, "library/large", "1");
+    scene
+        .proxy
+        .set_plan(FaultPlan::none().bytes_per_second(2_000_000));
+    let project = Project::dockerfile("FROM large:1\nCOPY --from=busybox:1.36 /bin /bin\n");
+    let mut arguments = scene.build_arguments(&["--platform", "linux/amd64"]);
+    "prefetch".clone_into(&mut arguments[0]);
+    let layout = scene.store().join("index.json");
+    let named = || std::fs::read_to_string(&layout).is_ok_and(|text| text.contains("busybox:1.36"));
+    kill_when(scene.sealift.spawn(project.path(), &arguments), named);
+    let listed = scene
+        .sealift
+        .run(project.path(), &["store", "ls"])
+        .success();
+    assert!(listed.stdout.contains("busybox:1.36"), "{}", listed.stdout);
+    assert!(!listed.stdout.contains("large:1"), "{}", listed.stdout);
+}

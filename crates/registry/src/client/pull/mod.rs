@@ -45,11 +45,15 @@ pub struct Pulled {
     pub manifests: Vec<(Platform, Descriptor)>,
 }
 
+/// Takes an image that is whole, with its position among the wants.
+pub type Done = Arc<dyn Fn(usize, &Pulled) + Send + Sync>;
+
 /// Where a pull's content goes, and who is told.
 #[derive(Clone)]
 pub(super) struct Transfer {
     pub(super) store: Store,
     pub(super) watcher: Arc<dyn Watcher>,
+    pub(super) done: Done,
 }
 
 impl Client {
@@ -86,6 +90,19 @@ impl Client {
         wants: Vec<Want>,
         watcher: Arc<dyn Watcher>,
     ) -> Vec<Result<Pulled>> {
+        self.pull_each(store, wants, watcher, Arc::new(|_, _| {}))
+            .await
+    }
+
+    /// As [`Client::pull_all`], and calls `done` with each image as soon as it is whole, and with its
+    /// position among the wants: where the pull is stopped, those that are whole are not lost.
+    pub async fn pull_each(
+        &self,
+        store: &Store,
+        wants: Vec<Want>,
+        watcher: Arc<dyn Watcher>,
+        done: Done,
+    ) -> Vec<Result<Pulled>> {
         for want in &wants {
             let repository = want.reference.repository();
             let scope = Scope::repository(repository.path(), Action::Pull);
@@ -94,6 +111,7 @@ impl Client {
         let transfer = Transfer {
             store: store.clone(),
             watcher,
+            done,
         };
         Scheduler::new(self.clone(), transfer, wants).run().await
     }

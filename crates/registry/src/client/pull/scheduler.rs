@@ -347,6 +347,9 @@ impl Scheduler {
                 text: error.to_string(),
             },
         });
+        if let Ok(pulled) = &result {
+            (self.transfer.done)(number, pulled);
+        }
         image.result = Some(result);
     }
 }
