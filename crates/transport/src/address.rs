@@ -11,7 +11,8 @@ pub(crate) fn is_local(ip: IpAddr) -> bool {
 }
 
 /// Returns whether a host's text, as in a URL, means this machine or link.
-pub(crate) fn is_local_host(host: &str) -> bool {
+#[must_use]
+pub fn is_local_host(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let name = bare.trim_end_matches('.');
     name == "localhost"

@@ -11,7 +11,7 @@ use crate::attempt::{Attempt, Failure, Reply};
 use crate::body::Reader;
 use crate::error::Cause;
 use crate::observe::Event;
-use crate::request::Document;
+use crate::request::{Document, Refusal};
 
 impl Attempt<'_> {
     /// Makes one attempt at a document.
@@ -30,13 +30,14 @@ impl Attempt<'_> {
             endpoint: self.choice.endpoint.clone(),
             url: reply.url.clone(),
         };
+        let page = reply.page_of_proxy();
         reply.finish(self.call.shared).await;
         if let Some(check) = &self.call.request.check {
             check(&document).map_err(|refusal| {
-                let cause = Cause::Refused {
-                    reason: refusal.reason,
-                    verdict: refusal.verdict,
-                };
+                let Refusal { reason, verdict } = refusal;
+                // Nothing is decompressed here: what came coded is named so where it is not right.
+                let coded = identity(&document.headers).err();
+                let cause = page.or(coded).unwrap_or(Cause::Refused { reason, verdict });
                 self.call.failure(cause, &host)
             })?;
         }
@@ -54,7 +55,10 @@ impl Attempt<'_> {
         if self.call.request.method == Method::HEAD {
             return Ok(Bytes::new());
         }
-        identity(&reply.headers)?;
+        // A check decides whether the bytes are right, whatever they are said to be.
+        if self.call.request.check.is_none() {
+            identity(&reply.headers)?;
+        }
         if reply.body.promised().lower() > limit {
             return Err(Cause::TooLarge { limit });
         }

@@ -47,6 +47,7 @@ pub(crate) struct Host {
     /// Failures at once since the last answer.
     broken: AtomicU32,
     answered: AtomicBool,
+    downgraded: AtomicBool,
     /// Whether any host has answered.
     link: Arc<AtomicBool>,
     state: Mutex<State>,
@@ -95,6 +96,11 @@ impl Host {
     /// cost nothing.
     pub(crate) fn is_flaky(&self) -> bool {
         self.broken.load(Ordering::Relaxed) >= 2
+    }
+
+    /// Returns whether a redirect from HTTPS leads to its plain HTTP for the first time.
+    pub(crate) fn is_first_downgrade(&self) -> bool {
+        !self.downgraded.swap(true, Ordering::Relaxed)
     }
 
     /// Changes the totals.
@@ -181,6 +187,7 @@ impl Hosts {
             tokens: Arc::new(Semaphore::new(TOKENS)),
             broken: AtomicU32::new(0),
             answered: AtomicBool::new(false),
+            downgraded: AtomicBool::new(false),
             link: Arc::clone(&self.link),
             state: Mutex::default(),
         });

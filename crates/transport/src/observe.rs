@@ -188,6 +188,13 @@ pub enum Event {
         /// What was wrong.
         text: String,
     },
+    /// A server redirects from HTTPS to plain HTTP for content whose digest is known.
+    Downgraded {
+        /// The host that redirects.
+        from: Arc<str>,
+        /// The host that sends the content.
+        host: Arc<str>,
+    },
     /// The server told how much of its limit is left.
     RateLimit {
         /// The host.

@@ -5,20 +5,22 @@ use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
 use crate::address::is_local_host;
-use crate::endpoint::masked;
-use crate::error::Cause;
+use crate::error::{Cause, masked};
 
 /// The redirects that one attempt has followed.
 pub(crate) struct Redirects {
     seen: Vec<Url>,
     most: usize,
+    /// Whether https may lead to http: for content whose digest is known.
+    may_downgrade: bool,
 }
 
 impl Redirects {
-    pub(crate) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize, may_downgrade: bool) -> Self {
         Self {
             seen: Vec::new(),
             most,
+            may_downgrade,
         }
     }
 
@@ -27,7 +29,7 @@ impl Redirects {
         let next = from.join(location).map_err(|_| Cause::Url {
             text: "the redirect's Location".to_owned(),
         })?;
-        allowed(&from, &next)?;
+        allowed(&from, &next, self.may_downgrade)?;
         self.seen.push(from);
         if self.seen.contains(&next) {
             return Err(refused(&next, "it leads in a circle"));
@@ -64,7 +66,7 @@ pub(crate) fn onward(from: &Url, location: &str) -> Result<Url, Cause> {
         let port = next.port().filter(|port| *port != 80).or(from.port());
         let _special_schemes_have_ports = next.set_port(port);
     }
-    allowed(from, &next)?;
+    allowed(from, &next, false)?;
     Ok(next)
 }
 
@@ -76,11 +78,11 @@ pub(crate) fn refused(target: &Url, reason: &'static str) -> Cause {
     }
 }
 
-fn allowed(from: &Url, next: &Url) -> Result<(), Cause> {
+fn allowed(from: &Url, next: &Url, may_downgrade: bool) -> Result<(), Cause> {
     if !matches!(next.scheme(), "http" | "https") {
         return Err(refused(next, "it leaves HTTP"));
     }
-    if from.scheme() == "https" && next.scheme() == "http" {
+    if from.scheme() == "https" && next.scheme() == "http" && !may_downgrade {
         return Err(refused(next, "it leads from https to http"));
     }
     let local_now = from.host_str().is_some_and(is_local_host);
@@ -120,6 +122,16 @@ mod tests {
     }
 
     #[test]
+    fn content_with_a_digest_may_come_over_plain_http_but_not_from_this_machine() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let allowed = |to| allowed(&url("https://a/x"), &url(to), true).is_ok();
+        assert!(allowed("http://storage.example/y"));
+        assert!(!allowed("http://127.0.0.1/y"));
+        assert!(!allowed("http://169.254.169.254/y"));
+        assert!(!allowed("ftp://storage.example/y"));
+    }
+
+    #[test]
     fn ways_out_and_in_are_judged() {
         let url = |text: &str| Url::parse(text).unwrap();
         let cases = [
@@ -145,7 +157,7 @@ mod tests {
         ];
         for (from, to, fine) in cases {
             assert_eq!(
-                allowed(&url(from), &url(to)).is_ok(),
+                allowed(&url(from), &url(to), false).is_ok(),
                 fine,
                 "{from} to {to}"
             );

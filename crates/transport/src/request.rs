@@ -38,6 +38,10 @@ pub struct Request {
     pub(crate) whether: bool,
     /// Whether headers and answers pass as they are: redirects too.
     pub(crate) verbatim: bool,
+    /// Whether the caller checks the content's digest.
+    pub(crate) verified: bool,
+    /// Whether it must not reach this machine or link.
+    pub(crate) outside: bool,
     pub(crate) term: Option<Term>,
     pub(crate) repeatable: bool,
     pub(crate) confidential: bool,
@@ -108,6 +112,8 @@ impl Request {
             part: false,
             whether: false,
             verbatim: false,
+            verified: false,
+            outside: false,
             term: None,
             repeatable,
             confidential: false,
@@ -157,6 +163,22 @@ impl Request {
     #[must_use]
     pub fn size(mut self, size: u64) -> Self {
         self.size = Some(size);
+        self
+    }
+
+    /// Says that the caller checks the content against a digest: it may then come over plain HTTP,
+    /// without credentials, where a redirect leads there, and under any `Content-Encoding`.
+    #[must_use]
+    pub fn verified(mut self) -> Self {
+        self.verified = true;
+        self
+    }
+
+    /// Refuses hosts whose addresses are this machine's or this link's alone: for addresses that came
+    /// with other content.
+    #[must_use]
+    pub fn outside(mut self) -> Self {
+        self.outside = true;
         self
     }
 

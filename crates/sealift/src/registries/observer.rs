@@ -122,6 +122,11 @@ impl transport::Observer for Observer {
                     crate::size::seconds(seconds(*millis))
                 ));
             }
+            transport::Event::Downgraded { from, host } => {
+                self.events.warn(format!(
+                    "{from} redirects to plain HTTP at {host}: the content's digest is checked, but others on the way can see it"
+                ));
+            }
             transport::Event::Quarantined { host, text } => {
                 self.events
                     .warn(format!("{host} is not asked again in this run: {text}"));

@@ -37,10 +37,8 @@ impl Attempt<'_> {
                 return Ok(reply);
             }
             let refused = self.refusal(reply).await;
-            let asks = matches!(
-                refused.status,
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
-            );
+            // The status of the cause: what a proxy answers is no challenge of the server.
+            let asks = matches!(refused.failure.error.status(), Some(401 | 403));
             if !asks || challenges == CHALLENGES || refused.elsewhere {
                 return Err(refused.failure);
             }
@@ -110,6 +108,7 @@ impl Attempt<'_> {
     async fn refusal(&self, mut reply: Reply) -> Refused {
         let (status, headers) = (reply.status, reply.headers.clone());
         let host = Arc::clone(&reply.host);
+        let by_proxy = reply.proxy_refusal();
         let elsewhere = !reply.home;
         let mut body = BytesMut::new();
         if self.call.request.method != Method::HEAD {
@@ -132,8 +131,9 @@ impl Attempt<'_> {
             None => printable(&body),
         };
         let denied = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        let cause = match elsewhere && denied {
-            true => Cause::Refused {
+        let cause = match by_proxy {
+            Some(cause) => cause,
+            None if elsewhere && denied => Cause::Refused {
                 reason: format!(
                     "{} redirected to {}, which refused: status {status}",
                     self.choice.endpoint.authority(),
@@ -141,7 +141,7 @@ impl Attempt<'_> {
                 ),
                 verdict: STORAGE_REFUSES,
             },
-            false => Cause::Status { status, body },
+            None => Cause::Status { status, body },
         };
         let mut failure = self.call.failure(cause, &host);
         failure.headers = Some(Box::new(headers.clone()));

@@ -11,8 +11,8 @@ use http::{HeaderMap, Method, Uri};
 use super::Attempt;
 use super::hop::Hop;
 use crate::dial::basic;
-use crate::endpoint::{authority, masked};
-use crate::error::Cause;
+use crate::endpoint::authority;
+use crate::error::{Cause, masked};
 use crate::payload::{Outgoing, Sending};
 
 impl Attempt<'_> {

@@ -17,8 +17,8 @@ use super::{Attempt, Failure, Reply};
 use crate::address::is_local_host;
 use crate::connection::{BULK_READ, Connection, FAST, FAST_READ};
 use crate::dial::{Manner, Peer, Stream, dial, reach};
-use crate::endpoint::{Endpoint, Scheme, authority, masked};
-use crate::error::Cause;
+use crate::endpoint::{Endpoint, Scheme, authority};
+use crate::error::{Cause, masked};
 use crate::host::Host;
 use crate::observe::{Event, Reason, millis};
 use crate::proxy::ProxyChoice;
@@ -48,7 +48,8 @@ impl Attempt<'_> {
         let mut url = first.map_err(|cause| self.call.failure(cause, &endpoint_host))?;
         let start = self.choice.endpoint.host();
         let permit = self.permit(&endpoint_host).await;
-        let mut redirects = Redirects::new(shared.settings.limits.redirects);
+        let mut redirects =
+            Redirects::new(shared.settings.limits.redirects, self.call.request.verified);
         loop {
             let host = shared.hosts.get(&authority(&url));
             let failed = |cause| self.call.failure(cause, &host);
@@ -64,7 +65,7 @@ impl Attempt<'_> {
                 home,
                 authorization: authorization.filter(|_| home),
                 permit: permit.clone(),
-                outside_only: elsewhere && !is_local_host(start),
+                outside_only: (elsewhere && !is_local_host(start)) || self.call.request.outside,
             };
             self.pause(&host).await;
             let started = Instant::now();
@@ -80,13 +81,28 @@ impl Attempt<'_> {
             let Some(location) = location.filter(|_| !request.verbatim) else {
                 return Ok(reply);
             };
+            let was_secure = url.scheme() == "https";
             let next = redirects.follow(url, &location).map_err(failed)?;
             if self.call.request.confidential && !self.is_home(&next) {
                 let reason = "the request holds a secret of the host that was asked";
                 return Err(failed(refused(&next, reason)));
             }
             drain(reply, shared).await;
+            if was_secure && next.scheme() == "http" {
+                self.warn_of_plain(&host, &next);
+            }
             url = next;
+        }
+    }
+
+    /// Reports, once a host, that content comes over plain HTTP although it was asked for over HTTPS.
+    fn warn_of_plain(&self, from: &Host, next: &Url) {
+        let host = self.call.shared.hosts.get(&authority(next));
+        if host.is_first_downgrade() {
+            self.call.shared.emit(&Event::Downgraded {
+                from: Arc::clone(&from.name),
+                host: Arc::clone(&host.name),
+            });
         }
     }
 

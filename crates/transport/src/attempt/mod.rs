@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use http::header::HeaderValue;
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
@@ -22,6 +22,7 @@ use crate::error::{Cause, Error};
 use crate::health::ProbeGuard;
 use crate::host::Host;
 use crate::payload::Payload;
+use crate::proxy::Proxy;
 use crate::request::Request;
 use crate::shared::Shared;
 use crate::slot::Slot;
@@ -133,12 +134,44 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// Returns the proxy that may have answered in the server's place.
+    fn proxy(&self) -> Option<&Proxy> {
+        self.peer.proxy.as_ref().filter(|_| self.peer.absolute())
+    }
+
+    /// Returns the cause of an answer that is the proxy's own, not the server's.
+    fn proxy_refusal(&self) -> Option<Cause> {
+        let proxy = self.proxy()?;
+        let marks = ["proxy-authenticate", "x-squid-error", "proxy-status"];
+        let own = self.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            || marks.iter().any(|name| self.headers.contains_key(*name));
+        own.then(|| proxy.refusal(self.status, &self.headers))
+    }
+
+    /// Returns the cause of a web page that came instead of the answer through a proxy.
+    pub(crate) fn page_of_proxy(&self) -> Option<Cause> {
+        let proxy = self.proxy()?;
+        is_html(&self.headers).then(|| Cause::ProxyRefused {
+            proxy: proxy.described(),
+            reason: "a web page came instead of the answer".to_owned(),
+            status: Some(self.status),
+        })
+    }
+
     /// Gives the connection back to the pool, where the body was read to its end.
     pub(crate) async fn finish(self, shared: &Shared) {
         if let Some(connection) = self.body.finish().await {
             shared.pool.put(self.peer, connection);
         }
     }
+}
+
+/// Returns whether a response is a web page.
+pub(crate) fn is_html(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    kind.is_some_and(|text| text.to_lowercase().starts_with("text/html"))
 }
 
 /// An attempt that failed, with what the decision needs.

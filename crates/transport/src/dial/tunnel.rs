@@ -4,7 +4,7 @@ use std::io;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::StatusCode;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Stream;
@@ -40,11 +40,6 @@ pub(super) async fn open(
     stream.write_all(head.as_bytes()).await.map_err(Cause::Io)?;
     stream.flush().await.map_err(Cause::Io)?;
     let response = read_head(stream).await.map_err(Cause::Io)?;
-    let refused = |reason: String, status| Cause::ProxyRefused {
-        proxy: proxy.described(),
-        reason,
-        status,
-    };
     let line = response.lines().next().unwrap_or_default();
     let mut words = line.splitn(3, ' ');
     let protocol = words.next().unwrap_or_default();
@@ -54,10 +49,26 @@ pub(super) async fn open(
     match status {
         Some(status) if protocol.starts_with("HTTP/1.") && status.is_success() => Ok(()),
         Some(status) if protocol.starts_with("HTTP/1.") => {
-            Err(refused(line.to_owned(), Some(status)))
+            Err(proxy.refusal(status, &headers(&response)))
         }
-        _ => Err(refused("what answers is no HTTP proxy".to_owned(), None)),
+        _ => Err(Cause::ProxyRefused {
+            proxy: proxy.described(),
+            reason: "what answers is no HTTP proxy".to_owned(),
+            status: None,
+        }),
     }
+}
+
+fn headers(head: &str) -> HeaderMap {
+    let lines = head.lines().filter_map(|line| line.split_once(':'));
+    let pairs = lines.filter_map(|(name, value)| {
+        let value = HeaderValue::from_str(value.trim()).ok()?;
+        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
+    });
+    pairs.fold(HeaderMap::new(), |mut headers, (name, value)| {
+        headers.append(name, value);
+        headers
+    })
 }
 
 /// Reads up to the empty line, byte by byte: what follows belongs to the tunnel.

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use http::header::{CONTENT_RANGE, CONTENT_TYPE};
+use http::header::CONTENT_RANGE;
 use http::{HeaderMap, StatusCode};
 
-use crate::attempt::Reply;
+use crate::attempt::{Reply, is_html};
 use crate::document::identity;
 use crate::error::Cause;
 use crate::request::Refusal;
@@ -22,15 +22,21 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Reads a response to a request for `asked` (`None`: the whole) of content of a `known` size.
+    /// Reads a response to a request for `asked` (`None`: the whole) of content of a `known` size. Where
+    /// the content is `verified`, its digest decides whether a coding was applied to it.
     pub(super) fn read(
         reply: &Reply,
         asked: Option<&Range<u64>>,
         known: Option<u64>,
+        verified: bool,
     ) -> Result<Self, Cause> {
+        if !verified {
+            identity(&reply.headers)?;
+        }
         let answer = Self::of(reply.status, &reply.headers, asked)?;
         let length = reply.body.promised().exact();
-        answer.judged(&reply.headers, length, known)
+        let judged = answer.judged(&reply.headers, length, known);
+        judged.map_err(|cause| reply.page_of_proxy().unwrap_or(cause))
     }
 
     fn of(
@@ -38,7 +44,6 @@ impl Answer {
         headers: &HeaderMap,
         asked: Option<&Range<u64>>,
     ) -> Result<Self, Cause> {
-        identity(headers)?;
         match (status, asked) {
             (StatusCode::OK, _) => Ok(Self {
                 holds: 0..u64::MAX,
@@ -101,13 +106,6 @@ fn wrong(reason: &str) -> Cause {
     Cause::WrongRange {
         reason: reason.to_owned(),
     }
-}
-
-fn is_html(headers: &HeaderMap) -> bool {
-    let text = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    text.is_some_and(|text| text.to_lowercase().starts_with("text/html"))
 }
 
 /// Reads a 206, which may hold less than was asked for, but must begin there.

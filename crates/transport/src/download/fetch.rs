@@ -89,7 +89,7 @@ impl Fetch<'_> {
         let mut written = Vec::new();
         let ended = match opened {
             Err(failure) => Ended::Failed(failure),
-            Ok(reply) => match Answer::read(&reply, asked.as_ref(), self.expected(&reply)) {
+            Ok(reply) => match self.read_answer(&reply, asked.as_ref()) {
                 Err(cause) => Ended::Failed(self.call.failure(cause, &reply.host)),
                 Ok(answer) => {
                     self.announce(&choice, &reply, &answer, latency);
@@ -165,6 +165,11 @@ impl Fetch<'_> {
             StatusCode::PARTIAL_CONTENT => self.size,
             _ => self.call.request.size,
         }
+    }
+
+    fn read_answer(&self, reply: &Reply, asked: Option<&Range<u64>>) -> Result<Answer, Cause> {
+        let verified = self.call.request.verified;
+        Answer::read(reply, asked, self.expected(reply), verified)
     }
 
     /// Opens the response; a redirect known from before is forgotten when it does not work any more.

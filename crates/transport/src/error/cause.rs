@@ -208,7 +208,6 @@ impl Cause {
     pub fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Status { status, .. } => Some(*status),
-            Self::ProxyRefused { status, .. } => *status,
             Self::Earlier { status, .. } => status.and_then(|s| StatusCode::from_u16(s).ok()),
             _ => None,
         }
@@ -217,7 +216,10 @@ impl Cause {
     /// Returns whether the connection was never made: nothing can have been carried out.
     pub(crate) fn is_unreachable(&self) -> bool {
         match self {
-            Self::Lookup { .. } | Self::Connect { .. } | Self::ProxyUnreachable { .. } => true,
+            Self::Lookup { .. }
+            | Self::Connect { .. }
+            | Self::ProxyUnreachable { .. }
+            | Self::ProxyRefused { .. } => true,
             Self::Timeout { stage, .. } => matches!(stage, Stage::Lookup | Stage::Connect),
             _ => false,
         }
@@ -253,15 +255,13 @@ impl Cause {
             }
             Self::Exhausted { .. } => Verdict::new(Class::Corrupt, Remedy::Never),
             Self::Status { status, body } => answered(phase, body, status.as_u16()),
-            Self::ProxyRefused { status, reason, .. } => match status.map(|s| s.as_u16()) {
-                Some(status) => classify(phase, reason, Some(status)),
-                None => classify(phase, &format!("socks connect: {reason}"), None),
-            },
+            Self::ProxyRefused { status, reason, .. } => proxy_verdict(*status, reason),
             Self::ProxyUnreachable { source, .. } => match source.as_ref() {
                 Self::Timeout { .. } => Verdict::new(Class::Network, Remedy::Backoff)
                     .hint("The proxy does not answer in time."),
-                Self::Connect { source, .. } if refused(source) => {
-                    Verdict::new(Class::Config, Remedy::Few).hint(
+                Self::Connect { address, source } if refused(source) => {
+                    let remedy = connect_verdict(*address, source).remedy;
+                    Verdict::new(Class::Config, remedy).hint(
                         "Nothing listens at the proxy's address: check it, or start the proxy.",
                     )
                 }
@@ -291,6 +291,31 @@ fn answered(phase: Phase, body: &str, status: u16) -> Verdict {
         }
         _ => verdict,
     }
+}
+
+/// Judges a proxy's refusal: where it cannot reach the server, that may pass; else it is a setting.
+fn proxy_verdict(status: Option<StatusCode>, reason: &str) -> Verdict {
+    let reason = reason.to_lowercase();
+    let spoken = reason.contains("basic") || !reason.contains("it accepts");
+    let hint = match status.map(|status| status.as_u16()) {
+        Some(500..) => {
+            return Verdict::new(Class::Network, Remedy::Backoff)
+                .hint("The proxy does not reach the server: it, or its own way out, fails.");
+        }
+        Some(407) if spoken => {
+            "The proxy asks for a user and a password, or refuses these: set them in its address (http://USER:PASSWORD@HOST:PORT)."
+        }
+        Some(407) => {
+            "The proxy asks for a login that sealift does not speak (NTLM, Negotiate): point it to a local proxy that does, such as cntlm or px, or ask for Basic."
+        }
+        Some(_) => {
+            "The proxy lets nothing through to this host: log in at the proxy, have the host allowed, or exempt the host (NO_PROXY)."
+        }
+        None => {
+            "The proxy does not do its work: check its address, its user and password, and NO_PROXY."
+        }
+    };
+    Verdict::new(Class::Config, Remedy::Never).hint(hint)
 }
 
 fn refused(error: &io::Error) -> bool {

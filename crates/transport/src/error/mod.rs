@@ -7,6 +7,8 @@ pub use cause::{Cause, Stage};
 use std::fmt;
 use std::sync::Arc;
 
+use url::Url;
+
 use crate::term::Spent;
 use sealift_failure::{Class, Phase, Remedy, Verdict};
 
@@ -213,5 +215,27 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&*self.cause)
+    }
+}
+
+/// A URL without user information and query, fit for errors and logs: signed URLs carry secrets in
+/// their query.
+pub(crate) fn masked(url: &Url) -> String {
+    let mut text = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
+    if let Some(port) = url.port() {
+        text.push_str(&format!(":{port}"));
+    }
+    text.push_str(url.path());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masked_urls_keep_no_secret() {
+        let url = Url::parse("https://u:pw@cdn.example/x?signature=abc").unwrap();
+        assert_eq!(masked(&url), "https://cdn.example/x");
     }
 }

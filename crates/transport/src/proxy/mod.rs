@@ -3,13 +3,15 @@
 
 use std::fmt;
 
+use http::StatusCode;
+use http::header::{HeaderMap, HeaderValue, LOCATION, PROXY_AUTHENTICATE};
 use url::Url;
 
 mod exempt;
 
 pub use exempt::NoProxy;
 
-use crate::error::Cause;
+use crate::error::{Cause, masked};
 
 /// The protocol that a proxy speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,6 +92,31 @@ impl Proxy {
                 password: decode(url.password().unwrap_or_default()),
             }),
         })
+    }
+
+    /// Makes the cause of an answer that is the proxy's own.
+    pub(crate) fn refusal(&self, status: StatusCode, headers: &HeaderMap) -> Cause {
+        let mut reason = status.to_string();
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let schemes: Vec<String> = headers
+            .get_all(PROXY_AUTHENTICATE)
+            .iter()
+            .filter_map(|value| Some(text(value).split([' ', ',']).next()?.to_owned()))
+            .collect();
+        if !schemes.is_empty() {
+            reason.push_str(&format!("; it accepts {}", schemes.join(", ")));
+        }
+        if let Some(location) = headers
+            .get(LOCATION)
+            .and_then(|value| Url::parse(&text(value)).ok())
+        {
+            reason.push_str(&format!("; it leads to {}", masked(&location)));
+        }
+        Cause::ProxyRefused {
+            proxy: self.described(),
+            reason,
+            status: Some(status),
+        }
     }
 }
 

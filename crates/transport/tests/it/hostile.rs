@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sealift_transport::{Anonymous, Cause, Class, Phase, Request, Route};
+use sealift_transport::{Anonymous, Cause, Class, Phase, Refusal, Request, Route};
 
 use crate::parts::{Memory, get, hurried, plain, transport};
 use crate::server::{Act, Server, answer, head};
@@ -81,6 +81,28 @@ async fn compressed_content_is_refused_and_never_unpacked() {
     for error in [document(1 << 20, bomb.clone()).await, blob(4, bomb).await] {
         assert!(matches!(error.cause(), Cause::Encoded { .. }), "{error:?}");
         assert_eq!(error.class(), Class::Corrupt);
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_its_check_accepts_may_be_said_to_be_coded() {
+    for coding in ["x-gzip", "aws-chunked", "identity, weird"] {
+        let server =
+            Server::start(move |_| answer(200, &[("Content-Encoding", coding)], b"right")).await;
+        let (transport, _) = transport(hurried());
+        let route = Route::direct(plain(&server.authority()));
+        let ask = async |wanted: &'static [u8]| {
+            let request = get("x")
+                .once()
+                .check(move |document| match document.body == wanted {
+                    true => Ok(()),
+                    false => Err(Refusal::corrupt("other bytes")),
+                });
+            transport.document(&route, &request, 100, &Anonymous).await
+        };
+        assert_eq!(ask(b"right").await.unwrap().body, "right");
+        let error = ask(b"wrong").await.unwrap_err();
+        assert!(matches!(error.cause(), Cause::Encoded { .. }), "{error:?}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use sealift_transport::proxy::{NoProxy, Proxy, ProxyChoice};
-use sealift_transport::{Cause, Class, Settings};
+use sealift_transport::{Anonymous, Cause, Class, Refusal, Route, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -213,7 +213,7 @@ async fn a_login_that_the_proxy_refuses_is_configuration() {
     let error = once(settings, https("registry.example")).await.unwrap_err();
     assert_eq!(
         (error.class(), error.status()),
-        (Class::Config, Some(407)),
+        (Class::Config, None),
         "{error:?}"
     );
     let shown = format!("{error} {error:?} {}", error.text());
@@ -232,7 +232,7 @@ async fn a_proxy_that_cannot_reach_its_target_is_the_network() {
         .unwrap_err();
     assert_eq!(
         (error.class(), error.status()),
-        (Class::Network, Some(502)),
+        (Class::Network, None),
         "{error:?}"
     );
 }
@@ -339,4 +339,123 @@ async fn exemptions_and_choices_of_hosts_hold() {
     settings.tls.skip_verify = true;
     assert!(once(settings, https(&name).with_proxy(via)).await.is_ok());
     assert_eq!(proxy.asked().len(), 1);
+}
+
+const LOGIN: &str = "The proxy asks for a user and a password, or refuses these: set them in its address (http://USER:PASSWORD@HOST:PORT).";
+const FOREIGN: &str = "The proxy asks for a login that sealift does not speak (NTLM, Negotiate): point it to a local proxy that does, such as cntlm or px, or ask for Basic.";
+const CLOSED: &str = "The proxy lets nothing through to this host: log in at the proxy, have the host allowed, or exempt the host (NO_PROXY).";
+const BEHIND: &str = "The proxy does not reach the server: it, or its own way out, fails.";
+
+/// Answers of proxies: status, headers, how they end the error's text, its class and its hint.
+type Answer = (
+    u16,
+    &'static [(&'static str, &'static str)],
+    &'static str,
+    Class,
+    &'static str,
+);
+
+const ANSWERS: &[Answer] = &[
+    (
+        407,
+        &[
+            ("Proxy-Authenticate", "NTLM"),
+            ("Proxy-Authenticate", "Negotiate"),
+        ],
+        "refuses: 407 Proxy Authentication Required; it accepts NTLM, Negotiate",
+        Class::Config,
+        FOREIGN,
+    ),
+    (
+        407,
+        &[
+            ("Proxy-Authenticate", "Negotiate"),
+            ("Proxy-Authenticate", "Basic realm=\"x\""),
+        ],
+        "refuses: 407 Proxy Authentication Required; it accepts Negotiate, Basic",
+        Class::Config,
+        LOGIN,
+    ),
+    (
+        403,
+        &[("X-Squid-Error", "ERR_ACCESS_DENIED 0")],
+        "refuses: 403 Forbidden",
+        Class::Config,
+        CLOSED,
+    ),
+    (
+        302,
+        &[
+            ("Location", "http://login.example/portal?session=secret"),
+            ("Proxy-Status", "p; error=x"),
+        ],
+        "refuses: 302 Found; it leads to http://login.example/portal",
+        Class::Config,
+        CLOSED,
+    ),
+    (
+        503,
+        &[("X-Squid-Error", "ERR_DNS_FAIL 0")],
+        "refuses: 503 Service Unavailable",
+        Class::Network,
+        BEHIND,
+    ),
+];
+
+#[tokio::test]
+async fn a_proxys_refusal_is_the_proxys_and_says_where_it_was_set() {
+    for &(status, headers, end, class, hint) in ANSWERS {
+        let proxy = Server::start(move |_| answer(status, headers, b"<html>")).await;
+        let address = format!("http://user:secret@{}", proxy.authority());
+        let chosen = Proxy::parse(&address)
+            .unwrap()
+            .set_by("variable HTTPS_PROXY".to_owned());
+        let mut settings = hurried();
+        settings.proxies.http = Some(chosen.clone());
+        settings.proxies.https = Some(chosen);
+        for endpoint in [https("registry.example"), plain("registry.example")] {
+            // In absolute form a redirect is the server's, as far as can be seen.
+            if status == 302 && endpoint == plain("registry.example") {
+                continue;
+            }
+            let error = once(settings.clone(), endpoint).await.unwrap_err();
+            let text = format!(
+                "proxy http://***@{} (set by variable HTTPS_PROXY) {end}",
+                proxy.authority()
+            );
+            assert_eq!(
+                (error.text(), error.class(), error.hint(), error.status()),
+                (text, class, Some(hint), None)
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_servers_refusal_through_a_proxy_stays_the_servers() {
+    let proxy = Server::start(|_| answer(403, &[], b"no")).await;
+    let error = once(through(&proxy.authority()), plain("registry.example"));
+    let error = error.await.unwrap_err();
+    assert_eq!((error.class(), error.status()), (Class::Auth, Some(403)));
+}
+
+#[tokio::test]
+async fn a_login_page_of_a_proxy_is_named() {
+    let page = [("Content-Type", "text/html")];
+    let proxy = Server::start(move |_| answer(200, &page, b"<html>Log in</html>")).await;
+    let (transport, _) = crate::parts::transport(through(&proxy.authority()));
+    let request = crate::parts::get("x")
+        .once()
+        .check(|_| Err(Refusal::corrupt("no manifest")));
+    let route = Route::direct(plain("registry.example"));
+    let done = transport.document(&route, &request, 1000, &Anonymous).await;
+    let error = done.unwrap_err();
+    let text = format!(
+        "proxy http://{} refuses: a web page came instead of the answer",
+        proxy.authority()
+    );
+    assert_eq!(
+        (error.text(), error.class(), error.hint()),
+        (text, Class::Config, Some(CLOSED))
+    );
 }

@@ -2,9 +2,13 @@
 
 use futures_util::future::BoxFuture;
 use http::HeaderValue;
-use sealift_transport::{Authorizer, Cause, Challenge, Class, Endpoint, Result, Route};
+use sealift_transport::{
+    Authorizer, Cause, Challenge, Class, Endpoint, Event, Result, Route, Settings,
+};
 
-use crate::parts::{get, hurried, plain, transport};
+use crate::authority::{Authority, names};
+use crate::fetch::blob;
+use crate::parts::{Memory, get, https, hurried, plain, transport};
 use crate::server::{Server, answer};
 
 struct Secret;
@@ -155,4 +159,66 @@ async fn a_redirects_signature_is_in_no_error() {
         "{shown}"
     );
     assert_eq!(error.host(), dead, "the host that failed is named");
+}
+
+#[tokio::test]
+async fn content_with_a_digest_may_be_led_to_plain_http_without_credentials_and_with_a_warning() {
+    let bytes = crate::parts::data(5000, 3);
+    let content = bytes.clone();
+    let storage = Server::start(move |hit| {
+        assert_eq!(hit.header("authorization"), None);
+        answer(200, &[("Content-Encoding", "x-gzip")], &content)
+    })
+    .await;
+    let location = format!("http://{}/blob?signature=1", storage.authority());
+    let authority = Authority::new();
+    let config = authority.server(&names(&["127.0.0.1"]), None);
+    let registry = Server::secure(config, move |hit| {
+        assert_eq!(hit.header("authorization"), Some("Bearer secret"));
+        answer(307, &[("Location", &location)], b"")
+    })
+    .await;
+    let settings = Settings {
+        tls: authority.trusted(),
+        ..hurried()
+    };
+    let (transport, seen) = transport(settings);
+    let route = Route::direct(https(&registry.authority()));
+    for known in [true, false] {
+        let sink = Memory::new(bytes.len());
+        let request = blob(bytes.len()).once();
+        let request = if known { request.verified() } else { request };
+        let done = transport.download(&route, &request, &sink, &Secret).await;
+        if known {
+            done.unwrap();
+            assert!(
+                sink.bytes() == bytes,
+                "the digest decides, not the coding's name"
+            );
+        } else {
+            let error = done.unwrap_err();
+            assert!(matches!(error.cause(), Cause::Redirect { .. }), "{error:?}");
+        }
+    }
+    let warned = |event: &Event| match event {
+        Event::Downgraded { from, host } => {
+            (&**from, &**host) == (&*registry.authority(), &*storage.authority())
+        }
+        _ => false,
+    };
+    assert_eq!(seen.count(warned), 1);
+}
+
+#[tokio::test]
+async fn addresses_that_came_with_other_content_never_reach_this_machine() {
+    let server = Server::start(|_| answer(200, &[], b"metadata")).await;
+    let (transport, _) = transport(hurried());
+    for name in ["127.0.0.1", "localhost"] {
+        let route = Route::direct(plain(&format!("{name}:{}", server.port)));
+        let request = get("x").once().outside();
+        let done = transport.document(&route, &request, 100, &Secret).await;
+        let error = done.unwrap_err();
+        assert!(matches!(error.cause(), Cause::Redirect { .. }), "{error:?}");
+    }
+    assert_eq!(server.connections(), 0);
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use sealift_content::{Ingest, Ingestion};
 use sealift_oci::{Descriptor, Reference};
-use sealift_transport::{Anonymous, Class, Endpoint, Phase, Request, Route};
+use sealift_transport::{Anonymous, Class, Endpoint, Phase, Request, Route, is_local_host};
 use url::Url;
 
 use super::Transfer;
 use super::blame::Blame;
 use super::sink::BlobSink;
-use crate::client::auth::is_loopback;
+
 use crate::client::store::blocking;
 use crate::client::{Action, Client, Event};
 use crate::error::{Error, Result};
@@ -131,7 +131,8 @@ impl Client {
         let path = RequestPath::blob(reference.repository(), &descriptor.digest);
         let request = self
             .request(Request::get(path.to_string()), Phase::Blob, &label)
-            .size(descriptor.size);
+            .size(descriptor.size)
+            .verified();
         let access = self.access(reference, Action::Pull);
         let mut blame = Blame::new(self.content_route(reference)?, descriptor.size);
         for _ in 0..MISMATCHES {
@@ -196,7 +197,12 @@ impl Client {
             };
             let request = self
                 .request(Request::get(path), Phase::Blob, &label)
-                .size(descriptor.size);
+                .size(descriptor.size)
+                .verified();
+            let request = match is_local_host(registry.origin().host()) {
+                true => request,
+                false => request.outside(),
+            };
             let download = self
                 .transport()
                 .download(&route, &request, &sink, &Anonymous)
@@ -232,11 +238,9 @@ fn foreign(text: &str, registry: &Endpoint) -> std::result::Result<(Route, Strin
     if !matches!(url.scheme(), "http" | "https") {
         return Err("is neither http nor https");
     }
-    let own = registry
-        .url("")
-        .map_err(|_| "has a registry without an address")?;
-    if is_loopback(&url) && !is_loopback(&own) {
-        return Err("points at this machine's loopback");
+    let local = url.host_str().is_some_and(is_local_host);
+    if local && !is_local_host(registry.host()) {
+        return Err("points at this machine or its own network");
     }
     let path = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
@@ -264,6 +268,8 @@ mod tests {
             "file:///etc/passwd",
             "http://localhost/x",
             "http://[::1]/",
+            "http://169.254.169.254/latest/meta-data",
+            "http://[fe80::1]/",
             "x",
             "ftp://h/",
         ] {
