@@ -187,7 +187,8 @@ impl Worker {
     }
 }
 
-fn platform(platform: pb::Platform) -> Platform {
+/// Reads a platform.
+pub(crate) fn platform(platform: pb::Platform) -> Platform {
     let mut value = Platform::new(&platform.os, &platform.architecture);
     let optional = |text: String| (!text.is_empty()).then_some(text);
     value.os_version = optional(platform.os_version);

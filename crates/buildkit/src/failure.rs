@@ -46,6 +46,8 @@ pub enum Kind {
     PolicyDenied {
         /// The source: `docker-image://docker.io/library/busybox:1.36`.
         source: String,
+        /// Why, where the solve's authority says so.
+        reason: Option<String>,
     },
     /// A step's process ended badly.
     Exec {
@@ -84,7 +86,7 @@ impl Failure {
     #[must_use]
     pub fn denied_image(&self) -> Option<&str> {
         match &self.kind {
-            Kind::PolicyDenied { source } => source.strip_prefix("docker-image://"),
+            Kind::PolicyDenied { source, .. } => source.strip_prefix("docker-image://"),
             _ => None,
         }
     }
@@ -155,6 +157,19 @@ struct Details {
     vertex: Option<String>,
     frontend: bool,
     exit_code: Option<u32>,
+    denial: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct DenialDetail {
+    #[serde(rename = "denyMessages", default)]
+    messages: Vec<DenialMessage>,
+}
+
+#[derive(Deserialize)]
+struct DenialMessage {
+    #[serde(default)]
+    message: String,
 }
 
 #[derive(Deserialize)]
@@ -188,6 +203,11 @@ impl Details {
                     let exit = serde_json::from_slice::<ExitDetail>(json).ok();
                     all.exit_code = exit.map(|exit| exit.code).or(all.exit_code);
                 }
+                "policysession.DecisionResponse+json" => {
+                    let denial = serde_json::from_slice::<DenialDetail>(json).ok();
+                    let message = denial.and_then(|denial| denial.messages.into_iter().next());
+                    all.denial = message.map(|message| message.message).or(all.denial);
+                }
                 _ => {}
             }
         }
@@ -210,7 +230,8 @@ impl Details {
 
     fn kind(&self, message: &str, code: Code) -> Kind {
         if let Some(source) = denied_source(message) {
-            return Kind::PolicyDenied { source };
+            let reason = self.denial.clone();
+            return Kind::PolicyDenied { source, reason };
         }
         let exit_code = self.exit_code.or_else(|| exit_code(message));
         if let Some(exit_code) = exit_code {
@@ -289,9 +310,12 @@ fn missing(message: &str) -> Option<Kind> {
     })
 }
 
-/// Finds the source in `source "…" denied by policy`.
+/// Finds the source in `source "…" denied by policy`, or `… not allowed by policy` where we were
+/// asked.
 fn denied_source(message: &str) -> Option<String> {
-    let (before, _) = message.split_once("\" denied by policy")?;
+    let (before, _) = message
+        .split_once("\" denied by policy")
+        .or_else(|| message.split_once("\" not allowed by policy"))?;
     let (_, source) = before.rsplit_once("source \"")?;
     Some(source.to_owned())
 }

@@ -32,6 +32,10 @@ pub(crate) fn of_solve(solve: &Solve, reference: &str, session: &str) -> control
         cache: Some(control::CacheOptions::default()),
         entitlements: entitlements.map(|e| e.as_str().to_owned()).collect(),
         source_policy: solve.policy.to_proto(),
+        source_policy_session: match solve.sources {
+            Some(_) => session.to_owned(),
+            None => String::new(),
+        },
         ..control::SolveRequest::default()
     }
 }

@@ -11,6 +11,7 @@ use sealift_oci::{Digest, Platform};
 use crate::authority::Authority;
 use crate::output::Output;
 use crate::policy::Policy;
+use crate::source::SourceAuthority;
 
 /// A build of one Dockerfile for one platform.
 #[derive(Debug)]
@@ -22,11 +23,19 @@ pub struct Solve {
     pub(crate) secrets: BTreeMap<String, Secret>,
     pub(crate) agents: BTreeMap<String, PathBuf>,
     pub(crate) authority: Option<Arc<dyn Authority>>,
+    pub(crate) sources: Option<Sources>,
     pub(crate) entitlements: BTreeSet<Entitlement>,
     pub(crate) policy: Policy,
     pub(crate) output: Output,
     pub(crate) output_attributes: BTreeMap<String, String>,
     hosts: Vec<String>,
+}
+
+/// Who decides about sources, and the name of the store that they come from.
+#[derive(Debug, Clone)]
+pub(crate) struct Sources {
+    pub(crate) authority: Arc<dyn SourceAuthority>,
+    pub(crate) store: String,
 }
 
 /// What a build may do beyond the usual; the daemon must grant it too.
@@ -115,6 +124,7 @@ impl Solve {
             secrets: BTreeMap::new(),
             agents: BTreeMap::new(),
             authority: None,
+            sources: None,
             entitlements: BTreeSet::new(),
             policy: Policy::new(),
             output: Output::None,
@@ -257,6 +267,16 @@ impl Solve {
     #[must_use]
     pub fn authority(mut self, authority: Arc<dyn Authority>) -> Self {
         self.authority = Some(authority);
+        self
+    }
+
+    /// Sets who decides about the sources that the daemon is about to read, and the store that
+    /// they may come from. A daemon that does not ask (see [`crate::Client::asks_about_sources`])
+    /// reads all of them by itself.
+    #[must_use]
+    pub fn sources(mut self, authority: Arc<dyn SourceAuthority>, store: Store) -> Self {
+        let store = self.store_name(store);
+        self.sources = Some(Sources { authority, store });
         self
     }
 

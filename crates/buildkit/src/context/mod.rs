@@ -5,8 +5,6 @@
 
 mod follow;
 mod glob;
-#[cfg(test)]
-mod oracle;
 mod path;
 mod pattern;
 mod stat;
@@ -98,3 +96,6 @@ impl Selection {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,10 @@
 //! Runs a solve: its session, its request and its reports, side by side, and ended together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use sealift_content::Store;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -18,6 +21,7 @@ use crate::request;
 use crate::session::{self, Record, Session};
 use crate::solve::Solve;
 use crate::solved::Solved;
+use crate::source::{Decision, Source, SourceAuthority};
 use crate::steps::Steps;
 use crate::{Error, Result};
 
@@ -97,14 +101,9 @@ impl Client {
             () = cancel.cancelled() => {}
         }
         for path in record.take_vanished() {
-            let warning = Warning {
-                short: format!(
-                    "{} vanished after it was listed: it is empty",
-                    path.display()
-                ),
-                ..Warning::default()
-            };
-            let _ = reports.events.send(Event::Warning(warning)).await;
+            let path = path.display();
+            let text = format!("{path} vanished after it was listed: it is empty in the build");
+            reports.warn(text).await;
         }
         match answer {
             Ok(response) => {
@@ -115,6 +114,25 @@ impl Client {
                 Some(problem) => problem,
                 None => self.explain(error, &reports.steps, &solve).await,
             }),
+        }
+    }
+
+    /// Returns whether the daemon asks a solve's [`SourceAuthority`] about sources (BuildKit 0.26 or
+    /// newer): a solve that fails at once tells. An older daemon reads them by itself.
+    ///
+    /// # Errors
+    /// [`Error::Lost`], [`Error::Call`].
+    pub async fn asks_about_sources(&self, store: &Store) -> Result<bool> {
+        // Its only source is a folder of which nothing is sent.
+        let solve = Solve::new(store.root())
+            .hide(&["*"])
+            .sources(Arc::new(AllowAll), store.clone());
+        let session = self.open_session(&[&solve]).await?;
+        let (events, _) = mpsc::channel(1);
+        let cancel = CancellationToken::new();
+        match self.solve_in(&session, solve, events, cancel).await {
+            Ok(_) | Err(Error::Failed(_)) => Ok(session.record().traffic().sources_asked > 0),
+            Err(error) => Err(error),
         }
     }
 
@@ -193,6 +211,16 @@ impl Client {
     }
 }
 
+/// Lets the daemon read everything.
+#[derive(Debug)]
+struct AllowAll;
+
+impl SourceAuthority for AllowAll {
+    fn decide<'a>(&'a self, _: &'a Source) -> BoxFuture<'a, Decision> {
+        Box::pin(std::future::ready(Decision::Allow))
+    }
+}
+
 /// Follows the reports of one solve.
 #[derive(Clone)]
 struct Reports {
@@ -211,7 +239,17 @@ impl Reports {
             return;
         };
         let mut reports = answer.into_inner();
-        while let Some(Ok(Some(report))) = self.wait(reports.message()).await {
+        loop {
+            let report = match self.wait(reports.message()).await {
+                Some(Ok(Some(report))) => report,
+                // More than a message may hold, as of thousands of steps or warnings at once.
+                Some(Err(status)) if !self.ended.is_cancelled() => {
+                    let why = status.message();
+                    let text = format!("the builder's reports ended ({why}); the build goes on");
+                    return self.warn(text).await;
+                }
+                _ => return,
+            };
             self.record.heard();
             for event in event::from_status(report) {
                 self.steps.take(&event);
@@ -219,6 +257,16 @@ impl Reports {
                 let _ = self.events.send(event).await;
             }
         }
+    }
+
+    /// Sends a warning of our own.
+    async fn warn(&self, short: String) {
+        let warning = Warning {
+            short,
+            ..Warning::default()
+        };
+        // Without a receiver, nobody wants to know.
+        let _ = self.events.send(Event::Warning(warning)).await;
     }
 
     /// Waits for the daemon: as long as it takes while the solve runs, a while after its end.

@@ -13,10 +13,15 @@ use crate::proto::control::{BytesMessage, ListWorkersRequest, ListWorkersRespons
 use crate::proto::control::{SolveRequest, StatusRequest, StatusResponse};
 use crate::session::service;
 
-/// A daemon that opens sessions, reports nothing and answers solves or nothing at all.
-#[derive(Clone)]
-struct Daemon {
-    answers: bool,
+/// A daemon that opens sessions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Daemon {
+    /// It answers nothing else.
+    Hung,
+    /// It answers a solve at once, and reports nothing, without even the head of an answer.
+    Silent,
+    /// It breaks its reports off, and answers a solve later.
+    Overwhelmed,
 }
 
 type Answer<T> = std::result::Result<Response<T>, Status>;
@@ -38,18 +43,23 @@ impl Daemon {
     }
 
     async fn answer<T: Default>(self) -> Answer<T> {
-        if !self.answers {
-            std::future::pending::<()>().await;
+        match self {
+            Self::Hung => std::future::pending().await,
+            Self::Silent => {}
+            Self::Overwhelmed => tokio::time::sleep(Duration::from_secs(1)).await,
         }
         Ok(Response::new(T::default()))
     }
 
-    /// Answers without even the head of an answer.
     async fn status(
         self,
         _: Request<StatusRequest>,
     ) -> Answer<BoxStream<'static, std::result::Result<StatusResponse, Status>>> {
-        std::future::pending().await
+        if self != Self::Overwhelmed {
+            std::future::pending::<()>().await;
+        }
+        let error = Status::resource_exhausted("message larger than max");
+        Ok(Response::new(stream::iter([Err(error)]).boxed()))
     }
 }
 
@@ -68,13 +78,13 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(answers: bool) -> Self {
+    async fn new(daemon: Daemon) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("s");
         let listener = tokio::net::UnixListener::bind(&socket).unwrap();
         let mut server = JoinSet::new();
         let incoming = UnixListenerStream::new(listener);
-        let serving = Server::builder().add_service(Daemon { answers });
+        let serving = Server::builder().add_service(daemon);
         server.spawn(async move { serving.serve_with_incoming(incoming).await.unwrap() });
         Self {
             client: Client::connect(&Address::unix(socket)).await.unwrap(),
@@ -90,7 +100,7 @@ impl Scene {
 
 #[tokio::test]
 async fn success_without_a_result_is_an_error() {
-    let scene = Scene::new(true).await;
+    let scene = Scene::new(Daemon::Silent).await;
     let store = Store::open(scene.folder.path().join("store")).unwrap();
     for (output, wanted) in [
         (
@@ -116,7 +126,7 @@ async fn success_without_a_result_is_an_error() {
 
 #[tokio::test]
 async fn a_daemon_that_answers_nothing_is_announced_and_given_up() {
-    let scene = Scene::new(false).await;
+    let scene = Scene::new(Daemon::Hung).await;
     let solve = scene.solve(Output::None);
     let session = scene.client.open_session(&[&solve]).await.unwrap();
     let (events, mut heard) = mpsc::channel(16);
@@ -140,4 +150,28 @@ async fn a_daemon_that_answers_nothing_is_announced_and_given_up() {
         }
     }
     assert_eq!(announced, [15, 35, 75]);
+}
+
+#[tokio::test]
+async fn a_daemon_that_does_not_ask_is_known() {
+    let scene = Scene::new(Daemon::Silent).await;
+    let store = Store::open(scene.folder.path().join("store")).unwrap();
+    assert!(!scene.client.asks_about_sources(&store).await.unwrap());
+}
+
+#[tokio::test]
+async fn reports_that_break_off_are_announced() {
+    let scene = Scene::new(Daemon::Overwhelmed).await;
+    let (events, mut heard) = mpsc::channel(1);
+    let solve = scene.solve(Output::None);
+    let solving = scene.client.solve(solve, events, CancellationToken::new());
+    let (solved, event) = tokio::join!(solving, heard.recv());
+    solved.unwrap();
+    match event.unwrap() {
+        Event::Warning(warning) => assert_eq!(
+            warning.short,
+            "the builder's reports ended (message larger than max); the build goes on"
+        ),
+        other => panic!("{other:?}"),
+    }
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod content;
 pub(crate) mod fsutil;
+pub(crate) mod policysession;
 
 pub(crate) use bollard_buildkit_proto::google::protobuf::Timestamp;
 pub(crate) use bollard_buildkit_proto::google::rpc::Status as RpcStatus;

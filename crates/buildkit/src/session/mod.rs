@@ -11,6 +11,7 @@ mod owned;
 mod record;
 mod secrets;
 mod service;
+mod sources;
 mod ssh;
 mod tunnel;
 mod write;

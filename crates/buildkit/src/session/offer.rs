@@ -9,12 +9,12 @@ use ring::digest;
 use sealift_content::Store;
 use tonic::service::Routes;
 
-use super::{Record, auth, content, filereceive, filesync, health, secrets, ssh};
+use super::{Record, auth, content, filereceive, filesync, health, secrets, sources, ssh};
 use crate::authority::Authority;
 use crate::output::Output;
 use crate::proto::{filesync as filesync_proto, health as health_proto};
 use crate::proto::{secrets as secrets_proto, ssh as ssh_proto};
-use crate::solve::{Secret, Solve};
+use crate::solve::{Secret, Solve, Sources};
 use crate::{Error, Result};
 
 /// The parts of solves that a session serves.
@@ -26,6 +26,7 @@ pub(super) struct Offer {
     secrets: BTreeMap<String, Secret>,
     agents: BTreeMap<String, PathBuf>,
     authority: Option<Arc<dyn Authority>>,
+    sources: Option<Sources>,
     output: Output,
 }
 
@@ -43,6 +44,9 @@ impl Offer {
             offer.stores.extend(solve.stores.clone());
             if offer.authority.is_none() {
                 offer.authority.clone_from(&solve.authority);
+            }
+            if offer.sources.is_none() {
+                offer.sources.clone_from(&solve.sources);
             }
             offer.join_output(&solve.output)?;
         }
@@ -103,6 +107,18 @@ impl Offer {
         if let Some(stores) = self.named_stores() {
             routes = routes.add_service(content::Service::new(stores, record.clone()));
             methods.extend(content::Service::METHODS);
+        }
+        if let Some(Sources { authority, store }) = self.sources.clone() {
+            let own = self.folders.keys().chain(self.stores.keys());
+            let service = sources::Service {
+                authority,
+                store,
+                own: Arc::new(own.cloned().collect()),
+                given: Arc::default(),
+                record: record.clone(),
+            };
+            routes = routes.add_service(service);
+            methods.extend(sources::Service::METHODS);
         }
         if let Output::Folder(folder) = &self.output {
             let service = filereceive::Folder::new(folder.clone(), record.clone());

@@ -29,6 +29,8 @@ pub struct Traffic {
     pub secrets_given: u64,
     /// Requests for credentials and tokens; 0 in a sealed build.
     pub auth_requests: u64,
+    /// Questions about sources.
+    pub sources_asked: u64,
 }
 
 /// A count of [`Traffic`].
@@ -42,6 +44,7 @@ pub(crate) enum Count {
     BytesReceived,
     SecretsGiven,
     AuthRequests,
+    SourcesAsked,
 }
 
 /// Shared by the services of one session.
@@ -50,7 +53,7 @@ pub(crate) struct Record(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    counts: [AtomicU64; 8],
+    counts: [AtomicU64; 9],
     problem: Mutex<Option<Error>>,
     heard: Mutex<Option<Instant>>,
     folder_written: AtomicBool,
@@ -141,6 +144,7 @@ impl Record {
             bytes_received: count(Count::BytesReceived),
             secrets_given: count(Count::SecretsGiven),
             auth_requests: count(Count::AuthRequests),
+            sources_asked: count(Count::SourcesAsked),
         }
     }
 }

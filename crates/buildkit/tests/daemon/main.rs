@@ -20,3 +20,4 @@ mod relay;
 mod sealed;
 mod services;
 mod site;
+mod sources;

@@ -277,7 +277,9 @@ fn hinted(error: Error, verdict: Verdict, failure: &buildkit::Failure, unit: &Un
             "{from} has no {path}: see which step should make it there, and for {} too",
             unit.platform
         )),
-        (_, buildkit::Kind::PolicyDenied { source }) if !source.starts_with("docker-image://") => {
+        (_, buildkit::Kind::PolicyDenied { source, .. })
+            if !source.starts_with("docker-image://") =>
+        {
             error.hint("--seal=images lets the build fetch URLs and git repositories")
         }
         _ => error,
