@@ -280,21 +280,34 @@ impl Merger {
     }
 
     fn add_proxies(&mut self, merged: &mut Proxies, next: &Proxies) {
-        let show = ProxyUrl::to_string;
-        let or_all = |own: &Option<Sourced<ProxyUrl>>| own.clone().or_else(|| next.all.clone());
-        self.first("HTTP_PROXY", &mut merged.http, &or_all(&next.http), show);
-        self.first("HTTPS_PROXY", &mut merged.https, &or_all(&next.https), show);
-        self.first("FTP_PROXY", &mut merged.ftp, &next.ftp, show);
-        self.first("ALL_PROXY", &mut merged.all, &next.all, show);
+        let off = merged.off.clone();
+        let is_off = |name: &str| off.iter().any(|off| off.value == name);
+        let all = |name: &str| next.all.clone().filter(|_| !next.is_off(name));
+        let mut add = |name: &str, used: &mut Option<_>, next: Option<_>| {
+            if !is_off(name) {
+                self.first(name, used, &next, ProxyUrl::to_string);
+            }
+        };
+        let http = next.http.clone().or_else(|| all("HTTP_PROXY"));
+        add("HTTP_PROXY", &mut merged.http, http);
+        let https = next.https.clone().or_else(|| all("HTTPS_PROXY"));
+        add("HTTPS_PROXY", &mut merged.https, https);
+        add("FTP_PROXY", &mut merged.ftp, next.ftp.clone());
+        add("ALL_PROXY", &mut merged.all, next.all.clone());
         let text = |proxies: &Proxies| {
             let first = proxies.no_proxy.first()?;
             Some(Sourced::new(proxies.no_proxy_text(), first.from.clone()))
         };
-        let mut used = text(merged);
-        self.first("NO_PROXY", &mut used, &text(next), Clone::clone);
-        if merged.no_proxy.is_empty() {
-            merged.no_proxy.clone_from(&next.no_proxy);
+        if !is_off("NO_PROXY") {
+            let mut used = text(merged);
+            self.first("NO_PROXY", &mut used, &text(next), Clone::clone);
+            if merged.no_proxy.is_empty() {
+                merged.no_proxy.clone_from(&next.no_proxy);
+            }
         }
+        merged
+            .off
+            .extend(next.off.iter().filter(|off| !is_off(&off.value)).cloned());
     }
 }
 

@@ -355,6 +355,9 @@ fn write_proxies(
     direct: &[Sourced<String>],
 ) -> io::Result<()> {
     writeln!(out, "\n{title}")?;
+    for off in &proxies.off {
+        writeln!(out, "  no {}  ({})", off.value, off.from)?;
+    }
     if proxies.is_empty() {
         return writeln!(out, "  none");
     }

@@ -149,6 +149,8 @@ pub struct Proxies {
     pub all: Option<Sourced<ProxyUrl>>,
     /// What is reached without a proxy, one entry each.
     pub no_proxy: Vec<Sourced<String>>,
+    /// The variables that are set to nothing: there is no such proxy, whatever others say.
+    pub off: Vec<Sourced<String>>,
 }
 
 impl Proxies {
@@ -158,16 +160,23 @@ impl Proxies {
         self.http.is_none() && self.https.is_none() && self.ftp.is_none() && self.all.is_none()
     }
 
+    /// Returns whether a variable is set to nothing.
+    #[must_use]
+    pub fn is_off(&self, name: &str) -> bool {
+        self.off.iter().any(|off| off.value == name)
+    }
+
     /// Returns the proxy of a scheme, its own one or the one for all.
     #[must_use]
     pub fn of_scheme(&self, scheme: &str) -> Option<&Sourced<ProxyUrl>> {
-        let own = match scheme {
-            "http" => &self.http,
-            "https" => &self.https,
-            "ftp" => &self.ftp,
-            _ => &None,
+        let (own, name) = match scheme {
+            "http" => (&self.http, "HTTP_PROXY"),
+            "https" => (&self.https, "HTTPS_PROXY"),
+            "ftp" => (&self.ftp, "FTP_PROXY"),
+            _ => (&None, ""),
         };
-        own.as_ref().or(self.all.as_ref())
+        let all = self.all.as_ref().filter(|_| !self.is_off(name));
+        own.as_ref().or(all)
     }
 
     /// Returns the entries of NO_PROXY as one value.

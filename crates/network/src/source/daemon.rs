@@ -193,12 +193,11 @@ fn prefer(nested: Proxies, flat: Proxies, reader: &mut Reader<'_>) -> Proxies {
     Proxies {
         http: pick("HTTP_PROXY", nested.http, flat.http),
         https: pick("HTTPS_PROXY", nested.https, flat.https),
-        ftp: None,
-        all: None,
         no_proxy: if nested.no_proxy.is_empty() {
             flat.no_proxy
         } else {
             nested.no_proxy
         },
+        ..Proxies::default()
     }
 }

@@ -28,30 +28,43 @@ pub(super) fn proxies(
     lookup: impl Fn(&str) -> Option<Sourced<String>>,
     reader: &mut Reader<'_>,
 ) -> Proxies {
-    let mut one = |name: &str| {
+    let mut off = Vec::new();
+    let mut one = |name: &str, reader: &mut Reader<'_>| {
         let text = both_cases(name, &lookup, reader)?;
+        if text.value.trim().is_empty() {
+            off.push(text.map(|_| name.to_owned()));
+            return None;
+        }
+        Some(text)
+    };
+    let mut proxy = |name: &str| {
+        let text = one(name, reader)?;
         ProxyUrl::read(reader, name, text)
     };
+    let (http, https) = (proxy("HTTP_PROXY"), proxy("HTTPS_PROXY"));
+    let (ftp, all) = (proxy("FTP_PROXY"), proxy("ALL_PROXY"));
+    let no_proxy = one("NO_PROXY", reader);
     Proxies {
-        http: one("HTTP_PROXY"),
-        https: one("HTTPS_PROXY"),
-        ftp: one("FTP_PROXY"),
-        all: one("ALL_PROXY"),
-        no_proxy: both_cases("NO_PROXY", &lookup, reader)
-            .map(|text| no_proxy_entries(&text))
-            .unwrap_or_default(),
+        http,
+        https,
+        ftp,
+        all,
+        no_proxy: no_proxy.iter().flat_map(no_proxy_entries).collect(),
+        off,
     }
 }
 
+/// Returns what is set in either case, the upper one first; what is set to nothing counts only where
+/// the other is not set to something.
 fn both_cases(
     name: &str,
     lookup: &impl Fn(&str) -> Option<Sourced<String>>,
     reader: &mut Reader<'_>,
 ) -> Option<Sourced<String>> {
-    let find = |name: &str| lookup(name).filter(|text| !text.value.trim().is_empty());
-    match (find(name), find(&name.to_ascii_lowercase())) {
-        (Some(upper), Some(lower)) => {
-            if upper.value != lower.value {
+    let filled = |text: &Sourced<String>| !text.value.trim().is_empty();
+    match (lookup(name), lookup(&name.to_ascii_lowercase())) {
+        (Some(upper), Some(lower)) if filled(&upper) => {
+            if filled(&lower) && upper.value != lower.value {
                 reader.conflicts.push(Conflict {
                     what: name.to_owned(),
                     used: masked(name, &upper.value),
@@ -62,7 +75,9 @@ fn both_cases(
             }
             Some(upper)
         }
-        (upper, lower) => upper.or(lower),
+        (upper, lower) => lower
+            .filter(|lower| upper.is_none() || filled(lower))
+            .or(upper),
     }
 }
 

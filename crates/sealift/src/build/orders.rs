@@ -112,6 +112,10 @@ impl StepOptions {
                 .events
                 .warn(format!("steps will not use the proxy: {caveat}"));
         }
+        for caveat in build_args::dead(&made.arguments) {
+            let text = format!("steps cannot download through the proxy {caveat}");
+            context.events.warn(text);
+        }
         let arguments = made.arguments.into_iter();
         self.build_args
             .extend(arguments.map(|argument| (argument.name, argument.value.expose().to_owned())));

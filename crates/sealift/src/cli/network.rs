@@ -51,16 +51,16 @@ impl NetworkArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub struct SourceArgs {
     /// Asks this mirror before a registry, in the order given: docker.io=http://127.0.0.1:5000
-    #[arg(long, value_name = "REGISTRY=URL")]
+    #[arg(long, global = true, value_name = "REGISTRY=URL")]
     pub mirror: Vec<String>,
     /// Takes this proxy for everything, `none` for no proxy at all
-    #[arg(long, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     pub proxy: Option<String>,
     /// Reads this file in place of the daemon.json of this machine
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub daemon_json: Option<PathBuf>,
     /// Lets the project's sealift.toml say how registries are reached, as `sealift trust` does
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub trust_project: bool,
 }
 

@@ -307,3 +307,61 @@ fn an_image_that_is_a_misspelt_stage_is_named_when_it_cannot_be_fetched() {
          try: no stage is called buidler: did you mean builder?\n"
     );
 }
+
+#[test]
+fn a_proxy_that_refuses_is_named_with_the_place_where_it_was_set() {
+    let registry = strange_mirror();
+    let proxy = HttpProxy::with(Some(("alice", SECRET)), &[(MIRROR, registry.address())]);
+    let site = Site::new();
+    let place = format!("http://{}", proxy.address());
+    site.daemon_json(&json!({"proxies": {"https-proxy": place}}));
+    let refused = site
+        .pull(&format!("{MIRROR}/library/busybox:1.36"))
+        .failure();
+    let set_by = site.sealift.home().join(".docker/daemon.json");
+    let expected = format!(
+        "proxy {place} (set by {}:1) refuses: HTTP/1.1 407",
+        set_by.display()
+    );
+    assert!(refused.stderr.contains(&expected), "{}", refused.stderr);
+}
+
+#[test]
+fn a_dead_proxy_on_loopback_is_said_before_steps_get_it() {
+    let daemon = Buildkitd::start();
+    let mut site = Site::new();
+    site.project = Project::dockerfile("FROM scratch\nCOPY Dockerfile /\n");
+    let proxy = format!("http://{}", dead());
+    let proxies = json!({"proxies": {"default": {"httpProxy": proxy, "httpsProxy": proxy}}});
+    site.file(".docker/config.json", &proxies.to_string());
+    let built = site.build(&["--builder", &daemon.address()]).success();
+    let config = site.sealift.home().join(".docker/config.json");
+    let expected = format!(
+        "warning: steps cannot download through the proxy HTTP_PROXY, HTTPS_PROXY={proxy} ({}:1): \
+         nothing listens there: start the proxy, or take the setting away",
+        config.display()
+    );
+    assert!(
+        built.stderr.lines().any(|line| line == expected),
+        "{}",
+        built.stderr
+    );
+}
+
+#[test]
+fn explain_takes_its_options_before_and_after_the_image() {
+    let site = Site::new();
+    let option = "--mirror=docker.io=https://mirror.example.com";
+    let before = site
+        .run(&["network", option, "explain", "busybox:1.36"])
+        .success();
+    let after = site
+        .run(&["network", "explain", "busybox:1.36", option])
+        .success();
+    assert!(
+        before
+            .stdout
+            .contains("https://mirror.example.com  mirror, option --mirror")
+    );
+    assert_eq!(before.stdout, after.stdout);
+}
