@@ -14,6 +14,7 @@ mod build;
 mod deliver;
 mod discovery;
 mod engine;
+mod engine_steps;
 mod failing;
 mod interrupted;
 mod managed;

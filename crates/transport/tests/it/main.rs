@@ -8,12 +8,16 @@
 
 mod authority;
 mod catalogue;
+mod connections;
 mod doors;
 mod download;
 mod fetch;
 mod hostile;
 mod http2;
 mod malice;
+mod mirrors;
+mod pacing;
+mod package_managers;
 mod parts;
 mod properties;
 mod proxies;
@@ -24,4 +28,5 @@ mod server;
 mod sharing;
 mod steps;
 mod tls;
+mod tokens;
 mod uploads;
