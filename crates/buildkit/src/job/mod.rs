@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
-use crate::client::Client;
+use crate::client::{Client, Worker};
 use crate::connect;
 use crate::event::{self, Event, Warning};
 use crate::failure::{self, Failure};
@@ -157,9 +157,9 @@ impl Client {
         // What lost the error may have taken the connection with it; the next call makes a new one.
         let asked = async {
             loop {
-                match self.workers().await {
-                    Ok(workers) => return workers,
-                    Err(_) => tokio::time::sleep(ANSWER / 20).await,
+                match self.answer().await {
+                    Some(workers) => return workers,
+                    None => tokio::time::sleep(ANSWER / 20).await,
                 }
             }
         };
@@ -174,6 +174,15 @@ impl Client {
         let machine = workers.first().and_then(|worker| worker.platforms.first());
         steps.describe(&mut failure, machine, solve.target_platform().as_ref());
         Error::Failed(Box::new(failure))
+    }
+
+    /// Asks the daemon for a sign of life: its workers, or none where it refuses to list them.
+    async fn answer(&self) -> Option<Vec<Worker>> {
+        match self.workers().await {
+            Ok(workers) => Some(workers),
+            Err(Error::Call { .. }) => Some(Vec::new()),
+            Err(_) => None,
+        }
     }
 
     /// Waits until the session is gone or the daemon has been silent for too long: then the solve
@@ -191,7 +200,7 @@ impl Client {
                 announced = Duration::ZERO;
                 continue;
             }
-            if let Ok(Ok(_)) = timeout(WATCH, self.workers()).await {
+            if let Ok(Some(_)) = timeout(WATCH, self.answer()).await {
                 record.heard();
                 continue;
             }

@@ -22,6 +22,8 @@ enum Daemon {
     Silent,
     /// It breaks its reports off, and answers a solve later.
     Overwhelmed,
+    /// It answers a solve after an hour, and lists no workers.
+    Busy,
 }
 
 type Answer<T> = std::result::Result<Response<T>, Status>;
@@ -39,6 +41,9 @@ impl Daemon {
     }
 
     async fn list_workers(self, _: Request<ListWorkersRequest>) -> Answer<ListWorkersResponse> {
+        if self == Self::Busy {
+            return Err(Status::unimplemented("no list"));
+        }
         self.answer().await
     }
 
@@ -47,6 +52,7 @@ impl Daemon {
             Self::Hung => std::future::pending().await,
             Self::Silent => {}
             Self::Overwhelmed => tokio::time::sleep(Duration::from_secs(1)).await,
+            Self::Busy => tokio::time::sleep(Duration::from_secs(3600)).await,
         }
         Ok(Response::new(T::default()))
     }
@@ -174,4 +180,17 @@ async fn reports_that_break_off_are_announced() {
         ),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_daemon_that_answers_anything_is_waited_for() {
+    let scene = Scene::new(Daemon::Busy).await;
+    let solve = scene.solve(Output::None);
+    let session = scene.client.open_session(&[&solve]).await.unwrap();
+    let (events, mut heard) = mpsc::channel(1);
+    tokio::time::pause();
+    let cancel = CancellationToken::new();
+    let solved = scene.client.solve_in(&session, solve, events, cancel).await;
+    solved.unwrap();
+    assert!(heard.recv().await.is_none());
 }
