@@ -1,10 +1,13 @@
 //! What the stages tell while they work, as plain data. `report` turns it into a screen, lines or
 //! JSON; the stages never print.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sealift_failure::Phase;
 use serde::Serialize;
 
+use crate::error::Kind;
 use crate::unit::UnitId;
 
 /// One thing that happened. Sizes are bytes, times are seconds.
@@ -106,7 +109,7 @@ pub enum Event {
     /// A request ended well.
     Request {
         /// token, resolve, blob, push …
-        phase: String,
+        phase: Phase,
         /// What it was for.
         image: String,
         /// The host asked.
@@ -197,8 +200,8 @@ pub enum Event {
     },
     /// The image is where it should be.
     Delivered {
-        /// `store`, `archive`, `docker`, `registry` or `folder`.
-        output: String,
+        /// What kind of place it is.
+        output: Output,
         /// The name, file or folder.
         destination: String,
         /// The digest of the index or manifest there.
@@ -216,6 +219,22 @@ pub enum Event {
         /// Bytes that came over the network.
         fetched: u64,
     },
+}
+
+/// A kind of place that results go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Output {
+    /// The content store.
+    Store,
+    /// An archive.
+    Archive,
+    /// A Docker daemon.
+    Docker,
+    /// A registry.
+    Registry,
+    /// A folder of files.
+    Folder,
 }
 
 /// How a command ended.
@@ -259,13 +278,13 @@ pub struct Attempt {
     /// When, RFC 3339.
     pub time: String,
     /// token, resolve, blob, push …
-    pub phase: String,
+    pub phase: Phase,
     /// What it was for.
     pub image: String,
     /// The host asked.
     pub host: String,
     /// The class of the failure.
-    pub class: String,
+    pub class: Kind,
     /// The failure's own words.
     pub text: String,
     /// Which attempt it was, from 1.
@@ -286,7 +305,7 @@ pub struct HostTotal {
     /// Bytes sent: of pushes, and of what asks for tokens.
     pub sent: u64,
     /// Failures by class.
-    pub failures: Vec<(String, u64)>,
+    pub failures: BTreeMap<Kind, u64>,
     /// Time lost to failures and waits.
     pub lost_seconds: f64,
 }
@@ -332,7 +351,7 @@ impl std::fmt::Debug for Events {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use super::BTreeMap;
 
     /// Returns the fields that stand in a block of the source, up to its closing brace.
     fn fields(block: &str, indent: &str) -> Vec<String> {

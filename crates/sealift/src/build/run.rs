@@ -249,10 +249,10 @@ impl SolveRunner {
         let builder = || self.builder.address.to_string();
         self.context.events.tell(&Event::Attempt(Attempt {
             time: now(),
-            phase: failure.phase.to_string(),
+            phase: failure.phase,
             image: order.image(),
             host: failure.host.clone().unwrap_or_else(builder),
-            class: failure.verdict.class.as_str().to_owned(),
+            class: failure.verdict.class,
             text: text.clone(),
             attempt,
             decision: decision.to_owned(),

@@ -9,7 +9,7 @@ use super::{archive, docker, push};
 use crate::context::Context;
 use crate::engine::{Endpoint, Engine};
 use crate::error::{Error, Kind, Result};
-use crate::event::Event;
+use crate::event::{Event, Output};
 use crate::index;
 
 /// A component's image, to be delivered.
@@ -40,7 +40,7 @@ impl Delivery {
     ) -> Result<Option<Descriptor>> {
         for destination in destinations {
             if let Destination::Folder(folder) = destination {
-                delivered(context, "folder", &folder.display().to_string(), None);
+                delivered(context, Output::Folder, &folder.display().to_string(), None);
             }
         }
         if self.images.is_empty() {
@@ -50,7 +50,7 @@ impl Delivery {
         let named = self.names.iter().map(|name| (name.clone(), root.clone()));
         context.store.set_names(&named.collect::<Vec<_>>())?;
         for name in &self.names {
-            delivered(context, "store", &name.to_string(), Some(&root));
+            delivered(context, Output::Store, &name.to_string(), Some(&root));
         }
         for destination in destinations {
             self.bring(context, &root, destination).await?;
@@ -79,7 +79,7 @@ impl Delivery {
                 let engine = Engine::new(endpoint, &context.events, patience);
                 docker::load(&engine, &store, &single, &names).await?;
                 for name in &names {
-                    delivered(context, "docker", &name.familiar(), Some(&single));
+                    delivered(context, Output::Docker, &name.familiar(), Some(&single));
                 }
                 Ok(())
             }
@@ -108,13 +108,18 @@ async fn written(
     ended.map_err(|error| {
         Error::new(Kind::Local, "writing an archive ended early").because(error)
     })??;
-    delivered(context, "archive", &path.display().to_string(), Some(image));
+    delivered(
+        context,
+        Output::Archive,
+        &path.display().to_string(),
+        Some(image),
+    );
     Ok(())
 }
 
-fn delivered(context: &Context, output: &str, destination: &str, image: Option<&Descriptor>) {
+fn delivered(context: &Context, output: Output, destination: &str, image: Option<&Descriptor>) {
     context.events.tell(&Event::Delivered {
-        output: output.to_owned(),
+        output,
         destination: destination.to_owned(),
         digest: image.map(|image| image.digest.to_string()),
     });

@@ -5,7 +5,7 @@ use sealift_registry::PushRequest;
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::event::Event;
+use crate::event::{Event, Output};
 
 /// Pushes an image under its names: content first, tags last.
 ///
@@ -20,7 +20,7 @@ pub async fn push(context: &Context, request: PushRequest) -> Result<()> {
     pushed.await?;
     for name in &destinations {
         context.events.tell(&Event::Delivered {
-            output: "registry".to_owned(),
+            output: Output::Registry,
             destination: name.to_string(),
             digest: Some(root.digest.to_string()),
         });

@@ -59,10 +59,10 @@ impl Observer {
         };
         self.events.tell(&Event::Attempt(Attempt {
             time: now(),
-            phase: subject.phase.name().to_owned(),
+            phase: subject.phase,
             image: subject.label.to_string(),
             host: subject.host.to_string(),
-            class: class.as_str().to_owned(),
+            class: *class,
             text: text.clone(),
             attempt: *attempt,
             decision: decision.to_string(),
@@ -88,69 +88,61 @@ impl Observer {
 
 impl transport::Observer for Observer {
     fn event(&self, event: &transport::Event) {
-        match event {
-            transport::Event::AttemptFailed { .. } => self.attempt(event),
+        let told = match event {
+            transport::Event::AttemptFailed { .. } => return self.attempt(event),
             transport::Event::AttemptEnded {
                 subject,
                 attempt,
                 bytes,
                 millis,
-            } => {
-                self.events.tell(&Event::Request {
-                    phase: subject.phase.name().to_owned(),
-                    image: subject.label.to_string(),
-                    host: subject.host.to_string(),
-                    attempt: *attempt,
-                    bytes: *bytes,
-                    seconds: seconds(*millis),
-                });
-            }
+            } => Event::Request {
+                phase: subject.phase,
+                image: subject.label.to_string(),
+                host: subject.host.to_string(),
+                attempt: *attempt,
+                bytes: *bytes,
+                seconds: seconds(*millis),
+            },
             transport::Event::Waiting {
                 subject,
                 reason,
                 millis,
-            } => {
-                self.events.tell(&Event::Waiting {
-                    host: subject.host.to_string(),
-                    reason: reason_of(reason),
-                    seconds: seconds(*millis),
-                });
-            }
+            } => Event::Waiting {
+                host: subject.host.to_string(),
+                reason: reason_of(reason),
+                seconds: seconds(*millis),
+            },
             transport::Event::BreakerOpened { host, millis } => {
-                self.events.note(format!(
-                    "{host} fails again and again; it is left alone for {}",
-                    crate::size::seconds(seconds(*millis))
-                ));
+                let time = crate::size::seconds(seconds(*millis));
+                let text = format!("{host} fails again and again; it is left alone for {time}");
+                Event::Note { text }
             }
-            transport::Event::Downgraded { from, host } => {
-                self.events.warn(format!(
+            transport::Event::Downgraded { from, host } => Event::Warning {
+                text: format!(
                     "{from} redirects to plain HTTP at {host}: the content's digest is checked, but others on the way can see it"
-                ));
-            }
-            transport::Event::Quarantined { host, text } => {
-                self.events
-                    .warn(format!("{host} is not asked again in this run: {text}"));
-            }
+                ),
+            },
+            transport::Event::Quarantined { host, text } => Event::Warning {
+                text: format!("{host} is not asked again in this run: {text}"),
+            },
             transport::Event::RateLimit {
                 host,
                 limit,
                 remaining,
                 ..
-            } => {
-                let (host, limit, remaining) = (host.to_string(), *limit, *remaining);
-                self.events.tell(&Event::RateLimit {
-                    host,
-                    limit,
-                    remaining,
-                });
-            }
+            } => Event::RateLimit {
+                host: host.to_string(),
+                limit: *limit,
+                remaining: *remaining,
+            },
             transport::Event::EndpointChosen { subject, mirror }
                 if subject.phase == transport::Phase::Blob =>
             {
-                self.endpoint(&subject.label, &subject.host, *mirror);
+                return self.endpoint(&subject.label, &subject.host, *mirror);
             }
-            _ => {}
-        }
+            _ => return,
+        };
+        self.events.tell(&told);
     }
 }
 
@@ -242,16 +234,12 @@ pub fn totals(transport: &transport::Transport, events: &Events) -> u64 {
     let asked = transport.totals().into_iter();
     for (host, total) in asked.filter(|(_, total)| total.requests > 0) {
         fetched += total.received;
-        let failures = total
-            .failures
-            .iter()
-            .map(|(class, count)| (class.as_str().to_owned(), *count));
         events.tell(&Event::HostTotal(HostTotal {
             host,
             requests: total.requests,
             bytes: total.received,
             sent: total.sent,
-            failures: failures.collect(),
+            failures: total.failures,
             lost_seconds: seconds(total.lost_ms),
         }));
     }

@@ -91,10 +91,10 @@ mod tests {
     fn attempt(text: &str) -> Attempt {
         Attempt {
             time: "2026-11-24T08:00:00Z".to_owned(),
-            phase: "token".to_owned(),
+            phase: sealift_failure::Phase::Token,
             image: "docker.io/library/busybox:1.36".to_owned(),
             host: "auth.docker.io".to_owned(),
-            class: "network".to_owned(),
+            class: crate::error::Kind::Network,
             text: text.to_owned(),
             attempt: 2,
             decision: "retry in 1.2s".to_owned(),

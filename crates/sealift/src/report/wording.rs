@@ -1,6 +1,6 @@
 //! What an event says in one line.
 
-use crate::event::{Attempt, Ending, Event, HostTotal};
+use crate::event::{Attempt, Ending, Event, HostTotal, Output};
 use crate::size;
 use crate::unit::UnitId;
 
@@ -94,25 +94,17 @@ fn attempt(failed: &Attempt) -> String {
 }
 
 fn host_total(total: &HostTotal) -> String {
-    let HostTotal {
-        host,
-        requests,
-        bytes,
-        sent,
-        failures,
-        lost_seconds,
-    } = total;
-    let requests = size::count(*requests, "request");
-    let mut text = format!("{host}: {requests}, {}", size::bytes(*bytes));
-    if *sent > 0 {
-        text += &format!(", {} sent", size::bytes(*sent));
+    let requests = size::count(total.requests, "request");
+    let mut text = format!("{}: {requests}, {}", total.host, size::bytes(total.bytes));
+    if total.sent > 0 {
+        text += &format!(", {} sent", size::bytes(total.sent));
     }
-    if !failures.is_empty() {
+    if !total.failures.is_empty() {
+        let failures = total.failures.iter();
         let failures: Vec<String> = failures
-            .iter()
             .map(|(class, count)| format!("{count} {class}"))
             .collect();
-        let lost = size::seconds(*lost_seconds);
+        let lost = size::seconds(total.lost_seconds);
         text += &format!(", failures: {}, {lost} lost to them", failures.join(", "));
     }
     text
@@ -147,11 +139,11 @@ fn builds(event: &Event) -> Option<String> {
                 .as_deref()
                 .map(|digest| format!(" {digest}"))
                 .unwrap_or_default();
-            let verb = match output.as_str() {
-                "registry" => "Pushed",
-                "docker" => "Loaded into docker",
-                "store" => "Stored",
-                _ => "Wrote",
+            let verb = match output {
+                Output::Registry => "Pushed",
+                Output::Docker => "Loaded into docker",
+                Output::Store => "Stored",
+                Output::Archive | Output::Folder => "Wrote",
             };
             format!("{verb} {destination}{digest}")
         }
