@@ -44,3 +44,10 @@ pub use session::{Session, Traffic};
 pub use solve::{Context, Entitlement, Secret, Solve};
 pub use solved::Solved;
 pub use source::{Decision, Source, SourceAuthority};
+
+/// What fuzz targets reach of this crate's inside.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::session::receive_untrusted as receive;
+}

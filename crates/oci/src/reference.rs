@@ -133,7 +133,11 @@ impl Reference {
     #[must_use]
     pub fn familiar(&self) -> String {
         let Repository { registry, path } = &self.repository;
-        let mut text = if registry == HUB {
+        // Docker's own short form of these stands for another registry.
+        let is_ambiguous = path
+            .split_once('/')
+            .is_some_and(|(first, _)| is_host(first));
+        let mut text = if registry == HUB && !is_ambiguous {
             path.strip_prefix("library/")
                 .filter(|rest| !rest.contains('/'))
                 .unwrap_or(path)
@@ -157,6 +161,11 @@ impl Reference {
     }
 }
 
+/// Returns whether the first part of a name is a registry's host.
+fn is_host(part: &str) -> bool {
+    part.contains('.') || part.contains(':') || part == "localhost" || part.to_lowercase() != part
+}
+
 fn parse_name(name: &str) -> std::result::Result<Repository, &'static str> {
     if name.is_empty() {
         return Err("it has no repository");
@@ -164,12 +173,6 @@ fn parse_name(name: &str) -> std::result::Result<Repository, &'static str> {
     if name.len() == 64 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return Err("64 hexadecimal digits are an image's identifier, not a name");
     }
-    let is_host = |part: &str| {
-        part.contains('.')
-            || part.contains(':')
-            || part == "localhost"
-            || part.to_lowercase() != part
-    };
     let (registry, path) = match name.split_once('/') {
         Some((first, rest)) if is_host(first) => (first, rest.to_owned()),
         _ => (HUB, name.to_owned()),
@@ -364,6 +367,17 @@ mod tests {
             ("a_b.c/d", "a_b.c/d:latest", "a_b.c/d"),
             (&pinned, &format!("docker.io/library/{pinned}"), &pinned),
             (&by_digest, &by_digest, &by_digest),
+            // Found by fuzzing.
+            (
+                "docker.io/a.b/c",
+                "docker.io/a.b/c:latest",
+                "docker.io/a.b/c",
+            ),
+            (
+                "docker.io/localhost/c:1",
+                "docker.io/localhost/c:1",
+                "docker.io/localhost/c:1",
+            ),
         ] {
             let reference = Reference::parse(given).unwrap();
             assert_eq!(reference.to_string(), full, "{given}");

@@ -15,3 +15,10 @@ pub use client::{
 pub use credentials::{Credential, CredentialFile, Credentials};
 pub use error::{Error, Result};
 pub use secret::Secret;
+
+/// What fuzz targets reach of this crate's inside.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::client::read_untrusted as read;
+}

@@ -77,3 +77,14 @@ pub use sink::Sink;
 pub use term::{Spent, Term};
 pub use tls::install_crypto;
 pub use transport::Transport;
+
+/// What fuzz targets reach of this crate's inside.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    /// Reads the headers of an answer as a download does.
+    pub fn read(headers: &http::HeaderMap) {
+        let _ = crate::pace::retry_after(headers, std::time::SystemTime::UNIX_EPOCH);
+        crate::download::judge(headers);
+    }
+}

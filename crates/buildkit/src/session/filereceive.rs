@@ -43,19 +43,8 @@ impl Folder {
         let (messages, queue) = mpsc::channel::<Packet>(QUEUE);
         forward(&mut stream, request.into_inner(), messages, answers.clone());
         stream.spawn_blocking(move || {
-            let received = Tree::open(&path).and_then(|tree| {
-                let receiver = Receiver {
-                    tree,
-                    answers: answers.clone(),
-                    record: record.clone(),
-                    listed: 0,
-                    list_ended: false,
-                    waiting: VecDeque::new(),
-                    drafts: HashMap::new(),
-                    links: Vec::new(),
-                };
-                receiver.run(queue)
-            });
+            let received = Tree::open(&path)
+                .and_then(|tree| Receiver::new(tree, answers.clone(), record.clone()).run(queue));
             if let Err(error) = received {
                 let text = error.to_string();
                 record.fail(error);
@@ -115,6 +104,19 @@ struct Receiver {
 }
 
 impl Receiver {
+    fn new(tree: Tree, answers: Sender<Packet>, record: Record) -> Self {
+        Self {
+            tree,
+            answers,
+            record,
+            listed: 0,
+            list_ended: false,
+            waiting: VecDeque::new(),
+            drafts: HashMap::new(),
+            links: Vec::new(),
+        }
+    }
+
     fn run(mut self, mut queue: mpsc::Receiver<Packet>) -> Result<()> {
         while let Some(packet) = queue.blocking_recv() {
             match packet.r#type() {
@@ -247,4 +249,27 @@ fn wrong(reason: &str) -> Error {
         call: "FileSend.DiffCopy",
         reason: reason.to_owned(),
     }
+}
+
+/// Receives packets, each behind two bytes of its length, into a folder, for fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub fn receive_untrusted(folder: &std::path::Path, mut input: &[u8]) {
+    let mut packets = Vec::new();
+    while let [low, high, rest @ ..] = input {
+        let length = usize::from(u16::from_le_bytes([*low, *high])).min(rest.len());
+        let (packet, rest) = rest.split_at(length);
+        packets.extend(<Packet as prost::Message>::decode(packet));
+        input = rest;
+    }
+    // Everything fits, so nobody has to read while this thread writes.
+    let room = packets.len() + 2;
+    let (_stream, answers) = Owned::channel(room);
+    let (messages, queue) = mpsc::channel(room);
+    for packet in packets {
+        let _ = messages.try_send(packet);
+    }
+    drop(messages);
+    // What is refused is refused: only a panic, or a file outside the folder, is a fault.
+    let _ = Tree::open(folder)
+        .and_then(|tree| Receiver::new(tree, answers, Record::default()).run(queue));
 }

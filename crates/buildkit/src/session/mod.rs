@@ -144,3 +144,6 @@ pub(crate) fn new_id() -> String {
         .take(25)
         .collect()
 }
+
+#[cfg(feature = "fuzzing")]
+pub use filereceive::receive_untrusted;

@@ -232,6 +232,7 @@ mod tests {
             "linux(%4)/amd64",
             "linux(%zz)/amd64",
             "linux(%ff)/amd64",
+            "linux(%00)/amd64",
             "linux/amd64(1)",
         ] {
             assert!(Platform::parse(text).is_err(), "{text:?}");

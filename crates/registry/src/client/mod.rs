@@ -223,6 +223,14 @@ pub fn origin(registry: &str) -> Result<Endpoint> {
     Ok(endpoint.with_base("/v2"))
 }
 
+/// Reads the head and the body of a registry's or a token server's answer, for fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub fn read_untrusted(headers: &http::HeaderMap, body: &[u8]) {
+    auth::token::read_untrusted(headers, body);
+    let said = crate::code::Explanation::parse(body).to_string();
+    assert!(!said.chars().any(char::is_control), "{said:?}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,11 +3,13 @@
 
 #![allow(
     clippy::disallowed_methods,
+    clippy::print_stderr,
     clippy::unwrap_used,
     reason = "tests write files that nobody else reads, and read the path of the program"
 )]
 
 mod budgets;
+mod chaos;
 mod damage;
 mod endings;
 mod harbor;

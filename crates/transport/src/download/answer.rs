@@ -39,7 +39,7 @@ impl Answer {
         judged.map_err(|cause| reply.page_of_proxy().unwrap_or(cause))
     }
 
-    fn of(
+    pub(super) fn of(
         status: StatusCode,
         headers: &HeaderMap,
         asked: Option<&Range<u64>>,
@@ -60,7 +60,7 @@ impl Answer {
     }
 
     /// Compares the promised length and size with what is known.
-    fn judged(
+    pub(super) fn judged(
         mut self,
         headers: &HeaderMap,
         length: Option<u64>,

@@ -381,3 +381,13 @@ async fn next(waiting: &mut Option<Waiting>) -> Slot {
         None => std::future::pending().await,
     }
 }
+
+/// Judges the headers of an answer to a request for a range, for fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn judge(headers: &http::HeaderMap) {
+    for status in [http::StatusCode::OK, http::StatusCode::PARTIAL_CONTENT] {
+        if let Ok(answer) = answer::Answer::of(status, headers, Some(&(10..20))) {
+            let _ = answer.judged(headers, Some(10), Some(100));
+        }
+    }
+}

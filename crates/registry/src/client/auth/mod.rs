@@ -8,7 +8,7 @@ mod host;
 mod realm;
 mod refusals;
 mod scope;
-mod token;
+pub(super) mod token;
 mod tokens;
 
 use std::collections::{BTreeSet, HashMap};

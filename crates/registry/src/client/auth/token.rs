@@ -153,6 +153,25 @@ fn granted(secret: &Secret) -> Option<Vec<Scope>> {
     Some(claims.access.into_iter().map(scope).collect())
 }
 
+/// Reads a challenge and a token, for fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub(in crate::client) fn read_untrusted(headers: &http::HeaderMap, body: &[u8]) {
+    if let Some(super::challenge::Challenge::Bearer(bearer)) =
+        super::challenge::Challenge::of(headers)
+    {
+        Scope::parse_list(&bearer.scope.unwrap_or_default());
+    }
+    let now = SystemTime::UNIX_EPOCH;
+    if let Ok(token) = Token::parse(body, Vec::new(), now) {
+        let graphic = token
+            .secret
+            .expose()
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic());
+        assert!(graphic, "a header cannot carry this token");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::scope::Action;
