@@ -21,7 +21,7 @@ async fn an_idle_connection_that_died_costs_nothing() {
         seen.count(|event| matches!(event, Event::AttemptFailed { .. })),
         0
     );
-    assert_eq!(server.hits().len(), 5);
+    assert_eq!(server.requests().len(), 5);
 }
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn connections_are_used_again() {
     for _ in 0..10 {
         assert!(fetch(&transport, &route).await.is_ok());
     }
-    assert_eq!((server.hits().len(), server.connections()), (10, 1));
+    assert_eq!((server.requests().len(), server.connections()), (10, 1));
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn slow_documents_are_asked_for_twice() {
     for _ in 0..9 {
         assert!(fetch(&transport, &route).await.is_ok());
     }
-    assert_eq!(server.hits().len(), 10);
+    assert_eq!(server.requests().len(), 10);
     assert_eq!(seen.count(|event| matches!(event, Event::Hedged { .. })), 1);
     assert_eq!(
         seen.count(|event| matches!(event, Event::AttemptFailed { .. })),
@@ -87,9 +87,13 @@ async fn dropping_a_request_closes_its_connection() {
     let (transport, _) = transport(settings);
     let asked = tokio::time::timeout(Duration::from_millis(200), fetch(&transport, &route)).await;
     assert!(asked.is_err());
-    assert_eq!(server.hits().len(), 1);
+    assert_eq!(server.requests().len(), 1);
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(server.hits().len(), 1, "nothing goes on behind its back");
+    assert_eq!(
+        server.requests().len(),
+        1,
+        "nothing goes on behind its back"
+    );
 }
 
 #[tokio::test]

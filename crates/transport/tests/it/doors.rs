@@ -62,7 +62,7 @@ async fn every_status_passes_with_its_body_and_is_asked_for_once() {
             format!("body of {status}").as_bytes()
         );
     }
-    assert_eq!(server.hits().len(), statuses.len());
+    assert_eq!(server.requests().len(), statuses.len());
     assert_eq!(
         server.connections(),
         1,
@@ -86,7 +86,7 @@ async fn headers_pass_as_they_are() {
         .open(&route, &request, &Payload::Empty)
         .await
         .unwrap();
-    let hit = &server.hits()[0];
+    let hit = &server.requests()[0];
     let sent = ["authorization", "accept-encoding", "user-agent", "host"];
     let authority = server.authority();
     assert_eq!(
@@ -117,7 +117,7 @@ async fn a_body_is_read_before_it_ends_and_its_faults_are_told_apart() {
             response.next().await.unwrap().is_none(),
             "nothing follows a failure"
         );
-        assert_eq!(server.hits().len(), 1);
+        assert_eq!(server.requests().len(), 1);
     }
 }
 
@@ -202,7 +202,7 @@ async fn a_stream_is_sent_once_but_moves_on_while_nothing_of_it_went_out() {
         .await
         .unwrap_err();
     assert_eq!((error.class(), error.attempts()), (Class::Network, 1));
-    assert_eq!(bad.hits().len(), 1);
+    assert_eq!(bad.requests().len(), 1);
 }
 
 /// A server of raw bytes: it sends each line back in capitals.

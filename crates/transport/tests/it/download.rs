@@ -17,9 +17,12 @@ async fn small_content_is_one_plain_request() {
     let server = good(&bytes).await;
     let fetch = Fetch::new(hurried(), &bytes);
     let from = fetch.from(&server).await;
-    assert_eq!(server.hits().len(), 1);
-    assert_eq!(server.hits()[0].header("range"), None);
-    assert_eq!(server.hits()[0].header("accept-encoding"), Some("identity"));
+    assert_eq!(server.requests().len(), 1);
+    assert_eq!(server.requests()[0].header("range"), None);
+    assert_eq!(
+        server.requests()[0].header("accept-encoding"),
+        Some("identity")
+    );
     assert_eq!((from.bytes(), from.size()), (50_000, Some(50_000)));
 }
 
@@ -44,7 +47,7 @@ async fn large_content_comes_in_ranges_side_by_side() {
     );
     assert!(
         server
-            .hits()
+            .requests()
             .iter()
             .all(|hit| hit.header("range").is_some())
     );
@@ -64,7 +67,7 @@ async fn what_is_there_is_not_fetched_again() {
     assert_eq!(ranges, [100_000..200_000, 250_000..300_000]);
     let nothing = fetch.from(&server).await;
     assert_eq!(
-        (nothing.bytes(), server.hits().len()),
+        (nothing.bytes(), server.requests().len()),
         (0, 2),
         "a whole sink asks for nothing"
     );
@@ -84,7 +87,7 @@ async fn a_cut_body_goes_on_at_the_byte_reached() {
     .await;
     let fetch = Fetch::new(hurried(), &bytes);
     fetch.from(&server).await;
-    assert_eq!(server.hits().len(), 5);
+    assert_eq!(server.requests().len(), 5);
     let told: u64 = fetch
         .seen
         .events()
@@ -116,7 +119,7 @@ async fn progress_keeps_a_budget_alive() {
     let fetch = Fetch::new(settings, &bytes);
     fetch.from(&server).await;
     assert!(
-        server.hits().len() >= 30,
+        server.requests().len() >= 30,
         "thirty failures, each with progress"
     );
 }
@@ -134,7 +137,7 @@ async fn another_endpoint_goes_on_in_mid_blob() {
     assert_eq!(parts.len(), 2, "{parts:?}");
     assert_eq!(parts[0].1, route.endpoints()[0]);
     assert_eq!(parts[0].0.end, parts[1].0.start);
-    let asked = origin.hits()[0].range();
+    let asked = origin.requests()[0].range();
     assert_eq!(asked, Some((parts[1].0.start, Some(200_000))));
     let suspects = from.suspects();
     assert_eq!(
@@ -165,7 +168,7 @@ async fn wrong_bytes_can_be_taken_back_and_fetched_elsewhere() {
         "only what the suspect sent: {}",
         again.bytes()
     );
-    assert_eq!(mirror.hits().len(), 1);
+    assert_eq!(mirror.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -194,7 +197,7 @@ async fn redirects_are_followed_once_and_found_again_when_they_expire() {
     let fetch = Fetch::new(settings, &bytes);
     fetch.from(&registry).await;
     assert!(
-        registry.hits().len() < storage.hits().len(),
+        registry.requests().len() < storage.requests().len(),
         "not every range asks the registry"
     );
 }

@@ -15,7 +15,7 @@ async fn document(limit: u64, acts: Vec<Act>) -> sealift_transport::Error {
     let asked = transport.document(&route, &request, limit, &Anonymous);
     let asked = tokio::time::timeout(Duration::from_secs(20), asked).await;
     let error = asked.expect("it ends").unwrap_err();
-    assert_eq!(server.hits().len(), 1, "it is not asked again");
+    assert_eq!(server.requests().len(), 1, "it is not asked again");
     error
 }
 

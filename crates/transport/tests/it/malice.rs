@@ -158,7 +158,11 @@ async fn parts_that_nobody_asked_for_are_no_content() {
             .await
             .expect("it ends");
         assert_eq!(error.unwrap_err().class(), Class::Corrupt);
-        assert!(server.hits().len() < 10, "{} requests", server.hits().len());
+        assert!(
+            server.requests().len() < 10,
+            "{} requests",
+            server.requests().len()
+        );
     }
 }
 

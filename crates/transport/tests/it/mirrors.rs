@@ -14,7 +14,7 @@ async fn an_origins_404_is_final_at_once() {
         .await
         .unwrap_err();
     assert_eq!((error.class(), error.attempts()), (Class::Absent, 1));
-    assert_eq!(server.hits().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -29,7 +29,11 @@ async fn a_mirrors_404_asks_the_next() {
     let (transport, seen) = transport(hurried());
     assert_eq!(fetch(&transport, &route).await.unwrap().body, "yes");
     assert_eq!(
-        (one.hits().len(), two.hits().len(), origin.hits().len()),
+        (
+            one.requests().len(),
+            two.requests().len(),
+            origin.requests().len()
+        ),
         (1, 1, 1)
     );
     let waits = seen.count(|event| matches!(event, Event::Waiting { .. }));
@@ -132,7 +136,7 @@ async fn refused_documents_quarantine_their_endpoint() {
             .unwrap();
         assert_eq!(done.body, "genuine");
     }
-    assert_eq!(mirror.hits().len(), 1);
+    assert_eq!(mirror.requests().len(), 1);
     assert_eq!(
         seen.count(|event| matches!(event, Event::Quarantined { .. })),
         1
@@ -149,7 +153,7 @@ async fn with_all_endpoints_in_quarantine_the_error_says_why() {
     let error = fetch(&transport, &route).await.unwrap_err();
     assert_eq!(error.class(), Class::Corrupt);
     assert!(error.text().contains("wrong bytes"), "{}", error.text());
-    assert_eq!(origin.hits().len(), 0);
+    assert_eq!(origin.requests().len(), 0);
 }
 
 #[tokio::test]
@@ -179,7 +183,7 @@ async fn one_wrong_answer_of_a_lone_endpoint_is_not_the_end_of_all_others() {
         let done = transport.document(route, &request, 100, &Anonymous).await;
         assert_eq!(done.unwrap().body, "genuine");
     }
-    assert_eq!(wrong.hits().len(), 1, "a mirror is done without");
+    assert_eq!(wrong.requests().len(), 1, "a mirror is done without");
 }
 
 #[tokio::test]
@@ -196,7 +200,7 @@ async fn a_rested_mirror_is_probed_by_one_request_and_used_again() {
         assert_eq!(fetch(&first, &route).await.unwrap().body, "origin");
     }
     assert_eq!(
-        mirror.hits().len(),
+        mirror.requests().len(),
         4,
         "four failures in a row open its breaker"
     );
@@ -218,7 +222,7 @@ async fn a_rested_mirror_is_probed_by_one_request_and_used_again() {
     let all = (0..5).map(|_| fetch(&later, &route));
     let bodies: Vec<_> = futures_util::future::join_all(all).await;
     assert!(bodies.into_iter().all(|done| done.is_ok()));
-    assert_eq!(mirror.hits().len(), 5, "one of five finds out");
+    assert_eq!(mirror.requests().len(), 5, "one of five finds out");
     assert_eq!(
         seen.count(|event| matches!(event, Event::BreakerClosed { .. })),
         1

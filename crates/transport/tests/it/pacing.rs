@@ -85,7 +85,7 @@ async fn a_429_goes_to_the_next_endpoint_where_there_is_one() {
         assert_eq!(fetch(&transport, &route).await.unwrap().body, "yes");
     }
     assert_eq!(
-        mirror.hits().len(),
+        mirror.requests().len(),
         1,
         "the mirror is left alone while it is paced"
     );

@@ -201,7 +201,7 @@ async fn https_goes_through_a_tunnel_with_a_login() {
         proxy.asked(),
         [(name, Some("Basic dXNlcjpwYXNz".to_owned()))]
     );
-    let hit = &server.hits()[0];
+    let hit = &server.requests()[0];
     assert_eq!(hit.target, "/x", "inside, the request is as usual");
     assert_eq!(hit.header("proxy-authorization"), None);
 }

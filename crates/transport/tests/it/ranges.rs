@@ -20,7 +20,7 @@ async fn servers_without_ranges_are_read_whole_and_skipped_over() {
     .await;
     let fetch = Fetch::new(small_ranges(), &bytes);
     fetch.from(&server).await;
-    assert_eq!(server.hits().len(), 2);
+    assert_eq!(server.requests().len(), 2);
 }
 
 /// A server that lies about ranges in some way, and is honest about the whole.
@@ -141,9 +141,9 @@ async fn a_whole_answer_to_a_request_for_the_whole_says_nothing_of_ranges() {
     let transport = &fetch.transport;
     let done = transport.download(&route, &request, &sink, &Anonymous);
     done.await.unwrap();
-    let before = server.hits().len();
+    let before = server.requests().len();
     fetch.by(&route).await;
-    let later = server.hits().split_off(before);
+    let later = server.requests().split_off(before);
     assert!(later.iter().all(|hit| hit.header("range").is_some()));
 }
 
@@ -196,20 +196,20 @@ async fn content_that_changed_between_two_halves_is_begun_anew() {
     let (old, new) = (data(50_000, 30), data(60_000, 31));
     let (bytes, server) = continued([Some("\"1\""), Some("\"2\"")], old.clone(), new.clone()).await;
     assert!(bytes == new);
-    assert_eq!(server.hits()[1].header("if-range"), Some("\"1\""));
+    assert_eq!(server.requests()[1].header("if-range"), Some("\"1\""));
 
     let (bytes, server) = continued([Some("\"1\""), Some("\"1\"")], old.clone(), old.clone()).await;
     assert!(bytes == old);
-    assert_eq!(server.hits().len(), 2, "the same content is continued");
+    assert_eq!(server.requests().len(), 2, "the same content is continued");
 }
 
 #[tokio::test]
 async fn weak_names_are_not_trusted_with_halves() {
     let (old, new) = (data(50_000, 32), data(50_000, 33));
     let (bytes, server) = continued([Some("W/\"1\""), Some("W/\"1\"")], old, new).await;
-    assert_eq!(server.hits()[1].header("if-range"), None);
+    assert_eq!(server.requests()[1].header("if-range"), None);
     assert_eq!(
-        server.hits()[1].range(),
+        server.requests()[1].range(),
         None,
         "without a name, only the whole is asked for"
     );

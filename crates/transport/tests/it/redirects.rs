@@ -58,7 +58,7 @@ async fn credentials_stay_with_their_host() {
     let done = ask(&home).await.unwrap();
     assert_eq!(done.body, "content");
     assert_eq!(done.url.path(), "/x");
-    assert_eq!(other.hits().len(), 1);
+    assert_eq!(other.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn circles_are_seen() {
         ),
         "{error:?}"
     );
-    assert_eq!((error.class(), server.hits().len()), (Class::Config, 3));
+    assert_eq!((error.class(), server.requests().len()), (Class::Config, 3));
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn endless_redirects_end() {
         ),
         "{error:?}"
     );
-    assert_eq!(server.hits().len(), 11, "the request and ten redirects");
+    assert_eq!(server.requests().len(), 11, "the request and ten redirects");
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn names_of_this_machine_are_refused_from_elsewhere() {
         ),
         "{error:?}"
     );
-    assert!(inside.hits().is_empty());
+    assert!(inside.requests().is_empty());
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ async fn failures_of_the_network_are_repeated_until_one_succeeds() {
         .await
         .unwrap();
     assert_eq!(done.body, "done");
-    assert_eq!(server.hits().len(), 5);
+    assert_eq!(server.requests().len(), 5);
     let failures = seen.count(|event| {
         matches!(
             event,
@@ -78,7 +78,7 @@ async fn the_budget_of_time_ends_a_request() {
         .unwrap_err();
     assert_eq!(error.class(), Class::Network);
     assert!(error.attempts() > 3, "{error:?}");
-    assert_eq!(error.attempts() as usize, server.hits().len());
+    assert_eq!(error.attempts() as usize, server.requests().len());
     let ends = seen.count(|event| {
         matches!(
             event,
@@ -159,7 +159,7 @@ async fn a_count_can_cap_the_retries() {
         .await
         .unwrap_err();
     assert_eq!(
-        (error.status(), server.hits().len()),
+        (error.status(), server.requests().len()),
         (Some(500), 5),
         "five attempts in all"
     );
@@ -258,7 +258,10 @@ async fn posts_are_not_repeated_unless_allowed() {
         .document(&route, &post, 100, &Anonymous)
         .await
         .unwrap_err();
-    assert_eq!((error.class(), server.hits().len()), (Class::Network, 1));
+    assert_eq!(
+        (error.class(), server.requests().len()),
+        (Class::Network, 1)
+    );
     let allowed = post.repeatable(true);
     // The second request succeeds, the third is reset and repeated.
     assert!(
@@ -273,7 +276,7 @@ async fn posts_are_not_repeated_unless_allowed() {
             .await
             .is_ok()
     );
-    assert_eq!(server.hits().len(), 4);
+    assert_eq!(server.requests().len(), 4);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ async fn requests_at(throughput: f64) -> usize {
     let server = good(&bytes).await;
     let earlier = Fetch::new(small_ranges(), &bytes);
     earlier.from(&server).await;
-    let before = server.hits().len();
+    let before = server.requests().len();
     let mut health = earlier.transport.health();
     for record in health.endpoints.values_mut() {
         record.throughput = throughput;
@@ -27,7 +27,7 @@ async fn requests_at(throughput: f64) -> usize {
     let later = Fetch::new(settings, &bytes);
     later.transport.remember(&health);
     later.from(&server).await;
-    server.hits().len() - before
+    server.requests().len() - before
 }
 
 #[tokio::test]
@@ -161,14 +161,14 @@ async fn the_slowest_range_is_shared_with_free_connections() {
     fetch.from(&server).await;
     assert_eq!(fetch.failures(), 0);
     let bad: Vec<Hit> = server
-        .hits()
+        .requests()
         .into_iter()
         .filter(|hit| hit.connection == 1)
         .collect();
     assert_eq!(bad.len(), 1, "it is not used again");
     let (_, end) = bad[0].range().unwrap();
     let half = server
-        .hits()
+        .requests()
         .into_iter()
         .any(|hit| hit.connection != 1 && hit.range().is_some_and(|range| range.1 == end));
     assert!(half, "another connection brought the end of its range");

@@ -205,7 +205,7 @@ async fn https_else_http_finds_the_plain_server_and_remembers_it() {
             .await;
         assert_eq!(done.unwrap().body, "plain");
     }
-    assert_eq!(server.hits().len(), 3);
+    assert_eq!(server.requests().len(), 3);
     assert!(
         server.connections() <= 2,
         "TLS is tried once: {}",

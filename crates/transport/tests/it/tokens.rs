@@ -62,7 +62,7 @@ async fn a_challenge_is_answered_once_for_each_new_token() {
         .await
         .unwrap();
     assert_eq!(done.body, "in");
-    assert_eq!(server.hits().len(), 2);
+    assert_eq!(server.requests().len(), 2);
     assert_eq!(
         seen.count(|event| matches!(event, Event::AttemptFailed { .. })),
         0
@@ -81,7 +81,7 @@ async fn a_new_token_that_is_refused_too_is_the_end() {
         .document(&route, &request, 100, &*tokens)
         .await
         .unwrap_err();
-    assert_eq!((error.class(), server.hits().len()), (Class::Auth, 2));
+    assert_eq!((error.class(), server.requests().len()), (Class::Auth, 2));
     assert_eq!(tokens.asked.load(Ordering::SeqCst), 2);
 }
 
@@ -106,7 +106,7 @@ async fn too_many_failed_logins_stop_all_logins_at_that_host() {
             .unwrap_err();
         assert_eq!(error.class(), Class::Auth, "{error:?}");
     }
-    assert_eq!(server.hits().len(), 1, "one is enough");
+    assert_eq!(server.requests().len(), 1, "one is enough");
 }
 
 /// Fetches each token from a server of its own, as registries do.
@@ -158,7 +158,7 @@ async fn failing_tokens_are_retried_by_the_request_that_waits_for_them() {
         .await
         .unwrap();
     assert_eq!(done.body, "in");
-    assert_eq!((realm.hits().len(), registry.hits().len()), (9, 1));
+    assert_eq!((realm.requests().len(), registry.requests().len()), (9, 1));
     let host = realm.authority();
     let told = seen.count(|event| match event {
         Event::AttemptFailed { subject, .. } => {

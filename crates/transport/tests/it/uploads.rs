@@ -38,7 +38,7 @@ async fn a_part_of_a_file_is_sent_with_its_length() {
         (done.status.as_u16(), done.header("location")),
         (201, Some("/done"))
     );
-    let hit = &server.hits()[0];
+    let hit = &server.requests()[0];
     assert_eq!(hit.header("content-length"), Some("899000"));
     assert!(hit.body == bytes[1000..900_000]);
     let sent: u64 = seen
@@ -85,8 +85,13 @@ async fn a_put_is_sent_again_whole() {
         .upload(&route, &put(), &payload, &Anonymous)
         .await
         .unwrap();
-    assert_eq!(server.hits().len(), 3);
-    assert!(server.hits().iter().all(|hit| hit.body.len() == 100_000));
+    assert_eq!(server.requests().len(), 3);
+    assert!(
+        server
+            .requests()
+            .iter()
+            .all(|hit| hit.body.len() == 100_000)
+    );
 }
 
 #[tokio::test]
@@ -101,7 +106,7 @@ async fn a_patch_is_the_callers_to_resume() {
         .await
         .unwrap_err();
     assert_eq!(
-        (error.class(), error.attempts(), server.hits().len()),
+        (error.class(), error.attempts(), server.requests().len()),
         (Class::Network, 1, 1)
     );
 }
@@ -116,8 +121,8 @@ async fn an_empty_post_says_so() {
         .upload(&route, &post, &Payload::Empty, &Anonymous)
         .await
         .unwrap();
-    assert_eq!(server.hits()[0].header("content-length"), Some("0"));
-    assert_eq!(server.hits()[0].target, "/uploads/");
+    assert_eq!(server.requests()[0].header("content-length"), Some("0"));
+    assert_eq!(server.requests()[0].target, "/uploads/");
 }
 
 #[tokio::test]
@@ -133,8 +138,8 @@ async fn an_absolute_place_is_used_as_it_is() {
         .upload(&route, &request, &payload, &Anonymous)
         .await
         .unwrap();
-    assert_eq!(storage.hits()[0].target, "/upload?state=abc%3D");
-    assert!(registry.hits().is_empty());
+    assert_eq!(storage.requests()[0].target, "/upload?state=abc%3D");
+    assert!(registry.requests().is_empty());
 }
 
 #[tokio::test]
