@@ -117,6 +117,18 @@ impl Failure {
         Self::plain(Class::Build, error)
     }
 
+    /// Words a solve that the builder says ended well, without a word of what it made.
+    #[must_use]
+    pub fn no_result(order: &Order) -> Self {
+        let text = format!(
+            "{}: the builder names no image that it made",
+            failed(&order.unit)
+        );
+        let error = Error::new(Kind::Builder, text)
+            .hint("see the builder's log: sealift builder ls names it");
+        Self::plain(Class::Build, error)
+    }
+
     fn of_solve(failure: buildkit::Failure, order: &Order, builder: &Builder) -> Self {
         let (unit, shown) = (&order.unit, &order.input.component.dockerfile.shown);
         let step = failure.step.as_ref();

@@ -195,7 +195,7 @@ impl SolveRunner {
             });
             if *product == Product::Image {
                 image.config = solved.config_digest();
-                image.manifest = solved.image;
+                image.manifest = Some(solved.image.ok_or_else(|| Failure::no_result(order))?);
             }
         }
         image.duration = start.elapsed();

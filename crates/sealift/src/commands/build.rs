@@ -6,7 +6,7 @@ use crate::cli::build_line::{BuildArgs, BuildLine};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::output::{Delivery, Destination, metadata, refuse_links};
-use crate::plan::{Input, Plan, Triggers};
+use crate::plan::{Input, Plan, Triggers, images};
 use crate::prefetch::{Pins, complete, heal};
 use sealift_network::sink::client;
 use sealift_network::{Host, Network};
@@ -24,6 +24,13 @@ pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
         refuse_links(&input.component.context, paths)?;
     }
     session.log_failures_at(&line.root);
+    for input in &line.request.inputs {
+        for name in images::unused_arguments(input) {
+            let file = &input.component.dockerfile.shown;
+            let text = format!("--build-arg {name} has no effect: no ARG of {file} declares it");
+            session.events.warn(text);
+        }
+    }
     let context = session.open(session.store()?, &args.network, &line.root)?;
     let _lease = context.store.lease()?;
     let network = share(&line, &context);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use sealift_dockerfile::{self as dockerfile, ImageNeed, Query, Via};
+use sealift_dockerfile::{self as dockerfile, ImageNeed, InstructionKind, Query, Via};
 use sealift_oci::{Platform, Reference};
 use serde::Serialize;
 
@@ -48,6 +48,42 @@ pub fn check(file: &Dockerfile) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Returns the build arguments that no ARG of a Dockerfile declares, and that nobody predefines.
+#[must_use]
+pub fn unused_arguments(input: &Input) -> Vec<&str> {
+    let Ok(parsed) = &input.component.dockerfile.parsed else {
+        return Vec::new();
+    };
+    let stages = parsed.stages.iter();
+    let all = stages.flat_map(|stage| &stage.instructions);
+    let declared = parsed.arguments.iter().chain(all);
+    // Triggers hold more instructions, as text.
+    let declares = |name: &str| {
+        declared.clone().any(|instruction| match &instruction.kind {
+            InstructionKind::Arg(arguments) => arguments.iter().any(|one| one.name == name),
+            InstructionKind::Onbuild(text) => text.contains(name),
+            _ => false,
+        })
+    };
+    let given = input.build_args.iter().map(|(name, _)| name.as_str());
+    given
+        .filter(|name| !is_predefined(name) && !declares(name))
+        .collect()
+}
+
+/// Returns whether BuildKit knows an argument without any ARG.
+fn is_predefined(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    let proxy = [
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "FTP_PROXY",
+        "NO_PROXY",
+        "ALL_PROXY",
+    ];
+    proxy.contains(&upper.as_str()) || name.starts_with("BUILDKIT_") || name == "SOURCE_DATE_EPOCH"
 }
 
 /// Finds the images that an input needs for a platform, built on a machine of platform `native`.

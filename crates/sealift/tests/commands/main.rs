@@ -40,10 +40,10 @@ fn a_plan_as_text_and_as_json() {
     let name = project.path().file_name().unwrap().to_str().unwrap();
     let native = sealift_oci::Platform::host();
     let text = format!(
-        "build {name} [default] for linux/arm64\n\
-         build {name} [default] for linux/arm/v7\n\
-         fetch docker.io/library/golang:1 [{native}], for Dockerfile:1\n\
-         fetch docker.io/library/alpine:latest [linux/arm64, linux/arm/v7], for Dockerfile:2\n"
+        "fetch docker.io/library/golang:1 [{native}], for Dockerfile:1\n\
+         fetch docker.io/library/alpine:latest [linux/arm64, linux/arm/v7], for Dockerfile:2\n\
+         build {name} [default] for linux/arm64\n\
+         build {name} [default] for linux/arm/v7\n"
     );
     expect(&sealift.run(project.path(), &arguments), 0, &text, "");
     let json = sealift
@@ -53,6 +53,7 @@ fn a_plan_as_text_and_as_json() {
     assert_eq!(json["units"].as_array().unwrap().len(), 2);
     assert_eq!(json["images"][1]["platforms"][1], "linux/arm/v7");
     assert_eq!(json["images"][1]["place"], "Dockerfile:2");
+    assert_eq!(json["images"][1]["in_store"], false);
 }
 
 #[test]
@@ -64,9 +65,9 @@ fn platforms_may_name_a_version_of_windows() {
     let arguments = ["plan", "--platform", "windows(10.0.17763)/x86_64"];
     let name = project.path().file_name().unwrap().to_str().unwrap();
     let text = format!(
-        "build {name} [default] for windows(10.0.17763)/amd64\n\
-         fetch docker.io/library/tools:latest [windows(10.0.20348+win32k)/amd64], for Dockerfile:1\n\
-         fetch docker.io/library/nanoserver:1809 [windows(10.0.17763)/amd64], for Dockerfile:2\n"
+        "fetch docker.io/library/tools:latest [windows(10.0.20348+win32k)/amd64], for Dockerfile:1\n\
+         fetch docker.io/library/nanoserver:1809 [windows(10.0.17763)/amd64], for Dockerfile:2\n\
+         build {name} [default] for windows(10.0.17763)/amd64\n"
     );
     expect(&sealift().run(project.path(), &arguments), 0, &text, "");
 }
@@ -119,6 +120,31 @@ fn a_builder_that_is_not_there_is_named() {
         outcome.stderr
     );
     assert_eq!(run("nonsense").code, Some(2));
+}
+
+#[test]
+fn a_build_argument_that_nothing_declares_is_named() {
+    let project = Project::dockerfile("ARG BASE\nFROM scratch AS a\nARG USED\nONBUILD ARG LATER\n");
+    let given = [
+        "BASE",
+        "USED",
+        "LATER",
+        "TYPO",
+        "http_proxy",
+        "SOURCE_DATE_EPOCH",
+    ];
+    let mut line: Vec<String> = ["build", "--builder=unix:///no/such.sock"]
+        .map(str::to_owned)
+        .into();
+    line.extend(given.map(|name| format!("--build-arg={name}=1")));
+    let outcome = sealift().run(project.path(), &line);
+    let warnings: Vec<_> = outcome
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("warning"))
+        .collect();
+    let typo = "warning: --build-arg TYPO has no effect: no ARG of Dockerfile declares it";
+    assert_eq!(warnings, [typo], "{}", outcome.stderr);
 }
 
 #[test]
@@ -317,6 +343,6 @@ fn platforms_may_have_blanks_behind_their_commas() {
         outcome.success().stdout
     };
     let blanks = plan("linux/amd64, linux/arm64");
-    assert!(blanks.ends_with(" [linux/amd64, linux/arm64], for Dockerfile:1\n"));
+    assert!(blanks.contains(" [linux/amd64, linux/arm64], for Dockerfile:1\n"));
     assert_eq!(blanks, plan("linux/amd64,linux/arm64"));
 }

@@ -1,6 +1,6 @@
 //! Builds that succeed: both platforms, sealed, from every kind of image source.
 
-use sealift_test_support::{Buildkitd, Project, busybox, frontend_image, skopeo};
+use sealift_test_support::{Buildkitd, Project, busybox, busybox_builder, frontend_image, skopeo};
 use serde_json::Value;
 
 use crate::scene::{BOTH, Scene, platforms};
@@ -263,6 +263,24 @@ fn state_that_lies_in_the_context_is_not_in_the_image() {
         below.split(' ').nth(1).unwrap().starts_with("DONE"),
         "{below}"
     );
+}
+
+#[test]
+fn an_image_of_one_other_platform_is_built_on_with_a_warning() {
+    let scene = Scene::new();
+    let single = busybox_builder("linux/amd64").build();
+    scene.registry.push(&single, "library/single", "1");
+    let project = Project::dockerfile("FROM single:1\nCOPY --from=single:1 /bin/busybox /b\n");
+    let outcome = scene
+        .build(project.path(), &["--platform", "linux/arm64"])
+        .success();
+    let warning = "warning: docker.io/library/single:1 is for linux/amd64 alone; it is used for \
+                   linux/arm64 too\n";
+    assert!(outcome.stderr.contains(warning), "{}", outcome.stderr);
+    let again = ["--platform", "linux/arm64", "-t", "localhost/on-single:1"];
+    scene.build(project.path(), &again).success();
+    let image = format!("oci:{}:localhost/on-single:1", scene.store().display());
+    assert_eq!(platforms(&image), ["linux/arm64"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Runs that are killed, and the runs after them.
 
+use std::io::BufRead as _;
 use std::time::Duration;
 
 use sealift_test_support::{FaultPlan, Project, random_image};
@@ -140,4 +141,44 @@ fn a_stopped_fetch_keeps_the_names_of_the_images_that_are_whole() {
         .success();
     assert!(listed.stdout.contains("busybox:1.36"), "{}", listed.stdout);
     assert!(!listed.stdout.contains("large:1"), "{}", listed.stdout);
+}
+
+#[test]
+fn a_managed_builder_that_dies_is_started_again_and_the_build_ends_well() {
+    let scene = Scene::new();
+    let project = Project::dockerfile("FROM busybox:1.36\nRUN echo begun && sleep 4\n");
+    let mut arguments = vec!["build".to_owned(), "--progress=plain".to_owned()];
+    arguments.extend(scene.mirrors());
+    let tools = sealift_test_support::program("buildkitd");
+    let tools = tools.parent().unwrap().display();
+    let path = format!("{tools}:/usr/sbin:/usr/bin:/sbin:/bin");
+    let mut command = scene.sealift.command(project.path(), &arguments);
+    let child = command
+        .env("PATH", &path)
+        .stderr(std::process::Stdio::piped());
+    let mut child = child.spawn().unwrap();
+    let mut lines = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut said = String::new();
+    let mut until = |word: Option<&str>| {
+        for line in lines.by_ref().map(Result::unwrap) {
+            said += &format!("{line}\n");
+            if word.is_some_and(|word| line.ends_with(word)) {
+                return said.clone();
+            }
+        }
+        said.clone()
+    };
+    until(Some(" begun"));
+    let pid = scene.sealift.store_home().join("builder/buildkitd.pid");
+    let pid = std::fs::read_to_string(pid).unwrap();
+    let kill = std::process::Command::new("kill")
+        .args(["-KILL", pid.trim()])
+        .status();
+    assert!(kill.unwrap().success());
+    let said = until(None);
+    assert!(child.wait().unwrap().success(), "{said}");
+    let again = "warning: the builder ended in the middle of the build and was started again";
+    assert!(said.contains(again), "{said}");
+    let stop = ["builder".to_owned(), "stop".to_owned()];
+    scene.sealift.run(project.path(), &stop).success();
 }

@@ -25,6 +25,19 @@ pub fn find(store: &Store, name: &Reference, platform: &Platform) -> Result<Opti
     Ok(is_whole(store, &manifest)?.then_some(manifest))
 }
 
+/// Returns whether the store has an image for all of these platforms.
+///
+/// # Errors
+/// As [`find`].
+pub fn has(store: &Store, name: &Reference, platforms: &[Platform]) -> Result<bool> {
+    for platform in platforms {
+        if find(store, name, platform)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Selects a platform's manifest under an index or a manifest of the store.
 ///
 /// # Errors
