@@ -9,6 +9,7 @@
 mod authority;
 mod catalogue;
 mod connections;
+mod certificates;
 mod doors;
 mod download;
 mod fetch;

@@ -1,14 +1,18 @@
 //! TLS configurations, made once for each set of settings.
 
+mod p521;
+mod verifier;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+use self::verifier::{Certified, Unverified};
 
 use crate::error::Cause;
 use crate::settings::Tls;
@@ -61,12 +65,15 @@ fn system() -> Arc<RootCertStore> {
 }
 
 fn make(tls: &Tls, http2: bool) -> Result<ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.signature_verification_algorithms =
+        p521::with_p521(provider.signature_verification_algorithms);
+    let provider = Arc::new(provider);
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
     let verifier: Arc<dyn ServerCertVerifier> = if tls.skip_verify {
-        Arc::new(Trusting(Arc::clone(&provider)))
+        Arc::new(Unverified(Arc::clone(&provider)))
     } else {
         verifier(tls, Arc::clone(&provider))?
     };
@@ -97,68 +104,31 @@ fn verifier(
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, String> {
     let mut roots = (*system()).clone();
+    let mut own = Vec::new();
     for pem in &tls.authorities {
-        for certificate in certificates(pem)? {
-            roots
-                .add(certificate)
-                .map_err(|error| format!("certificate authority: {error}"))?;
+        // One that cannot be read, of an old bundle as a rule, is no reason to refuse all others.
+        let found = certificates(pem)?.into_iter();
+        let before = own.len();
+        own.extend(found.filter(|certificate| roots.add(certificate.clone()).is_ok()));
+        if own.len() == before {
+            return Err("no certificate of the file can be used as an authority".to_owned());
         }
     }
     if roots.is_empty() {
         return Err("the system has no certificate authorities (install ca-certificates), and none is configured".to_owned());
     }
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-        .build()
-        .map_err(|error| error.to_string())?;
-    Ok(verifier)
+    Ok(Arc::new(Certified::new(roots, own, provider)?))
 }
 
+/// Reads the certificates of a PEM file, each by itself: what is no certificate is left out.
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let found = found.map_err(|error| format!("certificate: {error}"))?;
+    const END: &str = "-----END CERTIFICATE-----";
+    let text = String::from_utf8_lossy(pem);
+    let blocks = text.split_inclusive(END);
+    let read = |block: &str| CertificateDer::from_pem_slice(block.as_bytes()).ok();
+    let found: Vec<_> = blocks.filter_map(read).collect();
     if found.is_empty() {
         return Err("no PEM certificate in the file".to_owned());
     }
     Ok(found)
-}
-
-/// Trusts every certificate, as `skip_verify` asks; signatures of the handshake are still checked.
-#[derive(Debug)]
-struct Trusting(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Trusting {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
