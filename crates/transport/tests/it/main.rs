@@ -8,8 +8,8 @@
 
 mod authority;
 mod catalogue;
-mod connections;
 mod certificates;
+mod connections;
 mod doors;
 mod download;
 mod fetch;
