@@ -142,9 +142,11 @@ impl Terminal {
             View::Live(live, painter) => {
                 let now = Instant::now();
                 let above = live.take(event, now);
-                if !above.is_empty() {
-                    let size = size();
-                    write_err(&painter.paint(&above, &live.rows(size, now), size));
+                let size = size();
+                let rows = live.rows(size, now);
+                // What only changes within its row waits for the next frame.
+                if !above.is_empty() || rows.len() != painter.height() {
+                    write_err(&painter.paint(&above, &rows, size));
                 }
             }
             View::Json => {

@@ -242,7 +242,11 @@ impl Live {
             | Event::BuildFinished { .. } => Style::Done,
             _ => Style::Plain,
         };
-        let whole = style == Style::Warning || matches!(event, Event::Delivered { .. });
+        let whole = style == Style::Warning
+            || matches!(
+                event,
+                Event::Delivered { .. } | Event::HostTotal(_) | Event::Finished { .. }
+            );
         let lines = self.plain.render(event).into_iter();
         let line = |text| Line {
             whole,

@@ -29,6 +29,12 @@ impl Painter {
         }
     }
 
+    /// Returns how many rows are drawn.
+    #[must_use]
+    pub const fn height(&self) -> usize {
+        self.drawn.len()
+    }
+
     /// Draws `rows` below the lines in `above`, which stay; what was drawn before goes. Rows that
     /// do not fit the screen's height are left out.
     pub fn paint(&mut self, above: &[Line], rows: &[Line], size: Size) -> String {

@@ -152,47 +152,10 @@ impl Harbor {
     }
 }
 
-/// Plays what a program wrote to a terminal of 80 columns: what was cleared is gone.
+/// Returns the lines that stand on a terminal in the end; those that it broke are whole.
 fn screen(written: &str) -> Vec<String> {
-    const COLUMNS: usize = 80;
-    let mut lines = vec![Vec::new()];
-    let (mut row, mut column) = (0, 0);
-    let mut rest = written.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '\u{1b}' if rest.peek() == Some(&'[') => {
-                let mut number = String::new();
-                let end = rest.by_ref().skip(1).find(|c| {
-                    number.extend(c.is_ascii_digit().then_some(*c));
-                    c.is_ascii_alphabetic()
-                });
-                let number = number.parse().unwrap_or(1);
-                match end {
-                    Some('A') => row = usize::saturating_sub(row, number),
-                    Some('B') => row += number,
-                    Some('K') => lines[row].clear(),
-                    Some('J') => lines.truncate(row),
-                    _ => {}
-                }
-            }
-            '\r' => column = 0,
-            '\n' => row += 1,
-            c => {
-                if column == COLUMNS {
-                    (row, column) = (row + 1, 0);
-                }
-                lines.resize(lines.len().max(row + 1), Vec::new());
-                let line = &mut lines[row];
-                line.resize(line.len().max(column + 1), ' ');
-                line[column] = c;
-                column += 1;
-            }
-        }
-        lines.resize(lines.len().max(row + 1), Vec::new());
-    }
-    let lines = lines
-        .into_iter()
-        .map(|line| line.into_iter().collect::<String>());
-    let lines = lines.map(|line| line.trim_end().to_owned());
-    lines.filter(|line| !line.is_empty()).collect()
+    let mut terminal = vt100::Parser::new(60, 80, 0);
+    terminal.process(written.as_bytes());
+    let shown = terminal.screen().contents();
+    shown.lines().map(str::to_owned).collect()
 }
