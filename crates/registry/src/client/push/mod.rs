@@ -3,6 +3,7 @@
 
 mod blob;
 mod document;
+mod location;
 mod manifest;
 mod plan;
 mod session;

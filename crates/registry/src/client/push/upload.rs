@@ -5,7 +5,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
-use http::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
+use http::header::{CONTENT_RANGE, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
 use sealift_oci::{Descriptor, Repository};
 use sealift_transport::{
@@ -14,6 +14,7 @@ use sealift_transport::{
 use url::Url;
 
 use super::Shipment;
+use super::location::{location, offset};
 use super::plan::BlobJob;
 use super::session::{Chunks, Session};
 use crate::client::auth::Access;
@@ -389,65 +390,4 @@ impl<'a> Upload<'a> {
 
 fn octets() -> HeaderValue {
     HeaderValue::from_static("application/octet-stream")
-}
-
-/// Takes the place where an upload goes on, which may be relative.
-fn location(document: &Document) -> std::result::Result<Url, transport::Cause> {
-    let text = document
-        .headers
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok());
-    document.onward(text.unwrap_or_default())
-}
-
-/// Reads how many bytes the registry has from `Range: 0-N`. `0-0` is how some say none.
-fn offset(document: &Document) -> Option<u64> {
-    let text = document.headers.get(RANGE)?.to_str().ok()?;
-    let text = text.strip_prefix("bytes=").unwrap_or(text);
-    let (start, end) = text.split_once('-')?;
-    let end: u64 = end.trim().parse().ok()?;
-    (start.trim() == "0").then_some(if end == 0 { 0 } else { end + 1 })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn answered(from: &str, place: &str) -> Document {
-        let url = Url::parse(from).unwrap();
-        Document {
-            status: StatusCode::ACCEPTED,
-            headers: [(LOCATION, HeaderValue::from_str(place).unwrap())]
-                .into_iter()
-                .collect(),
-            body: Vec::new().into(),
-            endpoint: transport::Endpoint::from_url(&url).unwrap(),
-            url,
-        }
-    }
-
-    #[test]
-    fn uploads_go_on_where_the_registry_says_but_never_in_the_open() {
-        let from = "https://r.example/v2/a/blobs/uploads/";
-        for (place, goes_on) in [
-            (
-                "/v2/a/blobs/uploads/1?s=x",
-                Some("https://r.example/v2/a/blobs/uploads/1?s=x"),
-            ),
-            ("https://s.example/1", Some("https://s.example/1")),
-            // What a registry says that does not know of the TLS before it.
-            (
-                "http://r.example/v2/a/blobs/uploads/1",
-                Some("https://r.example/v2/a/blobs/uploads/1"),
-            ),
-            ("http://s.example/1", None),
-            ("https://127.0.0.1/1", None),
-            ("ftp://r.example/1", None),
-        ] {
-            let found = location(&answered(from, place)).ok();
-            assert_eq!(found.as_ref().map(Url::as_str), goes_on, "{place}");
-        }
-        let plain = answered("http://r.example/v2/", "http://s.example/1");
-        assert!(location(&plain).is_ok());
-    }
 }
