@@ -2,6 +2,7 @@
 //! units. Pure: who uses it says where texts come from ([`Files`]) and what the keys mean.
 
 pub mod json;
+mod lines;
 pub mod node;
 pub mod place;
 pub mod problem;

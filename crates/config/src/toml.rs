@@ -1,57 +1,40 @@
 //! TOML 1.1 with the place of every value, in the order of the file.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 
+use crate::lines::Lines;
 use crate::node::{Entry, Node, SyntaxError, Value};
-use crate::place::Place;
 
 /// Parses the text of a TOML file.
 ///
 /// # Errors
 /// [`SyntaxError`] at the first breach of the grammar.
 pub fn parse(path: &Path, text: &str) -> Result<Node, SyntaxError> {
-    let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-    let lines = Lines {
-        path: path.into(),
-        starts: starts.map(|(at, _)| at + 1).collect(),
-    };
+    let document = Document(Lines::new(path, text));
     let table = DeTable::parse(text).map_err(|error| SyntaxError {
-        at: lines.at(error.span().map_or(0, |span| span.start)),
+        at: document.0.at(error.span().map_or(0, |span| span.start)),
         reason: error.message().trim().replace('\n', ", "),
     })?;
-    Ok(lines.table(table.get_ref(), 0))
+    Ok(document.table(table.get_ref(), 0))
 }
 
-/// The offsets at which lines begin.
-struct Lines {
-    path: Arc<Path>,
-    starts: Vec<usize>,
-}
+struct Document(Lines);
 
-impl Lines {
-    fn at(&self, offset: usize) -> Place {
-        let line = self.starts.partition_point(|start| *start <= offset) + 1;
-        Place::File {
-            path: Arc::clone(&self.path),
-            line: Some(line),
-        }
-    }
-
+impl Document {
     fn table(&self, table: &DeTable<'_>, offset: usize) -> Node {
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
         let entries = entries.into_iter().map(|(key, value)| Entry {
             key: key.get_ref().to_string(),
-            at: self.at(key.span().start),
+            at: self.0.at(key.span().start),
             value: self.value(value),
         });
         Node {
             value: Value::Table(entries.collect()),
-            at: self.at(offset),
+            at: self.0.at(offset),
         }
     }
 
@@ -66,7 +49,7 @@ impl Lines {
             DeValue::Array(list) => Value::List(list.iter().map(|item| self.value(item)).collect()),
             DeValue::Table(table) => return self.table(table, offset),
         };
-        let at = self.at(offset);
+        let at = self.0.at(offset);
         Node { value, at }
     }
 }
@@ -74,6 +57,7 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::place::Place;
 
     fn read(text: &str) -> Result<Node, SyntaxError> {
         parse(Path::new("f"), text)
