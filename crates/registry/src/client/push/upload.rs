@@ -5,7 +5,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
-use http::header::{CONTENT_RANGE, CONTENT_TYPE};
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Method, StatusCode};
 use sealift_oci::{Descriptor, Repository};
 use sealift_transport::{
