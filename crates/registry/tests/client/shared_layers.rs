@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sealift_oci::Digest;
+use sealift_oci::{Digest, MediaType};
 use sealift_registry::{Client, Config, Error, Event, Pulled, Result, Want};
 use sealift_test_support::{
-    DockerRegistry, Fault, FaultPlan, FaultyRegistry, Image, ImageBuilder, Kind,
+    Blob, DockerRegistry, Fault, FaultPlan, FaultyRegistry, Image, ImageBuilder, Kind,
 };
 use sealift_transport::{Class, Transport};
 
+use crate::scripted_server::{Answer, ScriptedServer};
 use crate::support::{
     BOTH, Record, TestStore, plain, platforms, reference, settings, two_platforms,
 };
@@ -202,4 +203,47 @@ async fn where_nobody_delivers_a_layer_each_image_is_told_of_its_own_registry() 
     assert!(results[0].is_ok(), "{results:?}");
     assert_eq!(failure(&results[1]), (Class::Network, &*hosts[1]));
     assert_eq!(failure(&results[2]), (Class::Network, &*hosts[2]));
+}
+
+#[tokio::test]
+async fn an_image_that_claims_a_wrong_size_of_a_shared_layer_fails_alone() {
+    let right = two_platforms(60, 4000);
+    let manifest: serde_json::Value = serde_json::from_slice(&right.children[0].bytes).unwrap();
+    let layer =
+        |blob: &&Blob| manifest["layers"][0]["digest"] == blob.descriptor.digest.to_string();
+    let shared = right.blobs.iter().find(layer).unwrap();
+    for (change, first) in [(1_i64, "wrong"), (1, "right"), (-1, "wrong"), (-1, "right")] {
+        let claimed = shared.descriptor.size.saturating_add_signed(change);
+        let mut json = manifest.clone();
+        json["layers"][0]["size"] = claimed.into();
+        let wrong = Blob::new(MediaType::OCI_MANIFEST, serde_json::to_vec(&json).unwrap());
+        let document = wrong.clone();
+        let server = ScriptedServer::serving(right.clone(), move |asked| {
+            let of_wrong = asked.target.starts_with("/v2/wrong/manifests/");
+            of_wrong.then(|| Answer::document(&document.descriptor, &document.bytes))
+        })
+        .await;
+        let mut names = ["right", "wrong"];
+        names.sort_by_key(|name| *name != first);
+        let want = |name: &&str| Want {
+            reference: reference(&format!("{}/{name}:1", server.host())),
+            platforms: platforms("linux/amd64"),
+        };
+        let store = TestStore::new();
+        let silent = std::sync::Arc::new(sealift_registry::Silent);
+        let wants = names.iter().map(want).collect();
+        let results = plain().pull_all(&store.content, wants, silent).await;
+        for (name, result) in names.iter().zip(&results) {
+            assert_eq!(
+                result.is_ok(),
+                *name == "right",
+                "{change} {first} {result:?}"
+            );
+        }
+        let bytes = store
+            .content
+            .read_blob(&shared.descriptor.digest, 1 << 20)
+            .unwrap();
+        assert_eq!(bytes, shared.bytes);
+    }
 }

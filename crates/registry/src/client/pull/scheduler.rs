@@ -30,8 +30,8 @@ pub(super) struct Scheduler {
     unseen: Vec<usize>,
     surveys: usize,
     /// Blobs that wait, the largest on top.
-    queue: BinaryHeap<(u64, Digest)>,
-    blobs: HashMap<Digest, Blob>,
+    queue: BinaryHeap<Claim>,
+    blobs: HashMap<Claim, Blob>,
     transfers: usize,
     /// Until when transfers wait for all surveys; nothing while the disk has plenty of room.
     hold: Option<Instant>,
@@ -45,9 +45,17 @@ struct Image {
     /// What it becomes, once its blobs are there.
     pulled: Option<Pulled>,
     /// Its blobs that are not there yet.
-    open: HashSet<Digest>,
+    open: HashSet<Claim>,
     cached: bool,
     result: Option<Result<Pulled>>,
+}
+
+/// A blob as an image describes it. Images that claim different sizes of one are each served as they
+/// say, so that a wrong claim fails alone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Claim {
+    size: u64,
+    digest: Digest,
 }
 
 struct Blob {
@@ -61,7 +69,7 @@ struct Blob {
 enum Finished {
     Survey(usize, Box<Result<(Survey, Vec<Descriptor>)>>),
     /// With a failure for each image whose repository was asked.
-    Blob(Digest, std::result::Result<bool, Vec<Error>>),
+    Blob(Claim, std::result::Result<bool, Vec<Error>>),
 }
 
 impl Scheduler {
@@ -117,9 +125,9 @@ impl Scheduler {
                         break;
                     }
                 }
-                Some(Ok(Finished::Blob(digest, result))) => {
+                Some(Ok(Finished::Blob(claim, result))) => {
                     self.transfers -= 1;
-                    self.transferred(&digest, result);
+                    self.transferred(&claim, result);
                 }
                 // A task that broke takes its result with it; nothing is left to wait for.
                 Some(Err(_)) | None => break,
@@ -218,10 +226,10 @@ impl Scheduler {
     fn start_transfers(&mut self) {
         let limit = self.client.inner.config.blobs_side_by_side.max(1);
         while self.transfers < limit {
-            let Some((_, digest)) = self.queue.pop() else {
+            let Some(claim) = self.queue.pop() else {
                 return;
             };
-            let Some(blob) = self.blobs.get_mut(&digest) else {
+            let Some(blob) = self.blobs.get_mut(&claim) else {
                 continue;
             };
             let images = blob.images.iter().copied();
@@ -233,7 +241,7 @@ impl Scheduler {
             let patient = patient.max_by_key(|image| image.client.term_begun());
             let Some(client) = patient.map(|image| image.client.clone()) else {
                 // All who wanted it have failed meanwhile.
-                self.blobs.remove(&digest);
+                self.blobs.remove(&claim);
                 continue;
             };
             let sources: Vec<Reference> = waiting
@@ -246,7 +254,7 @@ impl Scheduler {
             self.transfers += 1;
             self.tasks.spawn(async move {
                 let result = client.blob(&transfer, &descriptor, &sources).await;
-                Finished::Blob(digest, result)
+                Finished::Blob(claim, result)
             });
         }
     }
@@ -259,16 +267,19 @@ impl Scheduler {
             .watcher
             .event(&survey.event(&self.images[number].want, bytes));
         for descriptor in missing {
-            let digest = descriptor.digest.clone();
-            self.images[number].open.insert(digest.clone());
-            match self.blobs.get_mut(&digest) {
+            let claim = Claim {
+                size: descriptor.size,
+                digest: descriptor.digest.clone(),
+            };
+            self.images[number].open.insert(claim.clone());
+            match self.blobs.get_mut(&claim) {
                 Some(blob) => blob.images.push(number),
                 None => {
-                    self.enqueue(&descriptor);
+                    self.queue.push(claim.clone());
                     let images = vec![number];
                     let asked = Vec::new();
                     self.blobs.insert(
-                        digest,
+                        claim,
                         Blob {
                             descriptor,
                             images,
@@ -286,15 +297,15 @@ impl Scheduler {
         self.finish_if_whole(number);
     }
 
-    fn transferred(&mut self, digest: &Digest, result: std::result::Result<bool, Vec<Error>>) {
-        let Some(mut blob) = self.blobs.remove(digest) else {
+    fn transferred(&mut self, claim: &Claim, result: std::result::Result<bool, Vec<Error>>) {
+        let Some(mut blob) = self.blobs.remove(claim) else {
             return;
         };
         match result {
             Ok(cached) => {
                 for number in blob.images {
                     let image = &mut self.images[number];
-                    image.open.remove(digest);
+                    image.open.remove(claim);
                     image.cached &= cached;
                     self.finish_if_whole(number);
                 }
@@ -308,17 +319,12 @@ impl Scheduler {
                 let images = blob.images.iter().copied();
                 let late: Vec<usize> = images.filter(|number| !asked.contains(number)).collect();
                 if !late.is_empty() {
-                    self.enqueue(&blob.descriptor);
+                    self.queue.push(claim.clone());
                     blob.images = late;
-                    self.blobs.insert(digest.clone(), blob);
+                    self.blobs.insert(claim.clone(), blob);
                 }
             }
         }
-    }
-
-    fn enqueue(&mut self, descriptor: &Descriptor) {
-        self.queue
-            .push((descriptor.size, descriptor.digest.clone()));
     }
 
     fn finish_if_whole(&mut self, number: usize) {
