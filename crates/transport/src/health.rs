@@ -19,6 +19,8 @@ const FIRST_REST: Duration = Duration::from_secs(30);
 const LONGEST_REST: Duration = Duration::from_secs(15 * 60);
 /// Failures older than this, in seconds, say nothing about now: servers are repaired.
 const GRUDGE: u64 = 3600;
+/// A time over which even few bytes tell a rate.
+const TELLING: Duration = Duration::from_millis(500);
 /// Statistics older than this are forgotten, in seconds.
 const KEPT: u64 = 24 * 3600;
 
@@ -213,7 +215,7 @@ impl Health {
 
     /// Takes note of how fast one connection brought bytes.
     pub(crate) fn measured(&self, endpoint: &Endpoint, bytes: u64, time: Duration) {
-        if time.is_zero() || bytes < 64 << 10 {
+        if time.is_zero() || (bytes < 64 << 10 && time < TELLING) {
             return;
         }
         let rate = bytes as f64 / time.as_secs_f64();

@@ -103,6 +103,11 @@ impl Host {
         !self.downgraded.swap(true, Ordering::Relaxed)
     }
 
+    /// Returns how many bytes of bodies it has sent so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.state().totals.received
+    }
+
     /// Changes the totals.
     pub(crate) fn count(&self, change: impl FnOnce(&mut Totals)) {
         change(&mut self.state().totals);

@@ -188,6 +188,13 @@ pub enum Event {
         /// What was wrong.
         text: String,
     },
+    /// A host has not answered for some seconds, and is still waited for.
+    Unanswered {
+        /// For what, and by whom.
+        subject: Subject,
+        /// How long it has been waited for, in milliseconds.
+        millis: u64,
+    },
     /// A server redirects from HTTPS to plain HTTP for content whose digest is known.
     Downgraded {
         /// The host that redirects.

@@ -77,6 +77,8 @@ pub struct Timeouts {
     pub stall_floor: u64,
     /// Opening a connection to an endpoint that failed before: a probe.
     pub probe: Duration,
+    /// After this time without an answer, an event says who is waited for.
+    pub word: Duration,
 }
 
 impl Default for Timeouts {
@@ -90,6 +92,7 @@ impl Default for Timeouts {
             stall: Duration::from_secs(10),
             stall_floor: 1024,
             probe: Duration::from_secs(2),
+            word: Duration::from_secs(5),
         }
     }
 }

@@ -112,19 +112,6 @@ impl transport::Observer for Observer {
                 reason: reason_of(reason),
                 seconds: seconds(*millis),
             },
-            transport::Event::BreakerOpened { host, millis } => {
-                let time = crate::size::seconds(seconds(*millis));
-                let text = format!("{host} fails again and again; it is left alone for {time}");
-                Event::Note { text }
-            }
-            transport::Event::Downgraded { from, host } => Event::Warning {
-                text: format!(
-                    "{from} redirects to plain HTTP at {host}: the content's digest is checked, but others on the way can see it"
-                ),
-            },
-            transport::Event::Quarantined { host, text } => Event::Warning {
-                text: format!("{host} is not asked again in this run: {text}"),
-            },
             transport::Event::RateLimit {
                 host,
                 limit,
@@ -140,10 +127,42 @@ impl transport::Observer for Observer {
             {
                 return self.endpoint(&subject.label, &subject.host, *mirror);
             }
-            _ => return,
+            _ => match remark(event) {
+                Some(remark) => remark,
+                None => return,
+            },
         };
         self.events.tell(&told);
     }
+}
+
+/// Returns what is said about a host.
+fn remark(event: &transport::Event) -> Option<Event> {
+    Some(match event {
+        transport::Event::BreakerOpened { host, millis } => {
+            let time = crate::size::seconds(seconds(*millis));
+            let text = format!("{host} fails again and again; it is left alone for {time}");
+            Event::Note { text }
+        }
+        transport::Event::Unanswered { subject, millis } => Event::Note {
+            text: format!(
+                "still waiting for {} ({} of {}): no answer for {}",
+                subject.host,
+                subject.phase,
+                subject.label,
+                crate::size::seconds(seconds(*millis))
+            ),
+        },
+        transport::Event::Downgraded { from, host } => Event::Warning {
+            text: format!(
+                "{from} redirects to plain HTTP at {host}: the content's digest is checked, but others on the way can see it"
+            ),
+        },
+        transport::Event::Quarantined { host, text } => Event::Warning {
+            text: format!("{host} is not asked again in this run: {text}"),
+        },
+        _ => return None,
+    })
 }
 
 impl registry::Watcher for Observer {

@@ -69,7 +69,8 @@ impl Attempt<'_> {
             };
             self.pause(&host).await;
             let started = Instant::now();
-            let reply = self.hop(hop).await.map_err(|cause| {
+            let reply = self.hop(hop);
+            let reply = self.saying_so(&host, reply).await.map_err(|cause| {
                 let at_once = host.failed(&cause, started.elapsed());
                 let mut failure = failed(cause);
                 failure.error = failure.error.at_once(at_once);
@@ -93,6 +94,20 @@ impl Attempt<'_> {
             }
             url = next;
         }
+    }
+
+    /// Waits for an answer, and says so where it takes long.
+    async fn saying_so<T>(&self, host: &Host, answer: impl Future<Output = T>) -> T {
+        let mut answer = std::pin::pin!(answer);
+        let word = self.call.shared.settings.timeouts.word;
+        if let Ok(answer) = timeout(word, answer.as_mut()).await {
+            return answer;
+        }
+        self.call.shared.emit(&Event::Unanswered {
+            subject: self.call.request.subject(&host.name),
+            millis: millis(word),
+        });
+        answer.await
     }
 
     /// Reports, once a host, that content comes over plain HTTP although it was asked for over HTTPS.

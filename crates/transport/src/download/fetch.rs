@@ -12,6 +12,7 @@ use url::Url;
 use super::answer::Answer;
 use super::lane::Lane;
 use super::reports::{Head, Reports};
+use super::trickle::Trickle;
 use crate::attempt::{Attempt, Call, Choice, Failure, Options, Reply};
 use crate::body::Reader;
 use crate::error::Cause;
@@ -61,6 +62,8 @@ pub(super) struct Fetch<'a> {
     pub(super) reports: Arc<Reports>,
     pub(super) lane: Arc<Lane>,
     pub(super) size: Option<u64>,
+    /// The rate below which another endpoint is asked for the rest, in bytes a second.
+    pub(super) floor: Option<f64>,
     pub(super) whole_only: bool,
     pub(super) known: Option<Url>,
     /// Which content a range continues, where no digest will tell.
@@ -276,6 +279,8 @@ impl Fetch<'_> {
         let expected = self.call.shared.health.throughput(&choice.endpoint);
         let end = answer.holds.end.min(answer.size.unwrap_or(u64::MAX));
         let width = &Arc::clone(&reply.host).width;
+        let stall = self.call.shared.settings.timeouts.stall;
+        let mut trickle = Trickle::new(self.floor, stall, &reply.host);
         let mut reader =
             Reader::new(&self.call.shared.settings.timeouts, &mut reply.body).expecting(expected);
         while let Some(bytes) = reader.next().await? {
@@ -299,6 +304,9 @@ impl Fetch<'_> {
             }
             if copy.job.is_empty() && copy.position < end {
                 return Ok(None);
+            }
+            if copy.position < end {
+                trickle.check()?;
             }
         }
         let ended_unknown = answer.holds.end == u64::MAX && answer.size.is_none();

@@ -15,6 +15,7 @@ mod pieces;
 mod portion;
 mod provenance;
 mod reports;
+mod trickle;
 
 pub use provenance::Provenance;
 
@@ -193,11 +194,20 @@ impl<'a> Download<'a> {
                 .into_iter()
                 .collect(),
         };
-        let fetch = self.fetch(place, &job);
+        let fetch = Fetch {
+            floor: self.floor(choice.index),
+            ..self.fetch(place, &job)
+        };
         if self.large && !fetch.whole_only {
             self.lanes.push(Arc::clone(&fetch.lane));
         }
         Ok(Box::pin(fetch.begin(choice, job, slot)))
+    }
+
+    /// Returns the rate below which the rest is asked of another endpoint.
+    fn floor(&self, index: usize) -> Option<f64> {
+        let floors = self.state.other_rates(index).filter_map(trickle::floor);
+        floors.max_by(f64::total_cmp)
     }
 
     fn fetch(&self, place: Place, job: &[std::ops::Range<u64>]) -> Fetch<'a> {
@@ -209,6 +219,7 @@ impl<'a> Download<'a> {
             sink: self.sink,
             reports: Arc::clone(&self.reports),
             size: self.size,
+            floor: None,
             whole_only: place.ranges == Some(false),
             known: place.known,
             validator: self.validator.clone(),

@@ -120,6 +120,12 @@ pub enum Cause {
         /// The right size.
         expected: u64,
     },
+    /// The body comes so slowly that another endpoint is worth asking for the rest.
+    #[error("it sends only {} kB/s, and another endpoint is there", rate / 1000)]
+    Trickle {
+        /// The host's rate, in bytes a second.
+        rate: u64,
+    },
     /// A document is larger than its limit.
     #[error("the document is larger than {limit} bytes")]
     TooLarge {
@@ -240,7 +246,9 @@ impl Cause {
     #[must_use]
     pub fn verdict(&self, phase: Phase) -> Verdict {
         match self {
-            Self::Timeout { .. } | Self::Short => Verdict::new(Class::Network, Remedy::Backoff),
+            Self::Timeout { .. } | Self::Short | Self::Trickle { .. } => {
+                Verdict::new(Class::Network, Remedy::Backoff)
+            }
             Self::Long { .. } | Self::Encoded { .. } => Verdict::new(Class::Corrupt, Remedy::Never),
             // Once more, without ranges.
             Self::WrongRange { .. } => Verdict::new(Class::Corrupt, Remedy::Once),

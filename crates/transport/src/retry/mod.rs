@@ -191,6 +191,20 @@ impl<'a> RetryState<'a> {
         (good && !candidate.failed).then(|| self.chosen(index))
     }
 
+    /// Returns the rates of the endpoints that could be asked for the rest of what `index` sends, where
+    /// they are known.
+    pub(crate) fn other_rates(&self, index: usize) -> impl Iterator<Item = Option<f64>> {
+        let health = &self.shared.health;
+        let others = (0..self.candidates.len()).filter(move |other| *other != index);
+        others
+            .map(|other| (other, &self.candidates[other]))
+            .filter(|(other, candidate)| {
+                let good = health.standing(candidate.endpoint) == Standing::Good;
+                good && self.is_left(*other) && !candidate.failed
+            })
+            .map(|(_, candidate)| health.throughput(candidate.endpoint))
+    }
+
     /// Begins another attempt at an endpoint.
     pub(crate) fn chosen(&mut self, index: usize) -> Choice {
         let health = &self.shared.health;

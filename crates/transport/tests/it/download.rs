@@ -9,7 +9,7 @@ use sealift_transport::{Anonymous, Class, Event, Reason, Route, Sink};
 
 use crate::fetch::{Fetch, blob, cut, good, serving, small_ranges};
 use crate::parts::{data, hurried, plain, transport};
-use crate::server::{Act, Server, answer, content};
+use crate::server::{Act, Server, answer, content, parts};
 
 #[tokio::test]
 async fn small_content_is_one_plain_request() {
@@ -400,4 +400,46 @@ async fn a_stall_after_a_fast_start_is_seen_early() {
     let ended = tokio::time::timeout(Duration::from_secs(60), fetch.from(&server)).await;
     ended.expect("an hour's window is cut short");
     assert_eq!(fetch.failures(), 1);
+}
+
+/// A server that sends this many bytes a second.
+async fn slow(data: Vec<u8>, rate: u64) -> Server {
+    Server::start(move |hit| {
+        let (head, body) = parts(hit, &data);
+        vec![Act::Send(head), Act::Slowly(body, rate)]
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_trickle_moves_to_another_endpoint_from_the_byte_reached() {
+    let bytes = data(200_000, 21);
+    let mirror = slow(bytes.clone(), 10_000).await;
+    let origin = slow(bytes.clone(), 2_000_000).await;
+    let route = Route::new([plain(&mirror.authority())], plain(&origin.authority()));
+    let fetch = Fetch::new(hurried(), &bytes);
+    let provenance = fetch.run(&route).await.unwrap();
+    assert!(fetch.sink.bytes() == bytes);
+    assert_eq!(fetch.sink.twice(), 0);
+    let begun = provenance.ranges_of(&route.endpoints()[0]);
+    let rest = provenance.ranges_of(&route.endpoints()[1]);
+    assert_eq!((begun.len(), rest.len()), (1, 1));
+    assert_eq!((begun[0].start, begun[0].end), (0, rest[0].start));
+    assert_eq!(rest[0].end, 200_000);
+    let said = |event: &Event| match event {
+        Event::AttemptFailed { text, .. } => text.starts_with("it sends only "),
+        _ => false,
+    };
+    assert_eq!(fetch.seen.count(said), 1);
+}
+
+#[tokio::test]
+async fn a_trickle_is_waited_for_where_nobody_else_could_do_better() {
+    let bytes = data(15_000, 22);
+    let sole = slow(bytes.clone(), 10_000).await;
+    let fetch = Fetch::new(hurried(), &bytes);
+    let route = Route::direct(plain(&sole.authority()));
+    fetch.run(&route).await.unwrap();
+    assert!(fetch.sink.bytes() == bytes);
+    assert_eq!(sole.hits().len(), 1);
 }

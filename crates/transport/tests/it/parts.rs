@@ -23,6 +23,7 @@ pub(crate) fn hurried() -> Settings {
             stall: Duration::from_millis(700),
             stall_floor: 16,
             probe: Duration::from_millis(300),
+            word: Duration::from_millis(250),
         },
         retry: Retry {
             budget: Duration::from_secs(60),

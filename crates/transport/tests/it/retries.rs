@@ -316,3 +316,20 @@ async fn that_something_is_not_there_is_no_failure_where_that_was_asked() {
         1
     );
 }
+
+#[tokio::test]
+async fn a_host_that_is_silent_is_named_while_it_is_waited_for() {
+    let server = Server::start(|_| {
+        let late = vec![Act::Pause(Duration::from_millis(450))];
+        [late, answer(200, &[], b"late")].concat()
+    })
+    .await;
+    let (transport, seen) = transport(hurried());
+    let route = Route::direct(plain(&server.authority()));
+    assert_eq!(fetch(&transport, &route).await.unwrap().body, "late");
+    let said = |event: &Event| match event {
+        Event::Unanswered { subject, .. } => *subject.host == *server.authority(),
+        _ => false,
+    };
+    assert_eq!(seen.count(said), 1);
+}
