@@ -441,5 +441,5 @@ async fn a_trickle_is_waited_for_where_nobody_else_could_do_better() {
     let route = Route::direct(plain(&sole.authority()));
     fetch.run(&route).await.unwrap();
     assert!(fetch.sink.bytes() == bytes);
-    assert_eq!(sole.hits().len(), 1);
+    assert_eq!(sole.requests().len(), 1);
 }
