@@ -102,3 +102,48 @@ fn an_incomplete_image_has_a_row_and_keeps_what_may_be_its() {
     let collected = harbor.run("store gc --grace 0s").success().stdout;
     assert!(!collected.contains("incomplete"), "{collected}");
 }
+
+#[test]
+fn a_read_only_store_can_be_listed_verified_and_planned_from() {
+    let harbor = Harbor::open();
+    harbor.disk_of(16);
+    let image = random_image(1, &["linux/amd64"], &[3000]);
+    let name = harbor.publish(&image, "a/b:1");
+    let project = harbor.sealift.home().join("project");
+    std::fs::create_dir(&project).unwrap();
+    std::fs::write(project.join("Dockerfile"), format!("FROM {name}\n")).unwrap();
+    harbor.run(&format!("prefetch project {PULL}")).success();
+    harbor.remount("ro");
+    let listed = harbor.run("store ls").success().stdout;
+    assert!(listed.contains(&name), "{listed}");
+    harbor.verify();
+    let again = harbor.run(&format!("prefetch project {PULL}")).success();
+    assert!(again.stderr.contains("(cached)"), "{}", again.stderr);
+    // What cannot be done says why.
+    let removed = harbor.run(&format!("store rm {name}")).failure();
+    assert_eq!(removed.code, Some(3), "{}", removed.stderr);
+    assert!(
+        removed.stderr.contains("Read-only file system"),
+        "{}",
+        removed.stderr
+    );
+    harbor.remount("rw");
+}
+
+#[test]
+fn images_are_removed_from_a_full_disk() {
+    let harbor = Harbor::open();
+    harbor.disk_of(32);
+    let image = random_image(1, &["linux/amd64"], &[3000]);
+    let name = harbor.publish(&image, "a/b:1");
+    harbor.run(&format!("pull {name} {PULL}")).success();
+    let store = harbor.sealift.store_home().join("store");
+    // As after a start of the machine.
+    std::fs::write(store.join("boot"), "0123456789abcdef\n").unwrap();
+    let filler = harbor.sealift.store_home().join("filler");
+    std::fs::write(&filler, vec![0; 64 << 20]).unwrap_err();
+    harbor.run("store ls").success();
+    harbor.run(&format!("store rm {name}")).success();
+    let collected = harbor.run("store gc --grace 0s").success().stdout;
+    assert!(collected.starts_with("removed 3 blobs"), "{collected}");
+}

@@ -125,6 +125,14 @@ impl Harbor {
         assert!(mount.arg(home).status().unwrap().success());
     }
 
+    /// Makes that disk read-only (`ro`), or writable again (`rw`).
+    pub(crate) fn remount(&self, how: &str) {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", &format!("remount,{how}")]);
+        let status = mount.arg(self.sealift.store_home()).status();
+        assert!(status.unwrap().success());
+    }
+
     /// Checks that the store is whole.
     pub(crate) fn verify(&self) {
         self.run("store verify").success();
