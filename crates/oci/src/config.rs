@@ -35,9 +35,6 @@ pub struct ImageConfig {
     /// The layers' uncompressed digests.
     #[serde(default)]
     pub rootfs: RootFs,
-    /// How each layer came to be.
-    #[serde(default)]
-    pub history: Vec<History>,
 }
 
 /// What a container of an image runs with.
@@ -70,20 +67,6 @@ pub struct RootFs {
     /// Digests of the uncompressed layers, base first.
     #[serde(default)]
     pub diff_ids: Vec<Digest>,
-}
-
-/// One entry of an image's history.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct History {
-    /// When, RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created: Option<String>,
-    /// By which command.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_by: Option<String>,
-    /// Whether it made no layer.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub empty_layer: bool,
 }
 
 impl ImageConfig {

@@ -12,7 +12,7 @@ mod media_type;
 mod platform;
 mod reference;
 
-pub use config::{Config, History, ImageConfig, RootFs};
+pub use config::{Config, ImageConfig, RootFs};
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest, Hasher};
 pub use error::{Error, Result};
