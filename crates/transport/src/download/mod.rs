@@ -195,19 +195,13 @@ impl<'a> Download<'a> {
                 .collect(),
         };
         let fetch = Fetch {
-            floor: self.floor(choice.index),
+            floor: trickle::floor(self.state.other_rates(choice.index)),
             ..self.fetch(place, &job)
         };
         if self.large && !fetch.whole_only {
             self.lanes.push(Arc::clone(&fetch.lane));
         }
         Ok(Box::pin(fetch.begin(choice, job, slot)))
-    }
-
-    /// Returns the rate below which the rest is asked of another endpoint.
-    fn floor(&self, index: usize) -> Option<f64> {
-        let floors = self.state.other_rates(index).filter_map(trickle::floor);
-        floors.max_by(f64::total_cmp)
     }
 
     fn fetch(&self, place: Place, job: &[std::ops::Range<u64>]) -> Fetch<'a> {

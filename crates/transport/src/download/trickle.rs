@@ -13,13 +13,14 @@ const WORTH: f64 = 0.25;
 /// The longest time over which a rate is taken.
 const WINDOW: Duration = Duration::from_secs(5);
 
-/// Returns the rate below which another endpoint is asked, from that endpoint's rate where the run
-/// has seen it. One that is slow itself is no reason to move.
-pub(super) fn floor(other: Option<f64>) -> Option<f64> {
-    match other {
+/// Returns the rate below which another endpoint is asked, from the other endpoints' rates where the
+/// run has seen them. One that is slow itself is no reason to move.
+pub(super) fn floor(others: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    let floors = others.filter_map(|other| match other {
         None => Some(FLOOR),
         Some(rate) => (rate >= FLOOR).then_some((rate * WORTH).max(FLOOR)),
-    }
+    });
+    floors.max_by(f64::total_cmp)
 }
 
 /// Watches how fast a host sends: all that comes from it counts, or connections that share a slow line
@@ -66,6 +67,7 @@ mod tests {
 
     #[test]
     fn the_other_endpoints_rate_decides() {
+        let floor = |other| floor(std::iter::once(other));
         assert_eq!(floor(None), Some(FLOOR));
         assert_eq!(floor(Some(1e6)), Some(250e3));
         assert_eq!(floor(Some(100e3)), Some(FLOOR));
