@@ -12,7 +12,7 @@ pub enum Error {
         problems: Vec<Problem>,
     },
     /// A registry whose name is no host.
-    #[error("{registry} is no registry's host")]
+    #[error("{registry} is not a registry's host")]
     Host {
         /// The name.
         registry: String,

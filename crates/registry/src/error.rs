@@ -25,7 +25,7 @@ pub enum Error {
         source: Arc<transport::Cause>,
     },
     /// A configuration forbids the image, or names an endpoint for it that can't be used.
-    #[error("{image} can't be asked for")]
+    #[error("{image} cannot be requested")]
     Forbidden {
         /// The image.
         image: String,

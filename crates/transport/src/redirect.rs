@@ -88,7 +88,7 @@ fn allowed(from: &Url, next: &Url, may_downgrade: bool) -> Result<(), Cause> {
     let local_now = from.host_str().is_some_and(is_local_host);
     let local_next = next.host_str().is_some_and(is_local_host);
     if local_next && !local_now {
-        return Err(refused(next, "it leads to this machine"));
+        return Err(refused(next, "it points to this machine"));
     }
     Ok(())
 }

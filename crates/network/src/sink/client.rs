@@ -22,7 +22,7 @@ use crate::{Error as NetworkError, Network};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An endpoint that the transport does not take.
-    #[error("{from}: {endpoint} is no address")]
+    #[error("{from}: {endpoint} is not an address")]
     Endpoint {
         /// The endpoint.
         endpoint: String,

@@ -28,7 +28,7 @@ pub fn read(folder: &Path, reader: &mut Reader<'_>) -> Findings {
     let mut findings = Findings::default();
     for (name, path) in reader.entries(folder) {
         let Some(scope) = scope(&name) else {
-            reader.ignore("the folder", "its name is no host", Place::file(&path));
+            reader.ignore("the folder", "its name is not a host", Place::file(&path));
             continue;
         };
         let found = reader.text(&path.join("hosts.toml"));

@@ -32,7 +32,7 @@ pub fn read(folder: &Path, reader: &mut Reader<'_>) -> Findings {
         }
         match Host::parse(&name) {
             Some(host) => read_host(&host, &path, &mut findings, reader),
-            None => reader.ignore("the folder", "its name is no host", from),
+            None => reader.ignore("the folder", "its name is not a host", from),
         }
     }
     findings

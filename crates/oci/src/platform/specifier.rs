@@ -203,7 +203,7 @@ fn decode(text: &str) -> Result<String, &'static str> {
         rest = &behind[2..];
     }
     bytes.extend_from_slice(rest.as_bytes());
-    let decoded = String::from_utf8(bytes).map_err(|_| "a version or feature that is no text")?;
+    let decoded = String::from_utf8(bytes).map_err(|_| "a version or feature that is not UTF-8")?;
     // What could not be written again is no version: control characters, for one.
     let written = encode(&decoded);
     if written.bytes().all(|byte| is_plain(byte) || byte == b'%') {

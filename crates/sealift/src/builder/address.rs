@@ -38,7 +38,7 @@ impl Choice {
             return Ok(None);
         };
         let wrong = |error| {
-            let text = format!("{source}: {text:?} is no builder's address");
+            let text = format!("{source}: {text:?} is not a builder's address");
             Error::new(Kind::Usage, text).because(error)
         };
         Ok(Some(Self::Given(text.parse().map_err(wrong)?)))

@@ -38,13 +38,13 @@ pub struct BuildArgs {
     /// RUN from the network too
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     seal: Seal,
-    /// Asks registries for newer images of the tags that are in the store
+    /// Checks registries for newer images, even of tags in the store
     #[arg(long)]
     pull: bool,
-    /// Builds for this many platforms side by side
+    /// Builds this many platforms in parallel
     #[arg(short, long, value_name = "N", default_value_t = 8)]
     jobs: usize,
-    /// Stops everything at the first failure, instead of what depends on it alone
+    /// Stops everything at the first failure [default: only what depends on it]
     #[arg(long)]
     fail_fast: bool,
 }

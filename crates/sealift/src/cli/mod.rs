@@ -17,7 +17,7 @@ pub struct Global {
     /// How progress is shown
     #[arg(long, global = true, value_enum, default_value_t, value_name = "KIND")]
     pub progress: Progress,
-    /// Tells more: once of each retry, twice of each request
+    /// Shows more: -v each retry, -vv each request
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -30,9 +30,9 @@ pub enum Progress {
     Auto,
     /// Lines
     Plain,
-    /// JSON, one object a line, on standard output
+    /// JSON on standard output, one object per line
     Json,
-    /// Errors alone
+    /// Errors only
     Quiet,
 }
 
@@ -70,7 +70,7 @@ pub fn once<T: PartialEq>(given: Vec<T>) -> Vec<T> {
 /// # Errors
 /// Says the form that is wanted.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let form = || format!("{text:?} is no time; write it like 90s, 10m or 1h30m");
+    let form = || format!("{text:?} is not a valid duration; write it like 90s, 10m or 1h30m");
     if let Ok(seconds) = text.parse::<u32>() {
         return Ok(Duration::from_secs(seconds.into()));
     }

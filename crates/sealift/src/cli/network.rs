@@ -20,13 +20,13 @@ pub struct NetworkArgs {
     /// Mirrors and proxies.
     #[command(flatten)]
     pub sources: SourceArgs,
-    /// Gives up when nothing arrived for this long: 90s, 10m, 1h
+    /// Gives up on a request that received nothing for this long: 90s, 10m, 1h
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
     pub retry_budget: Duration,
-    /// Retries nothing of an image any more this long after it was begun [default: no such end]
+    /// Stops retrying an image this long after it began [default: no limit]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub image_budget: Option<Duration>,
-    /// Retries nothing at all any more this long after the command began [default: no such end]
+    /// Stops all retries this long after the command began [default: no limit]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub run_budget: Option<Duration>,
     /// Gives up after this many retries of one request [default: the budgets alone decide]
@@ -50,13 +50,13 @@ impl NetworkArgs {
 /// Options that say how registries are reached.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SourceArgs {
-    /// Asks this mirror before a registry, in the order given: docker.io=http://127.0.0.1:5000
+    /// Tries this mirror before the registry; repeatable, in order: docker.io=http://127.0.0.1:5000
     #[arg(long, global = true, value_name = "REGISTRY=URL")]
     pub mirror: Vec<String>,
-    /// Takes this proxy for everything, `none` for no proxy at all
+    /// Uses this proxy for everything; `none` disables all proxies
     #[arg(long, global = true, value_name = "URL")]
     pub proxy: Option<String>,
-    /// Reads this file in place of the daemon.json of this machine
+    /// Reads this file instead of this machine's daemon.json
     #[arg(long, global = true, value_name = "FILE")]
     pub daemon_json: Option<PathBuf>,
     /// Lets the project's sealift.toml say how registries are reached, as `sealift trust` does

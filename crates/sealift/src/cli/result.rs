@@ -58,11 +58,7 @@ impl ResultArgs {
     pub fn names(&self, component: &str, destinations: &[Destination]) -> Result<Vec<Reference>> {
         let parse = |text: &String| {
             let wrong = |error| {
-                Error::new(
-                    Kind::Usage,
-                    format!("-t {text}: this is no name for an image"),
-                )
-                .because(error)
+                Error::new(Kind::Usage, format!("-t {text}: not a valid image name")).because(error)
             };
             let name = Reference::parse(text).map_err(wrong)?;
             if name.digest().is_some() {

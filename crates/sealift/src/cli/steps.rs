@@ -28,13 +28,13 @@ pub struct StepArgs {
     /// Network of RUN steps: default, host or none
     #[arg(long, value_name = "MODE")]
     network: Option<String>,
-    /// Allows what a build may not do by itself: network.host, security.insecure
+    /// Grants an entitlement to the build: network.host, security.insecure
     #[arg(long, value_name = "ENTITLEMENT")]
     allow: Vec<String>,
-    /// Runs every step again
+    /// Runs every step, even if its result is cached
     #[arg(long)]
     no_cache: bool,
-    /// Stops a RUN step that writes nothing for this long [default: none is stopped]
+    /// Stops a RUN step that prints nothing for this long [default: never]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     step_timeout: Option<Duration>,
 }
@@ -149,11 +149,14 @@ fn agent(option: &str, settings: &Settings) -> Result<(String, PathBuf)> {
     let kind = path.metadata().map(|metadata| metadata.file_type());
     match kind {
         Ok(kind) if std::os::unix::fs::FileTypeExt::is_socket(&kind) => Ok((id.to_owned(), path)),
-        Ok(_) => Err(
-            wrong(&shown, &format!("{} is no agent's socket", path.display()))
-                .hint("keys are not read: add the key to an agent with ssh-add"),
-        ),
-        Err(error) => Err(wrong(&shown, &format!("there is no {}", path.display())).because(error)),
+        Ok(_) => Err(wrong(
+            &shown,
+            &format!("{} is not an SSH agent's socket", path.display()),
+        )
+        .hint("keys are not read: add the key to an agent with ssh-add")),
+        Err(error) => {
+            Err(wrong(&shown, &format!("{} does not exist", path.display())).because(error))
+        }
     }
 }
 
@@ -167,7 +170,7 @@ fn host(option: &str) -> Result<(String, String)> {
         .ok_or_else(|| wrong(&shown, "write HOST:IP"))?;
     let address = address.trim_start_matches('[').trim_end_matches(']');
     if address != "host-gateway" && address.parse::<std::net::IpAddr>().is_err() {
-        return Err(wrong(&shown, &format!("{address:?} is no IP address")));
+        return Err(wrong(&shown, &format!("{address:?} is not an IP address")));
     }
     Ok((name.to_owned(), address.to_owned()))
 }

@@ -16,7 +16,7 @@ pub enum BuilderCommand {
     Ls(LsArgs),
     /// Stops the managed builder; its cache stays
     Stop,
-    /// Prints the buildkitd.toml and environment that builders get, each entry with its place
+    /// Prints the buildkitd.toml and environment that builders get, each entry with its source
     Config(ConfigArgs),
 }
 

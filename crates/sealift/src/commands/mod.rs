@@ -40,8 +40,8 @@ pub enum Command {
     Build(Box<BuildArgs>),
     /// Fetches all images that a build needs into the store
     ///
-    /// Takes all of build's options, so that a build line serves as it is: those that do not decide
-    /// which images are needed or how they are fetched are checked, and have no effect otherwise.
+    /// Takes all options of `build`, so that a build line works unchanged: options that do not affect
+    /// which images are needed or how they are fetched are checked and otherwise ignored.
     Prefetch(Box<BuildArgs>),
     /// Fetches images into the store
     Pull(pull::PullArgs),
@@ -55,10 +55,10 @@ pub enum Command {
     Network(network::NetworkArgs),
     /// Trusts a project's sealift.toml to say how registries are reached
     Trust(trust::TrustArgs),
-    /// Looks after the store
+    /// Manages the store
     #[command(subcommand)]
     Store(store::StoreCommand),
-    /// Looks after the managed builder
+    /// Manages the builder that sealift starts
     #[command(subcommand)]
     Builder(builder::BuilderCommand),
     /// Prints the version

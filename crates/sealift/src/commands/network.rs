@@ -40,7 +40,7 @@ pub enum NetworkCommand {
 pub struct ConfigArgs {
     #[command(flatten)]
     sources: SourceArgs,
-    /// Registries that builds use, to which networks of insecure registries are applied
+    /// A registry that builds use, to check against insecure networks; repeatable
     #[arg(long, value_name = "HOST")]
     registry: Vec<String>,
     /// The network that the builder is on

@@ -21,7 +21,7 @@ pub struct PullArgs {
     /// Platforms, separated by commas [default: this machine's]
     #[arg(long, value_name = "PLATFORM", value_delimiter = ',', value_parser = parse_platform)]
     platform: Vec<Platform>,
-    /// All of each image: every platform, and what belongs to the image besides
+    /// Fetches each image whole: all platforms and attestations
     #[arg(long, conflicts_with = "platform")]
     all_platforms: bool,
     #[command(flatten)]

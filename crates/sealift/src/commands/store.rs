@@ -45,7 +45,7 @@ pub struct VerifyArgs {
 /// Options of `sealift store gc`.
 #[derive(Debug, Args)]
 pub struct GcArgs {
-    /// Keeps what is younger than this, whoever needs it
+    /// Keeps everything younger than this
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
     grace: Duration,
 }
@@ -179,7 +179,7 @@ fn verify(store: &Store, args: &VerifyArgs) -> Result<String> {
     }
     let error = Error::new(Kind::Corrupt, "the store is damaged").excerpt(text);
     Err(if args.repair {
-        error.hint("what was damaged is out of the way; build or pull again to fetch it")
+        error.hint("the damaged content was moved away; build or pull again to fetch it")
     } else {
         error.hint("sealift store verify --repair takes damaged blobs out of the way")
     })

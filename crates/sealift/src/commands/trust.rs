@@ -20,7 +20,7 @@ pub struct TrustArgs {
     /// Lists the projects that are trusted
     #[arg(long, conflicts_with_all = ["revoke", "path"])]
     list: bool,
-    /// Trusts the project no longer
+    /// Stops trusting the project
     #[arg(long)]
     revoke: bool,
 }

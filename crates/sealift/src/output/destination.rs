@@ -108,7 +108,7 @@ pub fn refuse_links<'a>(context: &Path, paths: impl Iterator<Item = &'a Path>) -
         if let Some(link) = link {
             let (path, link) = (path.display(), link.display());
             let text = format!("cannot write {path}: {link} is a link of the build context");
-            return Err(Error::new(Kind::Usage, text).hint("name the place that it leads to"));
+            return Err(Error::new(Kind::Usage, text).hint("name the path that it points to"));
         }
     }
     Ok(())

@@ -28,7 +28,7 @@ impl Component {
         let context = joined.canonicalize().map_err(|error| {
             Error::new(
                 Kind::Usage,
-                format!("the build context {} is not there", path.display()),
+                format!("the build context {} does not exist", path.display()),
             )
             .because(error)
         })?;

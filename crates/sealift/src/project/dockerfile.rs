@@ -86,7 +86,9 @@ impl Dockerfile {
             io::ErrorKind::InvalidInput => {
                 let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
                 let target = target.display();
-                usage(format!("{shown} is no regular file: it leads to {target}"))
+                usage(format!(
+                    "{shown} is not a regular file: it points to {target}"
+                ))
             }
             _ => failed(error),
         })?;
@@ -138,7 +140,7 @@ impl Dockerfile {
 
 fn too_large(shown: &str) -> Error {
     let limit = crate::size::bytes(DOCKERFILE_MAX);
-    let text = format!("{shown} is larger than {limit}; that is no Dockerfile");
+    let text = format!("{shown} is larger than {limit}, too large for a Dockerfile");
     Error::new(Kind::Usage, text)
 }
 
@@ -154,7 +156,7 @@ mod tests {
         let error = Dockerfile::read(folder.path(), &link).unwrap_err();
         assert_eq!(
             error.render(),
-            "error: Dockerfile is no regular file: it leads to /dev/zero\n"
+            "error: Dockerfile is not a regular file: it points to /dev/zero\n"
         );
     }
 

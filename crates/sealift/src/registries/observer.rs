@@ -201,7 +201,7 @@ impl registry::Watcher for Observer {
             }
             registry::Event::BlobMismatch { digest, hosts } => Event::Warning {
                 text: format!(
-                    "{digest} came wrong from {}; it is fetched again",
+                    "{digest} from {} has the wrong content; fetching it again",
                     hosts.join(", ")
                 ),
             },

@@ -63,7 +63,7 @@ fn an_empty_one_is_an_error() {
 
 #[test]
 fn one_that_is_no_page_of_text_is_refused() {
-    let error = "error: standard input is larger than 16.8 MB; that is no Dockerfile\n";
+    let error = "error: standard input is larger than 16.8 MB, too large for a Dockerfile\n";
     for command in COMMANDS {
         expect_error(command, &vec![b'#'; (16 << 20) + 1], 2, error);
     }

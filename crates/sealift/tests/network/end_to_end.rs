@@ -301,7 +301,7 @@ fn an_image_that_is_a_misspelt_stage_is_named_when_it_cannot_be_fetched() {
     assert_eq!(
         error.replace(&home, "HOME"),
         "error: Dockerfile:3 needs docker.io/library/buidler:latest, which cannot be fetched\n  \
-         because: docker.io/library/buidler can't be asked for\n  \
+         because: docker.io/library/buidler cannot be requested\n  \
          because: docker.io/library/buidler:latest is blocked by \
          HOME/config/containers/registries.conf:4\n  \
          try: no stage is called buidler: did you mean builder?\n"

@@ -224,7 +224,7 @@ async fn lookup(host: &str, port: u16, manner: Manner<'_>) -> Result<Vec<SocketA
         if addresses.is_empty() {
             return Err(Cause::Redirect {
                 target: host.to_owned(),
-                reason: "it leads to a loopback or link-local address",
+                reason: "it points to a loopback or link-local address",
             });
         }
     }

@@ -40,7 +40,7 @@ pub(super) async fn open(
     send(stream, &request).await?;
     let [version, reply, _, kind] = receive(stream).await?;
     if version != 5 {
-        return Err(refused(proxy, "what answers is no SOCKS5 proxy"));
+        return Err(refused(proxy, "what answers there is not a SOCKS5 proxy"));
     }
     if reply != 0 {
         return Err(reply_cause(proxy, reply));
@@ -65,7 +65,7 @@ async fn greet(stream: &mut Stream, proxy: &Proxy) -> Result<(), Cause> {
     send(stream, methods).await?;
     let [version, method] = receive(stream).await?;
     if version != 5 {
-        return Err(refused(proxy, "what answers is no SOCKS5 proxy"));
+        return Err(refused(proxy, "what answers there is not a SOCKS5 proxy"));
     }
     match (method, &proxy.login) {
         (0, _) => Ok(()),

@@ -53,7 +53,7 @@ pub(super) async fn open(
         }
         _ => Err(Cause::ProxyRefused {
             proxy: proxy.described(),
-            reason: "what answers is no HTTP proxy".to_owned(),
+            reason: "what answers there is not an HTTP proxy".to_owned(),
             status: None,
         }),
     }

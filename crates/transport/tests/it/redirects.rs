@@ -133,7 +133,7 @@ async fn names_of_this_machine_are_refused_from_elsewhere() {
         matches!(
             error.cause(),
             Cause::Redirect {
-                reason: "it leads to this machine",
+                reason: "it points to this machine",
                 ..
             }
         ),

@@ -234,7 +234,7 @@ async fn commit(transfer: &Transfer, ingest: &Arc<Ingest>) -> Result<bool> {
 /// Judges an address that an image's author wrote: it may not point at this machine unless the
 /// registry is there too.
 fn foreign(text: &str, registry: &Endpoint) -> std::result::Result<(Route, String), &'static str> {
-    let mut url = Url::parse(text).map_err(|_| "is no URL")?;
+    let mut url = Url::parse(text).map_err(|_| "is not a URL")?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err("is neither http nor https");
     }
