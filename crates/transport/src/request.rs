@@ -80,7 +80,7 @@ impl Refusal {
         Self {
             reason: reason.into(),
             verdict: Verdict::new(Class::Config, Remedy::Never).hint(
-                "A web page came instead of the registry's answer: a captive portal, a login page or a firewall is in the way.",
+                "A web page was returned instead of the registry's response: a captive portal, a login page or a firewall is in the way.",
             ),
         }
     }

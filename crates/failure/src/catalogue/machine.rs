@@ -12,7 +12,7 @@ use Phase::{Blob, Exec, Export};
 pub(super) const MACHINE: &[Row] = rows! {
     // The machine itself.
     { &["no space left on device", "disk quota exceeded"], NO_STATUS, ANY } => Disk Never
-        "The disk is full: free some room, or move the store with SEALIFT_HOME.";
+        "The disk is full: free some space, or move the store with SEALIFT_HOME.";
         (Blob, "write /var/lib/buildkit/x: no space left on device", None),
         (Exec, "tar: ./usr: Cannot write: No space left on device", None),
         (Blob, "Disk quota exceeded (os error 122)", None);
@@ -27,7 +27,7 @@ pub(super) const MACHINE: &[Row] = rows! {
         (Exec, "exec /bin/sh: exec format error", None),
         (Exec, "process \"/dev/.buildkit_qemu_emulator /bin/sh -c true\" did not complete successfully: exit code: 127", None);
     { &["exit code: 137", "signal: killed", "cannot allocate memory", "out of memory", "oom-kill"], NO_STATUS, ANY } => Memory Never
-        "Memory ran out: build fewer units side by side, or give the builder more memory.";
+        "Memory ran out: build fewer units in parallel (-j), or give the builder more memory.";
         (Exec, "process \"/bin/sh -c make\" did not complete successfully: exit code: 137", None),
         (Exec, "fork: Cannot allocate memory", None),
         (Export, "runc run failed: signal: killed", None);

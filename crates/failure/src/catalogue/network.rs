@@ -40,13 +40,13 @@ pub(super) const NETWORK: &[Row] = rows! {
         (Token, "toomanyrequests: too many failed login attempts for username or IP address", Some(429));
     // Rates.
     { &["pull rate limit"], NO_STATUS, ALL_BUT_EXEC } => Rate Pace
-        "The registry's pull limit is used up: log in, add a mirror, or wait; its window is hours.";
+        "The registry's pull limit is used up: log in, add a mirror, or wait some hours.";
         (Resolve, "toomanyrequests: You have reached your unauthenticated pull rate limit.", Some(429));
     { NO_TEXT, &[429], ALL_BUT_EXEC } => Rate Pace
-        "The server asks for fewer requests.";
+        "The server is limiting requests.";
         (Blob, "", Some(429)), (Blob, "toomanyrequests: Rate exceeded", Some(429));
     { &["toomanyrequests", "too many requests", "rate exceeded"], NO_STATUS, ALL_BUT_EXEC } => Rate Pace
-        "The server asks for fewer requests.";
+        "The server is limiting requests.";
         (Resolve, "unexpected status: 429 Too Many Requests", None);
 
     // Configuration, before the network.
@@ -69,10 +69,10 @@ pub(super) const NETWORK: &[Row] = rows! {
         (Resolve, "remote error: tls: certificate required", None),
         (Resolve, "received fatal alert: CertificateRequired", None);
     { NO_TEXT, &[407], ALL_BUT_EXEC } => Config Never
-        "The proxy wants a user and a password.";
+        "The proxy requires a user name and a password.";
         (Token, "", Some(407)), (Token, "Proxy Authentication Required", Some(407));
     { &["proxyconnect tcp", "proxy authentication required", "socks connect"], NO_STATUS, ALL_BUT_EXEC } => Config Never
-        "The proxy does not do its work: check its address, its user and password, and NO_PROXY.";
+        "The proxy does not work: check its address, its user and password, and NO_PROXY.";
         (Token, "proxyconnect tcp: dial tcp 127.0.0.1:7890: connect: connection refused", None),
         (Token, "Proxy Authentication Required", None);
     { &["lookup https:", "lookup https on", "lookup http on", "lookup http:"], NO_STATUS, ALL_BUT_EXEC } => Config Never
@@ -83,21 +83,21 @@ pub(super) const NETWORK: &[Row] = rows! {
         (Resolve, "dial tcp: lookup registry.exmaple on 1.1.1.1:53: no such host", None),
         (Resolve, "failed to lookup address information: Name or service not known", None);
     { &["network is unreachable…[", "no route to host…[", "[…]:…network is unreachable", "[…]:…no route to host"], NO_STATUS, ALL_BUT_EXEC } => Config Once
-        "IPv6 is offered by DNS but has no route here.";
+        "DNS offers IPv6 addresses, but this network has no IPv6 route.";
         (Resolve, "dial tcp [2600:1f18::1]:443: connect: network is unreachable", None),
         (Resolve, "dial tcp [2600:1f18::1]:443: connect: no route to host", None);
     { &["html instead of json", "invalid character '<' looking for beginning of value", "(text/html) from remote"], NO_STATUS, ALL_BUT_EXEC } => Config Never
-        "A web page came instead of the registry's answer: a captive portal, a login page or a firewall is in the way.";
+        "A web page was returned instead of the registry's response: a captive portal, a login page or a firewall is in the way.";
         (Token, "invalid character '<' looking for beginning of value", None),
         (Token, "HTML instead of JSON", Some(200)),
         (Resolve, "failed to copy: httpReadSeeker: failed open: could not fetch content descriptor sha256:8d (text/html) from remote: not found", None);
 
     // Wrong bytes.
     { &["digest mismatch sha256:"], NO_STATUS, ALL_BUT_EXEC } => Corrupt Never
-        "What the URL gives has another checksum than the Dockerfile says: it was changed at its place, or spoilt on the way.";
+        "The file's checksum is not the Dockerfile's: the file was changed at its source, or damaged in transit.";
         (Blob, "digest mismatch sha256:44: sha256:9f", None);
     { &["unexpected commit digest", "failed size validation", "unexpected digest", "digest_invalid", "size_invalid", "digest mismatch", "does not match digest", "error verifying sha256", "did not match uploaded content", "read past expected size", "() from remote: not found"], NO_STATUS, ALL_BUT_EXEC } => Corrupt Never
-        "A server delivered wrong bytes; it is not asked again in this run.";
+        "A server returned the wrong content; it is not used again in this run.";
         (Blob, "failed commit on ref \"layer-sha256:x\": unexpected commit digest sha256:a, expected sha256:b", None),
         (Blob, "failed size validation: 1 != 2: failed precondition", None),
         (Push, "{\"errors\":[{\"code\":\"DIGEST_INVALID\"}]}", Some(400)),
@@ -119,32 +119,32 @@ pub(super) const NETWORK: &[Row] = rows! {
         (Resolve, "pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed", None),
         (Resolve, "error=\"insufficient_scope\"", Some(401));
     { &["tag is immutable"], NO_STATUS, &[Push] } => Config Never
-        "The tag exists and may not be moved.";
+        "The tag exists and cannot be overwritten.";
         (Push, "failed to push r/y:1: unknown: The image tag '1' already exists in the 'x' repository and cannot be overwritten because the tag is immutable.", None);
     { &["immutable"], &[400, 409, 412], &[Push] } => Config Never
-        "The tag exists and may not be moved.";
+        "The tag exists and cannot be overwritten.";
         (Push, "tag 1 is immutable in x", Some(412));
     { &["requested access to the resource is denied", "permission_denied", "action: push", "no push permission", "failed to push…: denied", "failed to push…: unauthorized", "error writing layer blob: denied", "error writing layer blob: unauthorized"], NO_STATUS, ALL_BUT_EXEC } => Auth Never
-        "These credentials may not do this.";
+        "These credentials do not permit this.";
         (Push, "denied: requested access to the resource is denied", Some(401)),
         (Push, "failed to push r/y:1: denied", None),
         (Push, "denied: permission_denied: write_package", Some(403)),
         (Push, "unauthorized to access repository: p/r, action: push", Some(401));
     { &["incorrect username or password", "authorization token has expired", "no basic auth credentials", "invalid username/password", "authentication required"], &[400, 403], ALL_BUT_EXEC } => Auth Never
-        "Log in again: the stored credentials are wrong or too old.";
+        "Log in again: the stored credentials are wrong or have expired.";
         (Token, "denied: Your authorization token has expired. Reauthenticate and try again.", Some(403));
     { &["incorrect username or password", "authorization token has expired", "no basic auth credentials", "invalid username/password"], NO_STATUS, ALL_BUT_EXEC } => Auth Never
-        "Log in again: the stored credentials are wrong, missing or too old.";
+        "Log in again: the stored credentials are missing, wrong or have expired.";
         (Token, "unauthorized: incorrect username or password", Some(401)),
         (Token, "no basic auth credentials", None);
     { NO_TEXT, &[401], &[Token] } => Auth Never
         "The token server refuses these credentials: docker login HOST.";
         (Token, "", Some(401));
     { NO_TEXT, &[404, 410], &[Token] } => Config Never
-        "The token server knows no such address: the registry, or a mirror before it, names a wrong one.";
+        "The token server does not have this path: the registry, or a mirror in front of it, names the wrong one.";
         (Token, "", Some(404));
     { NO_TEXT, &[401], ALL_BUT_EXEC } => Auth Never
-        "The registry wants credentials, or other ones: docker login HOST.";
+        "The registry requires credentials, or other ones: docker login HOST.";
         (Resolve, "{\"errors\":[{\"code\":\"UNAUTHORIZED\"}]}", Some(401));
     { NO_TEXT, &[403], ALL_BUT_EXEC } => Auth Never
         "Access is refused; stored credentials may be stale, or the image private.";
@@ -184,7 +184,7 @@ pub(super) const NETWORK: &[Row] = rows! {
         (Resolve, "unexpected status from GET request to https://r/token: 503 Service Unavailable", None),
         (Blob, "unexpected status: 502 Bad Gateway", None);
     { &["401 unauthorized", "403 forbidden"], NO_STATUS, ALL_BUT_EXEC } => Auth Never
-        "The registry refuses these credentials, or wants some.";
+        "The registry refuses these credentials, or requires some.";
         (Resolve, "unexpected status from HEAD request to https://r/v2/x: 401 Unauthorized", None),
         (Push, "unexpected status from POST request to https://r/v2/x: 403 Forbidden", None);
     { &["internal_error", "goaway", "stream error", "refused_stream", "http2: "], NO_STATUS, ALL_BUT_EXEC } => Network Backoff

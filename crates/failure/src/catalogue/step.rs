@@ -30,7 +30,7 @@ pub(super) const STEPS: &[Row] = rows! {
         (Exec, "Get \"https://a.example/x\": proxyconnect tcp: dial tcp 127.0.0.1:1: connect: connection refused", None);
     { &["wrong version number", "wrong_version_number", "does not look like a tls handshake", "unexpected tls packet was received",
         "server gave http response to https client", "unsupported or unrecognized ssl message"], NO_STATUS, STEP } => Config Never
-        "The step asks for HTTPS where plain HTTP is spoken: correct the URL, or a proxy that is given with the wrong scheme.";
+        "The step uses HTTPS where the server speaks plain HTTP: correct the URL, or the scheme of the proxy.";
         (Exec, "curl: (35) OpenSSL/3.0.19: error:0A00010B:SSL routines::wrong version number", None),
         (Exec, "gnutls_handshake() failed: An unexpected TLS packet was received.", None),
         (Exec, "Could not transfer artifact a:a:1: Unsupported or unrecognized SSL message", None);
@@ -46,14 +46,14 @@ pub(super) const STEPS: &[Row] = rows! {
         (Exec, "PKIX path building failed: unable to find valid certification path to requested target", None),
         (Exec, "ERROR: The certificate of 'a.example' is not trusted.", None);
     { &["invalid json response body", "invalid character '<' looking for beginning of value", "does the network require authentication"], NO_STATUS, STEP } => Config Never
-        "A web page came instead of what the step downloads: a captive portal, a login page or a firewall is in the way.";
+        "A web page was returned instead of the step's download: a captive portal, a login page or a firewall is in the way.";
         (Exec, "npm error invalid json response body at http://a.example/x reason: Unexpected token '<'", None),
         (Exec, "invalid response from proxy \"http://a.example/go\": invalid character '<' looking for beginning of value", None),
         (Exec, "Signed file isn't valid, got 'NODATA' (does the network require authentication?)", None);
 
     // What a server refuses to give.
     { &["404  not found"], NO_STATUS, STEP } => Build Never
-        "A package's file is gone from its server: the package index in the image is older than the server's; update it in the same RUN.";
+        "The package's file is gone from the server: the package index in the image is older than the server's; update it in the same RUN.";
         (Exec, "E: Failed to fetch http://deb.example.org/x.deb  404  Not Found", None);
     { &["401  unauthorized", "403  forbidden", "requested url returned error: 401", "requested url returned error: 403", "could not read username for",
         "401 unauthorized", "403 forbidden", "error 403: forbidden", "username/password authentication failed", "npm error code e401", "npm error code e403", "got 403", "authenticated registries require", "status code: 401", "status code: 403"], NO_STATUS, STEP } => Build Never
@@ -63,14 +63,14 @@ pub(super) const STEPS: &[Row] = rows! {
         (Exec, "fatal: could not read Username for 'https://git.example': terminal prompts disabled", None),
         (Exec, "reading http://a.example/go/x/@v/v1.0.0.info: 401 Unauthorized", None);
     { &["too many requests", "requested url returned error: 429", "npm error code e429", "got 429", "status code: 429"], NO_STATUS, STEP } => Rate Backoff
-        "The server that the step downloads from asks for fewer requests: a mirror or an account may help.";
+        "The server that the step downloads from is limiting requests: a mirror or an account may help.";
         (Exec, "curl: (22) The requested URL returned error: 429", None),
         (Exec, "2026-11-24 11:19:49 ERROR 429: Too Many Requests.", None);
 
     // The network, as the programs say it.
     { &["temporary failure resolving", "temporary failure in name resolution", "could not resolve host", "could not resolve '", "unable to resolve host address", "name or service not known",
         "no such host", "enotfound", "eai_again", "unknownhostexception", "name resolution"], NO_STATUS, STEP } => Network Backoff
-        "The step could not look a name up; finished steps are cached. If it stays, check the name, and the DNS servers or the proxy that steps are given.";
+        "The step could not resolve a host name; finished steps are cached. If this persists, check the name, and the DNS servers or the proxy that steps are given.";
         (Exec, "Temporary failure resolving 'deb.example.org'", None),
         (Exec, "curl: (6) Could not resolve host: example.org", None),
         (Exec, "E: Failed to fetch http://a.example/InRelease  Could not resolve 'a.example'", None),
@@ -81,7 +81,7 @@ pub(super) const STEPS: &[Row] = rows! {
         "transferred a partial file", "the tls connection was non-properly terminated", "failed to connect to", "connection refused", "network is unreachable", "no route to host", "unexpected eof", "\": eof", "early eof", "rpc failed; curl",
         "remote end closed connection", "incompleteread", "socket hang up", "connection broken by", "no data received", "connection closed at byte", "premature end of content", "failed to respond"],
         NO_STATUS, STEP } => Network Backoff
-        "What the step downloads was lost on the way; finished steps are cached.";
+        "The step's download was interrupted; finished steps are cached.";
         (Exec, "E: Failed to fetch http://deb.example.org/x.deb  Connection failed", None),
         (Exec, "npm error code ETIMEDOUT", None),
         (Exec, "npm error code ECONNRESET", None),
@@ -97,25 +97,25 @@ pub(super) const STEPS: &[Row] = rows! {
     { &["requested url returned error: 5", "500 internal server error", "502 bad gateway", "503 service unavailable", "504 gateway time", "500  internal server error", "502  bad gateway", "503  service unavailable", "504  gateway time",
         "npm error code e500", "npm error code e502", "npm error code e503", "npm error code e504", "got 500", "got 502", "got 503", "got 504", "error 500:", "error 502:", "error 503:", "error 504:",
         "status code: 500", "status code: 502", "status code: 503", "status code: 504", "requested url returned error: 408"], NO_STATUS, STEP } => Network Backoff
-        "The server that the step downloads from, or a proxy before it, has a failure of its own; finished steps are cached.";
+        "The server that the step downloads from, or a proxy in front of it, failed; finished steps are cached.";
         (Exec, "curl: (22) The requested URL returned error: 503", None),
         (Exec, "npm error 502 Bad Gateway - GET http://a.example/npm/left-pad", None),
         (Exec, "failed to get successful HTTP response from `http://a.example/index/config.json` (192.0.2.1), got 503", None),
         (Exec, "Err:1 http://a.example InRelease  502  Bad Gateway [IP: 192.0.2.1 80]", None);
     // Programs that were told to be silent say it by their exit code alone.
     { &["curl …exit code: 5\n"], NO_STATUS, STEP } => Config Never
-        "The step's proxy has a name that cannot be looked up.";
+        "The host name of the step's proxy cannot be resolved.";
         (Exec, "process \"/bin/sh -c curl -s a.example\" did not complete successfully: exit code: 5\n", None);
     { &["curl …exit code: 60\n", "wget …exit code: 5\n"], NO_STATUS, STEP } => Config Never
         "The step does not trust that server's certificate, or a proxy's in between: add its CA to the image, or check the clock.";
         (Exec, "process \"/bin/sh -c curl -s https://a.example\" did not complete successfully: exit code: 60\n", None),
         (Exec, "process \"/bin/sh -c wget -q https://a.example\" did not complete successfully: exit code: 5\n", None);
     { &["curl …exit code: 6\n", "curl …exit code: 7\n", "curl …exit code: 18\n", "curl …exit code: 28\n", "curl …exit code: 35\n", "curl …exit code: 52\n", "curl …exit code: 56\n", "wget …exit code: 4\n"], NO_STATUS, STEP } => Network Backoff
-        "What the step downloads was lost on the way; finished steps are cached.";
+        "The step's download was interrupted; finished steps are cached.";
         (Exec, "process \"/bin/sh -c curl -s a.example\" did not complete successfully: exit code: 56\n", None),
         (Exec, "process \"/bin/sh -c wget -q http://a.example/x\" did not complete successfully: exit code: 4\n", None);
     { &["(from versions: none)"], NO_STATUS, STEP } => Build Never
-        "pip says this of a name that does not exist, and also where its index refuses or fails: check the index's address.";
+        "pip prints this for a name that does not exist, and also when its index refuses or fails: check the index's address.";
         (Exec, "ERROR: Could not find a version that satisfies the requirement nothing-here (from versions: none)", None);
     { &["did not complete successfully: exit code"], NO_STATUS, &[Exec, Export] } => Build Never
         "";

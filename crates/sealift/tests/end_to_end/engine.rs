@@ -231,7 +231,12 @@ fn what_buildkit_says_of_manifests() {
         Rate,
         "fewer requests",
     );
-    street.faulty(manifest(Fault::Html), Resolve, Config, "A web page came");
+    street.faulty(
+        manifest(Fault::Html),
+        Resolve,
+        Config,
+        "A web page was returned",
+    );
     street.faulty(manifest(Fault::Status(418)), Resolve, Config, "");
 
     let origin = street.origin.host();
@@ -272,7 +277,7 @@ fn what_buildkit_says_of_tokens() {
     for fault in [Fault::Reset, Fault::Close, Fault::Status(503)] {
         street.realm(fault, Network, AGAIN);
     }
-    street.realm(Fault::Html, Config, "A web page came");
+    street.realm(Fault::Html, Config, "A web page was returned");
     street.realm(Fault::Status(401), Auth, LOGIN);
     street.realm(Fault::Status(403), Auth, "");
     street.realm(

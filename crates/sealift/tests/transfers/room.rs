@@ -106,7 +106,7 @@ fn a_disk_that_others_fill_meanwhile_ends_the_run_and_spoils_nothing() {
         "{}",
         outcome.stderr
     );
-    let hint = "try: The disk is full: free some room, or move the store with SEALIFT_HOME.\n";
+    let hint = "try: The disk is full: free some space, or move the store with SEALIFT_HOME.\n";
     assert!(outcome.stderr.ends_with(hint), "{}", outcome.stderr);
     harbor.verify();
 

@@ -153,7 +153,7 @@ impl Reply {
         let proxy = self.proxy()?;
         is_html(&self.headers).then(|| Cause::ProxyRefused {
             proxy: proxy.described(),
-            reason: "a web page came instead of the answer".to_owned(),
+            reason: "a web page was returned instead of the answer".to_owned(),
             status: Some(self.status),
         })
     }

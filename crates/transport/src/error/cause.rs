@@ -319,9 +319,7 @@ fn proxy_verdict(status: Option<StatusCode>, reason: &str) -> Verdict {
         Some(_) => {
             "The proxy lets nothing through to this host: log in at the proxy, have the host allowed, or exempt the host (NO_PROXY)."
         }
-        None => {
-            "The proxy does not do its work: check its address, its user and password, and NO_PROXY."
-        }
+        None => "The proxy does not work: check its address, its user and password, and NO_PROXY.",
     };
     Verdict::new(Class::Config, Remedy::Never).hint(hint)
 }
@@ -354,7 +352,7 @@ fn disk_verdict(error: &io::Error) -> Verdict {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
     );
     Verdict::new(Class::Disk, Remedy::Never).hint(if full {
-        "The disk is full: free some room, or move the store with SEALIFT_HOME."
+        "The disk is full: free some space, or move the store with SEALIFT_HOME."
     } else {
         "The disk refuses this: look at its permissions and the kernel's log."
     })

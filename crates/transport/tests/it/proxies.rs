@@ -451,7 +451,7 @@ async fn a_login_page_of_a_proxy_is_named() {
     let done = transport.document(&route, &request, 1000, &Anonymous).await;
     let error = done.unwrap_err();
     let text = format!(
-        "proxy http://{} refuses: a web page came instead of the answer",
+        "proxy http://{} refuses: a web page was returned instead of the answer",
         proxy.authority()
     );
     assert_eq!(

@@ -243,7 +243,9 @@ impl Tokens {
         let host = ask.realm.authority();
         let token = Token::parse(&answer?, scopes, SystemTime::now()).map_err(|malformed| {
             let reason = match malformed {
-                Malformed::Html => "HTML instead of JSON: a web page came instead of a token",
+                Malformed::Html => {
+                    "HTML instead of JSON: a web page was returned instead of a token"
+                }
                 Malformed::NoToken => "the token server's answer holds no token",
                 Malformed::Unprintable => {
                     "the token server's token has characters that no token has"
