@@ -36,13 +36,21 @@ impl Error {
         }
     }
 
-    /// Joins failures that stand side by side; the first decides the exit code. Returns nothing
+    /// Joins failures that stand side by side; the first decides the exit code. What several of them
+    /// say in the same words, such as a disk too small for all images, is said once. Returns nothing
     /// where there are none.
     #[must_use]
     pub fn all(errors: impl IntoIterator<Item = Self>) -> Option<Self> {
         let mut errors = errors.into_iter();
         let mut first = errors.next()?;
-        first.others.extend(errors);
+        let mut said = vec![first.render()];
+        for error in errors {
+            let text = error.render();
+            if !said.contains(&text) {
+                said.push(text);
+                first.others.push(error);
+            }
+        }
         Some(first)
     }
 

@@ -28,7 +28,7 @@ fn an_image_that_lacks_a_platform_names_those_it_has() {
 }
 
 #[test]
-fn an_absent_image_costs_one_request() {
+fn an_absent_image_costs_a_request_for_it_and_one_for_its_tags() {
     let scene = Scene::new();
     let image = format!("{}/no/such:1", scene.registry.host());
     let project = Project::dockerfile(&format!("FROM {image}\n"));
@@ -36,9 +36,9 @@ fn an_absent_image_costs_one_request() {
     let outcome = scene.build(project.path(), &["--platform", BOTH]).failure();
     assert_eq!(outcome.code, Some(14), "{}", outcome.stderr);
     assert!(outcome.stderr.contains(&image), "{}", outcome.stderr);
-    assert_eq!(scene.registry.requests().len() - before, 1);
+    assert_eq!(scene.registry.requests().len() - before, 2);
     let told = format!(
-        "\n{}: 1 request, 0 B, failures: 1 absent, ",
+        "\n{}: 2 requests, 0 B, failures: 1 absent, ",
         scene.registry.host()
     );
     let (_, end) = outcome.stderr.split_once(&told).expect(&outcome.stderr);

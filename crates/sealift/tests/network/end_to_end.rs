@@ -320,7 +320,8 @@ fn a_proxy_that_refuses_is_named_with_the_place_where_it_was_set() {
         .failure();
     let set_by = site.sealift.home().join(".docker/daemon.json");
     let expected = format!(
-        "proxy {place} (set by {}:1) refuses: HTTP/1.1 407",
+        "because: proxy {place} (set by {}:1) refuses: 407 Proxy Authentication Required; \
+         it accepts Basic\n",
         set_by.display()
     );
     assert!(refused.stderr.contains(&expected), "{}", refused.stderr);

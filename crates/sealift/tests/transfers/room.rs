@@ -22,7 +22,7 @@ fn assert_no_room(harbor: &Harbor, outcome: &Outcome, (image, needed): (&str, &s
     let free = error
         .strip_prefix(&start)
         .and_then(|rest| rest.strip_suffix(&end));
-    let free: f64 = free.expect(error).parse().unwrap();
+    let free: f64 = free.expect(error).parse().expect(error);
     assert!(free < 8.0, "{error}");
 }
 
