@@ -223,13 +223,13 @@ fn what_buildkit_says_of_manifests() {
         manifest(Fault::TooMany(None)),
         Resolve,
         Rate,
-        "fewer requests",
+        "limiting requests",
     );
     street.faulty(
         manifest(Fault::TooMany(Some(1))),
         Resolve,
         Rate,
-        "fewer requests",
+        "limiting requests",
     );
     street.faulty(
         manifest(Fault::Html),
@@ -261,13 +261,18 @@ fn what_buildkit_says_of_layers() {
         layers(Fault::Corrupt),
         Blob,
         Corrupt,
-        "delivered wrong bytes",
+        "returned the wrong content",
     );
     street.nameless();
     street.faulty(layers(Fault::Status(404)), Blob, Absent, NAME);
     street.nameless();
     street.faulty(layers(Fault::Status(403)), Blob, Auth, "Access is refused");
-    street.faulty(layers(Fault::TooMany(None)), Blob, Rate, "fewer requests");
+    street.faulty(
+        layers(Fault::TooMany(None)),
+        Blob,
+        Rate,
+        "limiting requests",
+    );
     street.build(&Buildkitd::start());
 }
 
@@ -283,9 +288,9 @@ fn what_buildkit_says_of_tokens() {
     street.realm(
         Fault::Status(404),
         Config,
-        "The token server knows no such address",
+        "The token server does not have this path",
     );
-    street.realm(Fault::TooMany(None), Rate, "fewer requests");
+    street.realm(Fault::TooMany(None), Rate, "limiting requests");
     street.build(&Buildkitd::start());
 }
 

@@ -28,7 +28,7 @@ fn what_buildkit_says_of_steps() {
     street.dockerfile(
         &add,
         "",
-        (Blob, Corrupt, "another checksum than the Dockerfile says"),
+        (Blob, Corrupt, "checksum is not the Dockerfile's"),
     );
     let copy = "FROM scratch\nCOPY nothing /\n";
     street.dockerfile(copy, "", (Exec, Build, "not in the build context"));
@@ -42,7 +42,7 @@ fn what_buildkit_says_of_steps() {
     street.dockerfile(
         &step,
         "a.example",
-        (Exec, Network, "could not look a name up"),
+        (Exec, Network, "could not resolve a host name"),
     );
     let step = format!("FROM {origin}/library/busybox:1\nRUN sh -c 'kill -9 $$'; exit $?\n");
     street.dockerfile(
