@@ -72,6 +72,7 @@ const MARKS: &[&str] = &[
     "error: http",
     "warning: ignoring http",
     "warning: fetching http",
+    "fetch http",
     "errors during downloading",
 ];
 

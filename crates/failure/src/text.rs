@@ -87,6 +87,7 @@ const HOSTS: &[(&str, &[char])] = &[
     ("temporary failure resolving '", &['\'']),
     ("could not resolve '", &['\'']),
     ("unable to resolve host address '", &['\'']),
+    ("wget: bad address '", &['\'']),
     ("unable to resolve host address ‘", &['’']),
     ("oauth token from ", &[' ', ',']),
     ("lookup ", &[' ', ':']),

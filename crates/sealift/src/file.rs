@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -13,6 +14,8 @@ use crate::error::{Error, Kind, Result};
 
 /// Size of the pieces in which a file is written, in bytes.
 const BUFFER: usize = 1 << 20;
+/// The names of this process's standard output.
+const OUR_STDOUT: [&str; 3] = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 
 /// Writes a file as a whole: a reader sees the old content or the new one, and a failure leaves the
 /// old one. A link is followed; what is no regular file (a device, a FIFO, `/dev/stdout`) is written
@@ -22,6 +25,13 @@ const BUFFER: usize = 1 << 20;
 /// [`Kind::Disk`] or [`Kind::Local`] with the path, and what `fill` returns.
 pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let failed = |error| failed("write", path, error);
+    if OUR_STDOUT.iter().any(|name| path == Path::new(name)) {
+        // Opened anew, a file that the shell has redirected to would be written from its beginning.
+        let stdout = std::io::stdout().as_fd().try_clone_to_owned();
+        let mut out = BufWriter::with_capacity(BUFFER, File::from(stdout.map_err(failed)?));
+        fill(&mut out)?;
+        return out.flush().map_err(failed);
+    }
     let there = fs::metadata(path).ok();
     let streams = ["/dev", "/proc"].iter().any(|root| path.starts_with(root));
     if there

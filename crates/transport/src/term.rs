@@ -64,7 +64,11 @@ impl fmt::Display for Spent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request { limit } => {
-                write!(f, "given up, nothing came for {} s", limit.as_secs_f32())
+                let limit = limit.as_secs_f32();
+                write!(
+                    f,
+                    "given up: the next attempt would come after the {limit} s allowed without an answer"
+                )
             }
             Self::Term { of, limit } => {
                 let limit = limit.as_secs_f32();
@@ -88,7 +92,10 @@ mod tests {
             "given up, the image's budget of 1.5 s is used up"
         );
         let request = said(Spent::Request { limit });
-        assert_eq!(request, "given up, nothing came for 1.5 s");
+        assert_eq!(
+            request,
+            "given up: the next attempt would come after the 1.5 s allowed without an answer"
+        );
     }
 
     #[test]

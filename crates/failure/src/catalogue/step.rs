@@ -68,15 +68,16 @@ pub(super) const STEPS: &[Row] = rows! {
         (Exec, "2026-11-24 11:19:49 ERROR 429: Too Many Requests.", None);
 
     // The network, as the programs say it.
-    { &["temporary failure resolving", "temporary failure in name resolution", "could not resolve host", "could not resolve '", "unable to resolve host address", "name or service not known",
+    { &["temporary failure resolving", "temporary failure in name resolution", "could not resolve host", "could not resolve '", "unable to resolve host address", "wget: bad address '", "name or service not known",
         "no such host", "enotfound", "eai_again", "unknownhostexception", "name resolution"], NO_STATUS, STEP } => Network Backoff
         "The step could not resolve a host name; finished steps are cached. If this persists, check the name, and the DNS servers or the proxy that steps are given.";
         (Exec, "Temporary failure resolving 'deb.example.org'", None),
         (Exec, "curl: (6) Could not resolve host: example.org", None),
+        (Exec, "wget: bad address 'dl.example.org'", None),
         (Exec, "E: Failed to fetch http://a.example/InRelease  Could not resolve 'a.example'", None),
         (Exec, "dial tcp: lookup a.example on 192.0.2.53:53: no such host", None),
         (Exec, "npm error code ENOTFOUND", None);
-    { &["failed to fetch", "connection timed out", "etimedout", "econnreset", "econnrefused", "read timed out", "operation timed out", "network timeout", "tls handshake timeout", "i/o timeout", "connection reset",
+    { &["failed to fetch", "connection timed out", "etimedout", "econnreset", "econnrefused", "read timed out", "operation timed out", "download timed out", "temporary error (try again later)", "network timeout", "tls handshake timeout", "i/o timeout", "connection reset",
         "curl: (6)", "curl: (7)", "curl: (28)", "curl: (35)", "curl: (52)", "curl: (56)", "curl: (18)", "empty reply from server", "transfer closed with", "recv failure", "operation too slow", "timeout was reached",
         "transferred a partial file", "the tls connection was non-properly terminated", "failed to connect to", "connection refused", "network is unreachable", "no route to host", "unexpected eof", "\": eof", "early eof", "rpc failed; curl",
         "remote end closed connection", "incompleteread", "socket hang up", "connection broken by", "no data received", "connection closed at byte", "premature end of content", "failed to respond"],
@@ -88,6 +89,8 @@ pub(super) const STEPS: &[Row] = rows! {
         (Exec, "pip._vendor.urllib3.exceptions.ReadTimeoutError: Read timed out.", None),
         (Exec, "go: github.com/x/y: net/http: TLS handshake timeout", None),
         (Exec, "curl: (28) Connection timed out after 30001 milliseconds", None),
+        (Exec, "wget: download timed out", None),
+        (Exec, "WARNING: fetching https://a.example/alpine/APKINDEX.tar.gz: temporary error (try again later)", None),
         (Exec, "curl: (56) Recv failure", None),
         (Exec, "curl: (52) Empty reply from server", None),
         (Exec, "fatal: unable to access 'http://a.example/x.git/': transfer closed with 99500 bytes remaining to read", None),

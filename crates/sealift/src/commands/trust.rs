@@ -49,11 +49,15 @@ pub fn run(args: &TrustArgs, session: &Session) -> Result<()> {
         if !trust.remove(&path) {
             return Err(Error::new(Kind::Usage, format!("{shown} is not trusted")));
         }
-        format!("{shown} is trusted no longer\n")
+        format!("{shown} is no longer trusted\n")
     } else {
         let table = project::table(&places).map_err(malformed)?;
         let Some(table) = table else {
-            let text = format!("{shown}: no [network] table is there to trust");
+            let text = if path.exists() {
+                format!("{shown} has no [network] table to trust")
+            } else {
+                format!("there is no {shown}")
+            };
             return Err(Error::new(Kind::Usage, text));
         };
         let folder = path.parent().unwrap_or(&path);

@@ -1,5 +1,7 @@
 //! Results: registries, docker, archives, folders, metadata.
 
+use std::io::Write as _;
+
 use sealift_test_support::{DockerRegistry, Dockerd, Project, skopeo};
 use serde_json::Value;
 
@@ -174,4 +176,28 @@ fn archives_and_folders() {
         base["digest"].as_str().unwrap().starts_with("sha256:"),
         "{metadata}"
     );
+}
+
+#[test]
+fn metadata_goes_where_standard_output_is() {
+    let scene = Scene::new();
+    let project = Project::dockerfile("FROM scratch\nLABEL a=b\n");
+    let path = project.path().join("captured");
+    let mut captured = std::fs::File::create(&path).unwrap();
+    captured.write_all(b"before\n").unwrap();
+    let arguments = scene.build_arguments(&["-t", "localhost/x:1", "--metadata-file=/dev/stdout"]);
+    let status = scene
+        .sealift
+        .command(project.path(), &arguments)
+        .stdout(captured.try_clone().unwrap())
+        .status();
+    assert!(status.unwrap().success());
+    captured.write_all(b"after\n").unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (json, _) = text
+        .strip_prefix("before\n")
+        .and_then(|rest| rest.rsplit_once("after\n"))
+        .expect(&text);
+    let metadata: Value = serde_json::from_str(json).unwrap();
+    assert_eq!(metadata["image.name"], "localhost/x:1");
 }

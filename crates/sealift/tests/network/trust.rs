@@ -61,11 +61,14 @@ fn a_projects_mirror_is_asked_once_the_user_trusts_it() {
     std::fs::write(&file, table("http://127.0.0.1:1")).unwrap();
     assert!(prefetch(&site, &[]).contains("It would set the mirror http://127.0.0.1:1 of"));
     std::fs::write(&file, table(&mirror.url())).unwrap();
-    let revoked = format!("{} is trusted no longer\n", file.display());
+    let revoked = format!("{} is no longer trusted\n", file.display());
     assert_eq!(trust(&["--revoke"]).success().stdout, revoked);
     assert_eq!(trust(&["--list"]).success().stdout, "");
     let error = trust(&["--revoke"]).failure().stderr;
     assert_eq!(error, format!("error: {} is not trusted\n", file.display()));
+    let absent = file.with_file_name("absent");
+    let error = trust(&["absent"]).failure().stderr;
+    assert_eq!(error, format!("error: there is no {}\n", absent.display()));
     let before = mirror.requests().len();
     assert!(told(&prefetch(&site, &[])));
     assert_eq!(mirror.requests().len(), before);

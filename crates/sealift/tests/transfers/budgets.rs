@@ -133,7 +133,10 @@ fn pushes_have_them_too() {
     for (option, whose) in [
         ("--image-budget 1s", "the image's budget of 1 s is used up"),
         ("--run-budget 1s", "the run's budget of 1 s is used up"),
-        ("--retry-budget 1s", "nothing came for 1 s"),
+        (
+            "--retry-budget 1s",
+            "the next attempt would come after the 1 s allowed without an answer",
+        ),
     ] {
         // An upload begins, and is reset each time that bytes are sent.
         let resets = FaultPlan::seeded(5)
