@@ -109,6 +109,16 @@ pub fn private_folder(path: &Path) -> Result<()> {
     })
 }
 
+/// Returns the root of the repository that a folder lies in: the nearest folder, itself or above,
+/// that has a `.git` or a `sealift.toml`.
+#[must_use]
+pub fn repository(folder: &Path) -> Option<&Path> {
+    folder.ancestors().find(|part| {
+        let has = |name: &str| part.join(name).symlink_metadata().is_ok();
+        has(".git") || has("sealift.toml")
+    })
+}
+
 /// Returns whether this is a folder of ours, not a link to one, that no other user may enter.
 #[must_use]
 pub fn is_private(path: &Path) -> bool {

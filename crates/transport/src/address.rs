@@ -10,6 +10,18 @@ pub(crate) fn is_local(ip: IpAddr) -> bool {
     }
 }
 
+/// Returns whether a host's text is a link-local address, where machines in clouds find their own
+/// secrets.
+#[must_use]
+pub fn is_link_local_host(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let address = bare.parse::<IpAddr>().map(|ip| ip.to_canonical());
+    address.is_ok_and(|ip| match ip {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    })
+}
+
 /// Returns whether a host's text, as in a URL, means this machine or link.
 #[must_use]
 pub fn is_local_host(host: &str) -> bool {

@@ -57,7 +57,7 @@ mod tls;
 mod transport;
 mod width;
 
-pub use address::is_local_host;
+pub use address::{is_link_local_host, is_local_host};
 pub use authorizer::{Anonymous, Authorizer, Challenge};
 pub use dial::{Io, Stream};
 pub use download::Provenance;

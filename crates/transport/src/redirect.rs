@@ -4,7 +4,7 @@ use http::header::LOCATION;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use crate::address::is_local_host;
+use crate::address::{is_link_local_host, is_local_host};
 use crate::error::{Cause, masked};
 
 /// The redirects that one attempt has followed.
@@ -90,6 +90,11 @@ fn allowed(from: &Url, next: &Url, may_downgrade: bool) -> Result<(), Cause> {
     if local_next && !local_now {
         return Err(refused(next, "it points to this machine"));
     }
+    // A server on this machine's loopback may name another one there, but not what only this link has.
+    let is_link_local = |url: &Url| url.host_str().is_some_and(is_link_local_host);
+    if is_link_local(next) && !is_link_local(from) {
+        return Err(refused(next, "it points to a link-local address"));
+    }
     Ok(())
 }
 
@@ -154,6 +159,14 @@ mod tests {
             ("https://a/x", "https://[::ffff:127.0.0.1]/x", false),
             ("http://127.0.0.1:5000/x", "http://127.0.0.1:5001/x", true),
             ("http://localhost/x", "https://cdn.b/y", true),
+            ("http://127.0.0.1:5000/x", "http://169.254.169.254/x", false),
+            ("http://127.0.0.1:5000/x", "http://0xA9FEA9FE/x", false),
+            (
+                "http://127.0.0.1/x",
+                "http://[::ffff:169.254.169.254]/",
+                false,
+            ),
+            ("http://169.254.1.1/x", "http://169.254.1.1/y", true),
         ];
         for (from, to, fine) in cases {
             assert_eq!(

@@ -18,11 +18,7 @@ use sealift_oci::Platform;
 /// What any of the stages says; nothing that was fetched or built is lost.
 pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
     let mut line = BuildLine::read(&args, &session.settings)?;
-    for input in &line.request.inputs {
-        let paths = line.destinations.iter().filter_map(Destination::path);
-        let paths = paths.chain(line.metadata_file.as_deref());
-        refuse_links(&input.component.context, paths)?;
-    }
+    refuse_planted_links(&line, session)?;
     session.log_failures_at(&line.root);
     for input in &line.request.inputs {
         for name in images::unused_arguments(input) {
@@ -74,6 +70,17 @@ pub async fn run(args: BuildArgs, session: &Session) -> Result<()> {
         }
     }
     Error::all(failures).map_or(Ok(()), Err)
+}
+
+/// Refuses results that a link of the repository would lead elsewhere.
+fn refuse_planted_links(line: &BuildLine, session: &Session) -> Result<()> {
+    let here = &session.settings.working_directory;
+    for input in &line.request.inputs {
+        let paths = line.destinations.iter().filter_map(Destination::path);
+        let paths = paths.chain(line.metadata_file.as_deref());
+        refuse_links(&input.component.context, here, paths)?;
+    }
+    Ok(())
 }
 
 /// Brings a component's image to where it was asked for.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
+use crate::file::repository;
 
 /// One place that a result goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,26 +89,34 @@ impl Destination {
     }
 }
 
-/// Checks that no link of the build context decides where a result is written: a repository may hold
-/// one that leads to a file of the user's.
+/// Checks that no link of the build context, or of the repository that it is a part of, decides where
+/// a result is written: it may lead to a file of the user's. What the working directory holds
+/// beside the context counts as the repository's too.
 ///
 /// # Errors
 /// [`Kind::Usage`] with the link.
-pub fn refuse_links<'a>(context: &Path, paths: impl Iterator<Item = &'a Path>) -> Result<()> {
+pub fn refuse_links<'a>(
+    context: &Path,
+    working_directory: &Path,
+    paths: impl Iterator<Item = &'a Path>,
+) -> Result<()> {
     let Ok(context) = context.canonicalize() else {
         return Ok(());
     };
+    let here = working_directory.canonicalize().unwrap_or_default();
+    let here = Some(&*here).filter(|here| context.starts_with(here));
+    let root = repository(&context).or(here).unwrap_or(&context);
     let inside = |folder: &Path| {
         folder
             .canonicalize()
-            .is_ok_and(|real| real.starts_with(&context))
+            .is_ok_and(|real| real.starts_with(root))
     };
     for path in paths {
         let mut parts = path.ancestors();
         let link = parts.find(|part| part.is_symlink() && part.parent().is_some_and(inside));
         if let Some(link) = link {
             let (path, link) = (path.display(), link.display());
-            let text = format!("cannot write {path}: {link} is a link of the build context");
+            let text = format!("cannot write {path}: {link} is a symbolic link of the repository");
             return Err(Error::new(Kind::Usage, text).hint("name the path that it points to"));
         }
     }
@@ -128,7 +137,11 @@ mod tests {
         std::os::unix::fs::symlink("context", folder.path().join("link")).unwrap();
         let check = |path: &str| {
             let path = folder.path().join(path);
-            refuse_links(&folder.path().join("link"), std::iter::once(&*path))
+            refuse_links(
+                &folder.path().join("link"),
+                &context,
+                std::iter::once(&*path),
+            )
         };
         check("link/a.tar").unwrap();
         check("context/sub/a.tar").unwrap();
@@ -138,9 +151,23 @@ mod tests {
             assert!(
                 error
                     .message()
-                    .ends_with("out is a link of the build context")
+                    .ends_with("out is a symbolic link of the repository")
             );
         }
+    }
+
+    #[test]
+    fn links_of_the_repository_around_the_context_are_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let service = folder.path().join("repo/service");
+        std::fs::create_dir_all(&service).unwrap();
+        let out = folder.path().join("repo/out");
+        std::os::unix::fs::symlink(folder.path(), &out).unwrap();
+        let check = |here: &Path| refuse_links(&service, here, std::iter::once(&*out));
+        check(&service).unwrap();
+        check(&folder.path().join("repo")).unwrap_err();
+        std::fs::create_dir(folder.path().join("repo/.git")).unwrap();
+        check(&service).unwrap_err();
     }
 
     #[test]

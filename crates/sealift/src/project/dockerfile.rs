@@ -10,6 +10,7 @@ use sealift_dockerfile as dockerfile;
 use serde::Serialize;
 
 use crate::error::{Error, Kind, Result};
+use crate::file::repository;
 
 /// A Dockerfile is a page of text; past this it is a mistake (a layer, a log, a device).
 const DOCKERFILE_MAX: u64 = 16 << 20;
@@ -92,6 +93,7 @@ impl Dockerfile {
             }
             _ => failed(error),
         })?;
+        refuse_outside(&shown, path).map_err(usage)?;
         let metadata = path.metadata().map_err(failed)?;
         Ok(if metadata.is_file() {
             Self::new(&shown, &bytes, Origin::File(path.to_owned()))
@@ -138,6 +140,22 @@ impl Dockerfile {
     }
 }
 
+/// Refuses a link that leads out of its repository: messages would show another file's lines.
+fn refuse_outside(shown: &str, path: &Path) -> std::result::Result<(), String> {
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    let (Some(folder), Ok(target), true) = (folder, path.canonicalize(), path.is_symlink()) else {
+        return Ok(());
+    };
+    let root = repository(&folder).unwrap_or(&folder);
+    if target.starts_with(root) {
+        return Ok(());
+    }
+    let (target, root) = (target.display(), root.display());
+    Err(format!(
+        "{shown} is a symbolic link that leads out of {root}: name {target} itself with -f"
+    ))
+}
+
 fn too_large(shown: &str) -> Error {
     let limit = crate::size::bytes(DOCKERFILE_MAX);
     let text = format!("{shown} is larger than {limit}, too large for a Dockerfile");
@@ -158,6 +176,25 @@ mod tests {
             error.render(),
             "error: Dockerfile is not a regular file: it points to /dev/zero\n"
         );
+    }
+
+    #[test]
+    fn a_link_may_lead_through_its_repository_but_not_out_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let service = root.join("service");
+        std::fs::create_dir(&service).unwrap();
+        std::fs::write(root.join("shared"), "FROM scratch\n").unwrap();
+        std::os::unix::fs::symlink("../shared", service.join("Dockerfile")).unwrap();
+        let read = || Dockerfile::read(&service, &service.join("Dockerfile"));
+        let expected = format!(
+            "error: Dockerfile is a symbolic link that leads out of {}: name {} itself with -f\n",
+            service.display(),
+            root.join("shared").display()
+        );
+        assert_eq!(read().unwrap_err().render(), expected);
+        std::fs::create_dir(root.join(".git")).unwrap();
+        assert_eq!(read().unwrap().text, "FROM scratch\n");
     }
 
     #[test]

@@ -107,7 +107,9 @@ fn only_settings_reads_the_environment_and_only_terminal_writes() {
             faults.push(format!("{path} reads the environment"));
         }
         let writes = ["stdout()", "stderr()", "println!", "eprintln!"];
-        if writes.iter().any(|word| text.contains(word)) && !owner("terminal") && !owner("main") {
+        // `file` writes the file that a user names /dev/stdout.
+        let may_write = ["terminal", "main", "file"].iter().any(|name| owner(name));
+        if writes.iter().any(|word| text.contains(word)) && !may_write {
             faults.push(format!("{path} writes to the screen"));
         }
     }

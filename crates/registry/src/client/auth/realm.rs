@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use sealift_transport::{Cause, Endpoint, Scheme};
+use sealift_transport::{Cause, Endpoint, Scheme, is_link_local_host};
 use url::{Host, Url};
 
 use super::scope::Scope;
@@ -70,6 +70,10 @@ impl Realm {
         let (local, from_local) = (is_loopback(&url), is_loopback(&own));
         if local && !from_local {
             return Err("is on this machine's loopback, but the registry is not");
+        }
+        let is_link_local = |url: &Url| url.host_str().is_some_and(is_link_local_host);
+        if is_link_local(&url) && !is_link_local(&own) {
+            return Err("is a link-local address, but the registry is not");
         }
         // Whoever marks a registry as insecure has it spoken to in plain HTTP.
         let insecure = endpoint.scheme() == Scheme::HttpsElseHttp && url.host() == own.host();
