@@ -11,6 +11,7 @@
 mod corpus;
 
 mod build;
+mod damage;
 mod deliver;
 mod discovery;
 mod engine;
