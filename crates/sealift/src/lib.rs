@@ -140,5 +140,5 @@ async fn run_until(stop: oneshot::Receiver<()>, cli: Cli, session: &Session) -> 
 
 fn stopped() -> Error {
     Error::new(Kind::Interrupted, "stopped")
-        .hint("run it again: it goes on from what is in the store")
+        .hint("run it again: it resumes from what is in the store")
 }

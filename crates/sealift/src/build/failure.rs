@@ -112,7 +112,10 @@ impl Failure {
     #[must_use]
     pub fn stalled(order: &Order, step: &str, limit: Duration) -> Self {
         let limit = crate::size::seconds(limit.as_secs_f64());
-        let text = format!("{}: {step} wrote nothing for {limit}", failed(&order.unit));
+        let text = format!(
+            "{}: {step} printed nothing for {limit}",
+            failed(&order.unit)
+        );
         let error = Error::new(Kind::Build, text).hint("give it more time: --step-timeout TIME");
         Self::plain(Class::Build, error)
     }

@@ -68,7 +68,7 @@ impl Choice {
                 format!("cannot reach the builder at {address}"),
             )
             .because(error)
-            .hint("see whether it runs there; --builder names another")
+            .hint("check that it is running there; --builder names another one")
         };
         let client = Client::connect(&address).await.map_err(unreachable)?;
         let workers = client.workers().await.map_err(unreachable)?;

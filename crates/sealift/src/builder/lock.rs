@@ -57,7 +57,7 @@ async fn take_within(path: &Path, events: &Events, limit: Duration) -> Result<Fi
             Err(TryLockError::WouldBlock) => {
                 let (holder, path) = (holder(), path.display());
                 let text = format!("sealift (process {holder}) does not release {path}");
-                return Err(Error::new(Kind::Builder, text).hint("let it go on, or end it"));
+                return Err(Error::new(Kind::Builder, text).hint("let it finish, or stop it"));
             }
             Err(TryLockError::Error(error)) => return Err(file::failed("use", path, error)),
         }

@@ -49,7 +49,7 @@ fn find_beside(path: &str, own: Option<&Path>, standard: &str) -> Result<Option<
     let mut places: Vec<PathBuf> = beside.into_iter().chain(folders).collect();
     places.extend(std::env::split_paths(standard));
     let Some(runc) = RUNC.iter().find_map(|name| program(&places, name)) else {
-        let text = format!("there is no runc for {}", buildkitd.display());
+        let text = format!("{} needs runc, which was not found", buildkitd.display());
         return Err(Error::new(Kind::Builder, text)
             .hint("install runc on PATH (Debian: apt-get install runc)")
             .hint("or name a builder that runs: --builder ADDRESS"));
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(
             error.render(),
             format!(
-                "error: there is no runc for {}\n  try: install runc on PATH (Debian: apt-get \
+                "error: {} needs runc, which was not found\n  try: install runc on PATH (Debian: apt-get \
                  install runc)\n  try: or name a builder that runs: --builder ADDRESS\n",
                 program.display()
             )

@@ -66,12 +66,10 @@ impl Search {
     fn launch(&self, network: &Network) -> Result<Launch> {
         let path = self.path.as_deref().unwrap_or_default();
         let Some(programs) = program::find(path, self.program.as_deref())? else {
-            return Err(
-                Error::new(Kind::Builder, "there is no BuildKit to build with")
-                    .hint("install buildkitd and runc on PATH: sealift starts and keeps it")
-                    .hint("or name one that runs: --builder unix:///run/buildkit/buildkitd.sock")
-                    .hint("or name a container of it: --builder docker-container://NAME"),
-            );
+            return Err(Error::new(Kind::Builder, "no BuildKit was found")
+                .hint("install buildkitd and runc on PATH: sealift starts and keeps it")
+                .hint("or name one that runs: --builder unix:///run/buildkit/buildkitd.sock")
+                .hint("or name a container of it: --builder docker-container://NAME"));
         };
         let registries = buildkitd::of(network, &Files::InPlace, NetworkView::Host);
         Ok(Launch {
@@ -96,7 +94,7 @@ impl Search {
             Ok(builder) => Ok(Some(builder)),
             Err(error) => {
                 let (text, host) = (error.message(), Platform::host());
-                events.warn(format!("{text}; its own platform is taken to be {host}"));
+                events.warn(format!("{text}; assuming that its platform is {host}"));
                 Ok(None)
             }
         }

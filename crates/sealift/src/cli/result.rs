@@ -111,7 +111,7 @@ pub fn default_name(folder: &str) -> Result<Reference> {
     }
     let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     Reference::parse(&format!("localhost/{name}:latest")).map_err(|error| {
-        Error::new(Kind::Usage, "this folder's name makes no image name")
+        Error::new(Kind::Usage, "the folder's name is not a valid image name")
             .because(error)
             .hint("name the image: -t NAME:TAG")
     })

@@ -139,7 +139,7 @@ fn agent(option: &str, settings: &Settings) -> Result<(String, PathBuf)> {
     let socket = if socket.is_empty() {
         let variable = settings.variable("SSH_AUTH_SOCK");
         variable.ok_or_else(|| {
-            wrong(&shown, "no ssh agent runs: SSH_AUTH_SOCK is not set")
+            wrong(&shown, "no SSH agent is running: SSH_AUTH_SOCK is not set")
                 .hint("eval \"$(ssh-agent)\" && ssh-add")
         })?
     } else {

@@ -34,7 +34,7 @@ pub fn error_for(text: String, error: sealift_registry::Error) -> Error {
         Spent::Request { .. } => "--retry-budget",
     });
     let more = option.map(|option| {
-        format!("run it again: it goes on from what arrived; or give it more time with {option}")
+        format!("run it again: it resumes from what arrived; or allow more time with {option}")
     });
     let hints: Vec<String> = error
         .hint()
@@ -86,9 +86,10 @@ fn no_room(image: Option<&str>, store: &Path, needed: u64, available: u64) -> Er
     let image = image.unwrap_or("the images");
     let (needed, available) = (size::bytes(needed), size::bytes(available));
     let store = store.display();
-    let text =
-        format!("no room for {image}: {needed} are still to come, {available} are free at {store}");
+    let text = format!(
+        "not enough space for {image}: {needed} are still to come, {available} are free at {store}"
+    );
     Error::new(Kind::Disk, text)
-        .hint("free some: sealift store gc, after sealift store rm IMAGE for what can go")
-        .hint("or keep everything on another disk: SEALIFT_HOME=FOLDER")
+        .hint("free some space: sealift store rm IMAGE, then sealift store gc")
+        .hint("or use another disk: SEALIFT_HOME=FOLDER")
 }

@@ -74,7 +74,7 @@ fn prefetch_takes_a_build_line_and_only_fetches() {
     let outcome = outcome.success();
     let native = sealift_oci::Platform::host();
     let warned = format!(
-        "warning: cannot reach the builder at unix:///no/such.sock; its own platform is taken to be \
+        "warning: cannot reach the builder at unix:///no/such.sock; assuming that its platform is \
          {native}\n"
     );
     assert!(outcome.stderr.contains(&warned), "{}", outcome.stderr);

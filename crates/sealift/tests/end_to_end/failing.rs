@@ -201,7 +201,7 @@ fn a_step_that_stalls_is_stopped_where_the_line_says_so() {
     let name = project.path().file_name().unwrap().to_str().unwrap();
     let error = format!(
         "error: {name} [default] does not build for linux/amd64: [1/2] RUN echo begun; sleep 600 \
-         wrote nothing for 2.0s\n  try: give it more time: --step-timeout TIME\n"
+         printed nothing for 2.0s\n  try: give it more time: --step-timeout TIME\n"
     );
     assert!(outcome.stderr.contains(&error), "{}", outcome.stderr);
 }

@@ -115,7 +115,7 @@ fn a_stopped_run_says_how_to_go_on() {
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(
         errors.ends_with(
-            "error: stopped\n  try: run it again: it goes on from what is in the store\n"
+            "error: stopped\n  try: run it again: it resumes from what is in the store\n"
         ),
         "{errors}"
     );

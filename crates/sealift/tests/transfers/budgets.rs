@@ -46,7 +46,7 @@ fn one_images_budget_ends_its_retries_and_the_others_go_on() {
     );
     assert_eq!(
         lines.last().unwrap(),
-        &"try: run it again: it goes on from what arrived; or give it more time with --image-budget"
+        &"try: run it again: it resumes from what arrived; or allow more time with --image-budget"
     );
     let there = harbor.run("store ls").success().stdout;
     assert!(there.contains(&good) && !there.contains(&bad), "{there}");

@@ -138,7 +138,7 @@ fn a_stopped_pull_tells_and_keeps_it_too() {
             [*error, *hint],
             [
                 "error: stopped",
-                "  try: run it again: it goes on from what is in the store"
+                "  try: run it again: it resumes from what is in the store"
             ]
         );
         assert!(harbor.health().contains(&harbor.proxy.host()));

@@ -12,11 +12,11 @@ fn assert_no_room(harbor: &Harbor, outcome: &Outcome, (image, needed): (&str, &s
     assert_eq!(outcome.code, Some(16), "{}", outcome.stderr);
     let (_, error) = outcome.stderr.split_once("error: ").unwrap();
     let store = harbor.sealift.store_home().join("store");
-    let start = format!("no room for {image}: {needed} are still to come, ");
+    let start = format!("not enough space for {image}: {needed} are still to come, ");
     let end = format!(
         " MB are free at {}\n  \
-         try: free some: sealift store gc, after sealift store rm IMAGE for what can go\n  \
-         try: or keep everything on another disk: SEALIFT_HOME=FOLDER\n",
+         try: free some space: sealift store rm IMAGE, then sealift store gc\n  \
+         try: or use another disk: SEALIFT_HOME=FOLDER\n",
         store.display()
     );
     let free = error
