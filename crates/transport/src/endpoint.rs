@@ -247,7 +247,10 @@ impl Endpoint {
         let path = self.name(path.trim_start_matches('/'));
         let text = format!("{scheme}://{}{}/{path}", self.authority(), self.base());
         let mut url = Url::parse(&text).map_err(|_| Cause::Url { text: text.clone() })?;
-        if !url.path().starts_with(&self.root()) {
+        // The root itself is what an empty path means; an endpoint with a prefix has it without a slash.
+        let root = self.root();
+        let inside = url.path().starts_with(&root) || url.path() == root.trim_end_matches('/');
+        if !inside {
             return Err(Cause::Url { text });
         }
         if let Some(query) = &self.inner.query {
@@ -352,6 +355,15 @@ mod tests {
             endpoint.url("%2e%2e/%2e%2e/secret").is_err(),
             "leaves the base, encoded"
         );
+    }
+
+    #[test]
+    fn an_endpoint_with_a_prefix_has_an_address_of_its_own() {
+        let endpoint = Endpoint::new(Scheme::Http, "127.0.0.1:5000").unwrap();
+        let endpoint = endpoint.with_base("/v2").with_prefix("hub");
+        let url = |path: &str| endpoint.url(path).map(|url| url.to_string()).ok();
+        assert_eq!(url("").unwrap(), "http://127.0.0.1:5000/v2/hub");
+        assert_eq!(url("../other"), None);
     }
 
     #[test]
