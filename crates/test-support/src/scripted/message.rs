@@ -78,7 +78,22 @@ pub fn answer(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Vec<Act> {
 /// An answer's head.
 #[must_use]
 pub fn head(status: u16, headers: &[(&str, &str)], length: Option<u64>) -> Vec<u8> {
-    let mut text = format!("HTTP/1.1 {status} Scripted\r\n");
+    // Programs quote the words, and are known by what they quote.
+    let reason = match status {
+        200 => "OK",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        407 => "Proxy Authentication Required",
+        429 => "Too Many Requests",
+        408 => "Request Timeout",
+        500 => "Internal Server Error",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "Scripted",
+    };
+    let mut text = format!("HTTP/1.1 {status} {reason}\r\n");
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }

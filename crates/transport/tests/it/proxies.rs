@@ -263,7 +263,11 @@ async fn what_is_no_proxy_is_told() {
         .await
         .unwrap_err();
     assert_eq!(error.class(), Class::Config);
-    assert!(error.text().contains("no HTTP proxy"), "{}", error.text());
+    assert!(
+        error.text().contains("is not an HTTP proxy"),
+        "{}",
+        error.text()
+    );
 }
 
 #[tokio::test]
