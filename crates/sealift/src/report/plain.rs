@@ -29,6 +29,34 @@ struct Step {
     pending: String,
 }
 
+impl Step {
+    /// Returns the line that names the step, the first time.
+    fn announce(&mut self, unit: &UnitId, name: &str) -> Option<String> {
+        let first = !std::mem::replace(&mut self.named, true);
+        first.then(|| format!("#{} {} {name}", self.number, unit.platform))
+    }
+
+    /// Returns what is left of the step's log, and how it stands.
+    fn enter(&mut self, state: &StepState, seconds: Option<f64>) -> Vec<String> {
+        let number = self.number;
+        let mut lines = Vec::new();
+        if !self.pending.is_empty() && *state != StepState::Started {
+            lines.push(format!("#{number} {}", std::mem::take(&mut self.pending)));
+        }
+        let time = seconds
+            .map(|value| format!(" {}", size::seconds(value)))
+            .unwrap_or_default();
+        match state {
+            StepState::Started => {}
+            StepState::Cached => lines.push(format!("#{number} CACHED")),
+            StepState::Done => lines.push(format!("#{number} DONE{time}")),
+            StepState::Canceled => lines.push(format!("#{number} CANCELED{time}")),
+            StepState::Failed(text) => lines.push(format!("#{number} ERROR{time} {text}")),
+        }
+        lines
+    }
+}
+
 impl Plain {
     /// Makes a renderer; `verbose` 1 and more tells each failed attempt.
     #[must_use]
@@ -59,7 +87,12 @@ impl Plain {
                 name,
                 state,
                 seconds,
-            } => self.step((unit, id), name, state, *seconds),
+            } => {
+                let step = self.step_of(unit, id);
+                let mut lines = Vec::from_iter(step.announce(unit, name));
+                lines.extend(step.enter(state, *seconds));
+                lines
+            }
             Event::StepLog { unit, id, text } => self.log(unit, id, text),
             // Each platform says the same.
             Event::Warning { text } | Event::StepWarning { text, .. }
@@ -98,37 +131,6 @@ impl Plain {
     fn transfer(&mut self, event: &Event) -> Option<String> {
         let (image, progress) = self.transfers.as_mut()?.take(event, Instant::now())?;
         Some(format!("  {image}: {}", progress.text()))
-    }
-
-    fn step(
-        &mut self,
-        key: (&UnitId, &str),
-        name: &str,
-        state: &StepState,
-        seconds: Option<f64>,
-    ) -> Vec<String> {
-        let (unit, id) = key;
-        let mut lines = Vec::new();
-        let step = self.step_of(unit, id);
-        let number = step.number;
-        if !step.named {
-            step.named = true;
-            lines.push(format!("#{number} {} {name}", unit.platform));
-        }
-        if !step.pending.is_empty() && *state != StepState::Started {
-            lines.push(format!("#{number} {}", std::mem::take(&mut step.pending)));
-        }
-        let time = seconds
-            .map(|value| format!(" {}", size::seconds(value)))
-            .unwrap_or_default();
-        match state {
-            StepState::Started => {}
-            StepState::Cached => lines.push(format!("#{number} CACHED")),
-            StepState::Done => lines.push(format!("#{number} DONE{time}")),
-            StepState::Canceled => lines.push(format!("#{number} CANCELED{time}")),
-            StepState::Failed(text) => lines.push(format!("#{number} ERROR{time} {text}")),
-        }
-        lines
     }
 
     /// Logs come in pieces that need not end at a line's end.

@@ -270,6 +270,13 @@ mod tests {
         ] {
             assert!(realm(text, "https://r.example").is_err(), "{text}");
         }
+        for text in [
+            "http://169.254.169.254/t",
+            "http://2852039166/t",
+            "https://[fe80::1]/t",
+        ] {
+            assert!(realm(text, "http://127.0.0.1:5000").is_err(), "{text}");
+        }
         assert_eq!(
             realm("/to\u{8}ken", "https://r.example").unwrap_err(),
             "the registry names \"/to ken\" as its token server, which is not a URL"
