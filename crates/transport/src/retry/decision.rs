@@ -60,8 +60,13 @@ impl RetryState<'_> {
             .any(|index| self.is_left(index) && !self.candidates[index].failed);
         // The first failure of an event has decided how long it is waited for.
         if fresh || !self.counts {
-            // Endpoints that take turns at failing must not outlast the work's own time.
-            self.spent = self.shared.term_spent(Instant::now(), self.request.term);
+            // Endpoints that take turns at failing must not outlast the work's own time, nor the second
+            // of two attempts side by side the request's own, which has ended the first.
+            let (now, term) = (Instant::now(), self.request.term);
+            self.spent = match fresh {
+                true => self.shared.term_spent(now, term),
+                false => self.shared.spent(now, term, self.progress),
+            };
             return self.spent.is_none().then(none);
         }
         self.pause(failure, asked)

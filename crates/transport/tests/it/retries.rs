@@ -92,6 +92,23 @@ async fn the_budget_of_time_ends_a_request() {
 }
 
 #[tokio::test]
+async fn the_budget_of_time_ends_two_attempts_side_by_side_at_a_silent_server() {
+    let server = Server::start(|_| vec![Act::Hang]).await;
+    let mut settings = hurried();
+    settings.hedge = true;
+    // The second attempt begins after 2 s.
+    settings.timeouts.first_byte = Duration::from_millis(2500);
+    settings.retry.budget = Duration::from_secs(1);
+    let (transport, _) = transport(settings);
+    let route = Route::direct(plain(&server.authority()));
+    // Without an end it would go on for as long as anybody waits.
+    let end = tokio::time::timeout(Duration::from_secs(60), fetch(&transport, &route)).await;
+    let error = end.unwrap().unwrap_err();
+    assert_eq!(error.class(), Class::Network);
+    assert_eq!((error.attempts(), server.requests().len()), (2, 2));
+}
+
+#[tokio::test]
 async fn the_budgets_of_an_image_and_of_a_run_end_requests_too() {
     let server = Server::start(|_| vec![Act::Reset]).await;
     let route = Route::direct(plain(&server.authority()));
